@@ -1,0 +1,2 @@
+//! zonelet.
+fn main() {}

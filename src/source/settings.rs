@@ -1,0 +1,54 @@
+//! What each kind of source needs to know, checked.
+
+use std::path::PathBuf;
+
+use crate::wire::Name;
+
+/// `kind = "file"`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileSettings {
+    /// `aws route53 list-resource-record-sets` JSON, or an RFC 1035 zone file.
+    pub path: PathBuf,
+    /// The zone's name where the file does not say it (JSON without an apex SOA, no `$ORIGIN`).
+    pub zone: Option<Name>,
+}
+
+/// `kind = "route53"`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Route53Settings {
+    /// Which zones; every selector that is set must match.
+    pub zones: ZoneSelector,
+    /// Public zones too.
+    pub public: bool,
+    /// Region of the VPC, where it is not asked of instance metadata.
+    pub region: Option<String>,
+    /// AWS partition: `aws`, `aws-cn`, `aws-us-gov`, `aws-eusc`; `None` derives it from the region.
+    pub partition: Option<String>,
+    /// Another endpoint for the Route 53 API; the signing region stays the partition's.
+    pub endpoint: Option<String>,
+    /// Calls per second of this process.
+    pub calls_per_second: f64,
+    /// Calls that may be made at once after a pause.
+    pub burst: u32,
+}
+
+/// Which hosted zones are imported.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ZoneSelector {
+    /// Those associated with this VPC.
+    pub vpc: Option<VpcSelector>,
+    /// Those with one of these ids; empty for all.
+    pub ids: Vec<String>,
+    /// Those whose name matches one of these: `corp.internal`, or `*.internal` for any name below;
+    /// empty for all.
+    pub names: Vec<String>,
+}
+
+/// Which VPC.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VpcSelector {
+    /// The one instance metadata names.
+    Auto,
+    /// This one; its region is the source's `region`.
+    Id(String),
+}

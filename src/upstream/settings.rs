@@ -1,0 +1,66 @@
+//! `[[forward]]` and the upstream part of `[limits]`, checked.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::wire::Name;
+
+/// Where what is not answered here goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The longest domain that covers a name decides; without one the name gets SERVFAIL.
+    pub domains: Vec<ForwardDomain>,
+    /// UDP sends for one client question over all upstreams.
+    pub max_sends: u32,
+    /// A question is given up after this.
+    pub timeout: Duration,
+    /// Connected sockets for each upstream, each on a random port.
+    pub sockets: usize,
+    /// A socket is replaced after this.
+    pub socket_lifetime: Duration,
+    /// How long a looping (upstream, suffix) pair is left out before it is tried again.
+    pub loop_hold: Duration,
+    /// The system's resolver file, read for `system`.
+    pub resolv_conf: PathBuf,
+    /// systemd-resolved's own upstream file, read where `resolv_conf` names its stub.
+    pub resolved_conf: PathBuf,
+    /// Addresses zonelet listens on, never used as upstreams.
+    pub own: Vec<SocketAddr>,
+}
+
+/// One forwarded domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForwardDomain {
+    /// Names at or below it go to `upstreams`.
+    pub domain: Name,
+    /// In order of preference.
+    pub upstreams: Vec<UpstreamSpec>,
+}
+
+/// One entry of `upstreams`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum UpstreamSpec {
+    /// The name servers of the system's resolver file.
+    System,
+    /// UDP, with TCP for truncated answers.
+    Plain(SocketAddr),
+    /// TCP only (`tcp://`).
+    Tcp(SocketAddr),
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            domains: vec![ForwardDomain { domain: Name::root(), upstreams: vec![UpstreamSpec::System] }],
+            max_sends: 3,
+            timeout: Duration::from_secs(4),
+            sockets: 256,
+            socket_lifetime: Duration::from_secs(60),
+            loop_hold: Duration::from_secs(30),
+            resolv_conf: "/etc/resolv.conf".into(),
+            resolved_conf: "/run/systemd/resolve/resolv.conf".into(),
+            own: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! What a source hands over: the record sets of one zone, RDATA already on the wire.
+
+use crate::wire::{Name, Rtype};
+
+/// Everything a source knows of one zone, complete: what is not in here does not exist in the zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ZoneData {
+    /// The zone's own name.
+    pub apex: Name,
+    /// The record sets in any order. Two with the same owner and type are one RRset's records
+    /// (a zone file) unless one of them is deferred, which makes the whole RRset deferred.
+    pub sets: Vec<RecordSet>,
+    /// What the source could not express, each by itself.
+    pub skipped: Vec<Skipped>,
+}
+
+/// The records of one owner and type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordSet {
+    /// The owner, at or below the apex. A wildcard only if its leftmost label is exactly `*`.
+    pub owner: Name,
+    /// The type of every record in the set.
+    pub rtype: Rtype,
+    /// The records, or that only the origin can choose them.
+    pub body: Body,
+}
+
+/// What a record set holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// Plain records.
+    Records {
+        /// Seconds.
+        ttl: u32,
+        /// RDATA in wire form, names inside uncompressed; at least one.
+        rdata: Vec<Box<[u8]>>,
+    },
+    /// The answer is decided at the origin: such a query is forwarded, and its name exists.
+    Deferred(DeferredReason),
+}
+
+/// Why an RRset's answer is decided elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DeferredReason {
+    /// The records of another name are answered under this owner (an alias).
+    Flattened,
+    /// One of several sets is chosen by a routing policy.
+    Choice,
+    /// A kind of set this version does not know.
+    Unknown,
+}
+
+impl DeferredReason {
+    /// The metric label and the word in logs.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Flattened => "flattened",
+            Self::Choice => "choice",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// One thing of a zone that is not served, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// The owner as the source wrote it.
+    pub owner: String,
+    /// The type as the source wrote it.
+    pub rtype: String,
+    /// The class of reason, a metric label.
+    pub reason: SkipReason,
+    /// What exactly is wrong, naming the value.
+    pub detail: String,
+}
+
+/// Why something was skipped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum SkipReason {
+    /// The owner is not a domain name.
+    BadOwner,
+    /// The owner is not at or below the apex.
+    OutOfZone,
+    /// A value does not parse as its type.
+    BadValue,
+    /// The type cannot be served here (meta types, a type this version cannot encode).
+    UnsupportedType,
+    /// The TTL is missing or out of range (RFC 2181 §8).
+    BadTtl,
+    /// The set has no value.
+    Empty,
+    /// Another set forbids this one (data beside a CNAME, a second SOA).
+    Conflict,
+    /// The RRset does not fit in one message.
+    TooLarge,
+}
+
+impl SkipReason {
+    /// Every reason, for metrics that start at zero.
+    pub const ALL: [SkipReason; 8] = [
+        Self::BadOwner,
+        Self::OutOfZone,
+        Self::BadValue,
+        Self::UnsupportedType,
+        Self::BadTtl,
+        Self::Empty,
+        Self::Conflict,
+        Self::TooLarge,
+    ];
+
+    /// The metric label and the word in listings.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::BadOwner => "bad_owner",
+            Self::OutOfZone => "out_of_zone",
+            Self::BadValue => "bad_value",
+            Self::UnsupportedType => "unsupported_type",
+            Self::BadTtl => "bad_ttl",
+            Self::Empty => "empty",
+            Self::Conflict => "conflict",
+            Self::TooLarge => "too_large",
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! Floor 1: immutable zones, swapped whole. Does not know where a zone came from.
+
+pub mod data;
+
+pub use data::{Body, DeferredReason, RecordSet, SkipReason, Skipped, ZoneData};
+
+/// What becomes of a query that a zone has no data for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnMissing {
+    /// The zone is the truth: NXDOMAIN or NODATA.
+    #[default]
+    NxDomain,
+    /// A name that does not exist in the zone is forwarded.
+    ForwardNxDomain,
+    /// Such a name, and a missing type of an existing name, are forwarded.
+    ForwardNoData,
+}

@@ -1,0 +1,1 @@
+//! What every integration test shares: temporary directories, scripted upstreams, a raw DNS client.

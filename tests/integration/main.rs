@@ -1,0 +1,12 @@
+//! One test binary over the library and the real program: one harness, one file for each subject.
+
+mod admin;
+mod answers;
+mod config;
+mod harness;
+mod import;
+mod loops;
+mod route53;
+mod server;
+mod upstream;
+mod whole;
