@@ -2,8 +2,10 @@
 
 pub mod learned;
 pub mod name;
+pub mod suffix;
 pub mod types;
 
 pub use learned::Learned;
 pub use name::{Escapes, Name, NameError, NameRef};
+pub use suffix::Suffixes;
 pub use types::{CLASS_IN, EdeCode, Rcode, Rtype};

@@ -1,8 +1,15 @@
 //! Floor 1: immutable zones, swapped whole. Does not know where a zone came from.
 
+mod builder;
+mod compiled;
 pub mod data;
+pub mod rdata;
+mod table;
 
+pub use builder::{Built, ZoneOptions};
+pub use compiled::{Counts, Lookup, Rrset, RrsetView, Zone};
 pub use data::{Body, DeferredReason, RecordSet, SkipReason, Skipped, ZoneData};
+pub use table::{Authority, SharedTable, WhenUnloaded, ZoneTable};
 
 /// What becomes of a query that a zone has no data for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -15,3 +22,6 @@ pub enum OnMissing {
     /// Such a name, and a missing type of an existing name, are forwarded.
     ForwardNoData,
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,101 @@
+//! The few things a zone must know of RDATA: that the server and its clients can read it.
+
+use crate::wire::{NameRef, Rtype, name};
+
+/// Checks what lookups and answers rest on: whole names, fixed sizes, character-strings that end.
+///
+/// # Errors
+/// The problem in words. Types not named here are taken as they are (RFC 3597).
+pub fn check(rtype: Rtype, rdata: &[u8]) -> Result<(), &'static str> {
+    if rdata.len() > usize::from(u16::MAX) {
+        return Err("longer than 65535 bytes");
+    }
+    let whole = match rtype {
+        Rtype::A => rdata.len() == 4,
+        Rtype::AAAA => rdata.len() == 16,
+        Rtype::CNAME | Rtype::NS | Rtype::PTR | Rtype::DNAME => names_then(rdata, 1, 0),
+        Rtype::SOA => names_then(rdata, 2, 20),
+        Rtype::MX => rdata.len() > 2 && names_then(&rdata[2..], 1, 0),
+        Rtype::SRV => rdata.len() > 6 && names_then(&rdata[6..], 1, 0),
+        Rtype::TXT | Rtype::SPF => !rdata.is_empty() && strings(rdata),
+        _ => true,
+    };
+    if whole { Ok(()) } else { Err("not valid RDATA for its type") }
+}
+
+/// `count` uncompressed names, then exactly `tail` bytes.
+fn names_then(rdata: &[u8], count: usize, tail: usize) -> bool {
+    let mut rest = rdata;
+    for _ in 0..count {
+        match name::wire_len(rest) {
+            Ok(len) => rest = &rest[len..],
+            Err(_) => return false,
+        }
+    }
+    rest.len() == tail
+}
+
+fn strings(rdata: &[u8]) -> bool {
+    let mut rest = rdata;
+    while let Some((&len, tail)) = rest.split_first() {
+        match tail.get(usize::from(len)..) {
+            Some(after) => rest = after,
+            None => return false,
+        }
+    }
+    true
+}
+
+/// SERIAL and MINIMUM of checked SOA RDATA (RFC 1035 §3.3.13); zeros for anything else.
+pub fn soa_serial_and_minimum(rdata: &[u8]) -> (u32, u32) {
+    let numbers = rdata.len().checked_sub(20).and_then(|at| rdata.get(at..));
+    let number = |from: usize| {
+        numbers
+            .and_then(|n| n.get(from..from + 4))
+            .and_then(|b| b.try_into().ok())
+            .map_or(0, u32::from_be_bytes)
+    };
+    (number(0), number(16))
+}
+
+/// The target of checked CNAME RDATA, in lower case, written into `buffer`.
+///
+/// `None` when the bytes are not one uncompressed name.
+pub fn target<'b>(rdata: &[u8], buffer: &'b mut [u8; name::MAX_NAME]) -> Option<NameRef<'b>> {
+    if name::wire_len(rdata) != Ok(rdata.len()) {
+        return None;
+    }
+    let lower = buffer.get_mut(..rdata.len())?;
+    lower.copy_from_slice(rdata);
+    lower.make_ascii_lowercase();
+    Some(NameRef::from_checked(lower))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rdata_that_would_derail_a_reader_is_refused() {
+        assert!(check(Rtype::A, &[10, 0, 0, 1]).is_ok());
+        assert!(check(Rtype::A, &[10, 0, 0]).is_err());
+        assert!(check(Rtype::CNAME, b"\x01a\x00").is_ok());
+        assert!(check(Rtype::CNAME, b"\xc0\x0c").is_err());
+        assert!(check(Rtype::CNAME, b"\x01a\x00x").is_err());
+        assert!(check(Rtype::MX, b"\x00\x0a").is_err());
+        assert!(check(Rtype::TXT, b"\x05abc").is_err());
+        assert!(check(Rtype::TXT, b"\x03abc\x00").is_ok());
+        assert!(check(Rtype(65280), b"").is_ok());
+    }
+
+    #[test]
+    fn soa_numbers_are_read_from_the_end() {
+        let mut rdata = b"\x01a\x00\x00".to_vec();
+        for n in [7u32, 1, 2, 3, 60] {
+            rdata.extend_from_slice(&n.to_be_bytes());
+        }
+        assert!(check(Rtype::SOA, &rdata).is_ok());
+        assert_eq!(soa_serial_and_minimum(&rdata), (7, 60));
+        assert_eq!(soa_serial_and_minimum(b"short"), (0, 0));
+    }
+}

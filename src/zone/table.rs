@@ -1,0 +1,149 @@
+//! All zones of the process: which one a name belongs to.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use super::Zone;
+use crate::wire::{Name, NameRef, Suffixes};
+
+/// The table as everyone holds it: swapped whole, read without a lock.
+pub type SharedTable = Arc<ArcSwap<ZoneTable>>;
+
+/// What is known of a zone.
+#[derive(Clone, Debug)]
+pub enum Authority {
+    /// Its records.
+    Loaded(Arc<Zone>),
+    /// It exists, but its records cannot be had here: its subtree is forwarded.
+    CarvedOut,
+    /// It has not been loaded yet.
+    Unloaded(WhenUnloaded),
+}
+
+/// What becomes of a query below a zone that has not been loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenUnloaded {
+    /// It is forwarded.
+    Forward,
+    /// SERVFAIL with EDE 14: an empty zone would be a lie.
+    Fail,
+}
+
+/// An immutable set of zones. At most one for each apex.
+#[derive(Debug)]
+pub struct ZoneTable {
+    entries: Box<[(Name, Authority)]>,
+    /// Open addressing, at most half full; zero is empty, else index + 1.
+    slots: Box<[u32]>,
+    /// Bit `d` is set when some apex has `d` labels.
+    depths: u128,
+}
+
+impl Default for ZoneTable {
+    fn default() -> Self {
+        Self::new(Vec::new())
+    }
+}
+
+impl ZoneTable {
+    /// Builds the table; of entries with the same apex the first stands.
+    pub fn new(entries: Vec<(Name, Authority)>) -> Self {
+        let mut table = Self {
+            slots: vec![0; (entries.len() * 2).next_power_of_two().max(2)].into(),
+            entries: entries.into(),
+            depths: 0,
+        };
+        for index in 0..table.entries.len() {
+            let all = Suffixes::of(table.entries[index].0.as_ref());
+            if let Err(free) = table.probe(&all, all.depth()) {
+                table.depths |= 1 << all.depth();
+                table.slots[free] = index as u32 + 1;
+            }
+        }
+        table
+    }
+
+    /// Finds the zone whose apex is the closest ancestor of `qname`.
+    ///
+    /// The longest match wins: `eu.example.com.` is chosen over `example.com.` for
+    /// `db.eu.example.com.`, and nothing falls back to the shorter one. `None` means that no zone
+    /// covers the name. Cost: one probe for each depth that some apex has; no lock, no allocation.
+    pub fn find(&self, qname: &Suffixes<'_>) -> Option<(NameRef<'_>, &Authority)> {
+        let mut depths = self.depths;
+        if qname.depth() < 127 {
+            depths &= (1 << (qname.depth() + 1)) - 1;
+        }
+        while depths != 0 {
+            let depth = 127 - depths.leading_zeros() as usize;
+            if let Ok(index) = self.probe(qname, depth) {
+                let (apex, authority) = &self.entries[index];
+                return Some((apex.as_ref(), authority));
+            }
+            depths &= !(1 << depth);
+        }
+        None
+    }
+
+    /// Every zone, in the order given to [`ZoneTable::new`].
+    pub fn entries(&self) -> &[(Name, Authority)] {
+        &self.entries
+    }
+
+    /// The entry for the suffix of `depth` labels, or the free slot where it would go.
+    fn probe(&self, qname: &Suffixes<'_>, depth: usize) -> Result<usize, usize> {
+        let mask = self.slots.len() - 1;
+        let mut at = qname.hash(depth) as usize & mask;
+        loop {
+            match self.slots[at] {
+                0 => return Err(at),
+                slot if self.entries[slot as usize - 1].0.as_ref() == qname.suffix(depth) => {
+                    return Ok(slot as usize - 1);
+                }
+                _ => at = (at + 1) & mask,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(table: &ZoneTable, qname: &str) -> Option<String> {
+        let qname: Name = qname.parse().unwrap();
+        table.find(&Suffixes::of(qname.as_ref())).map(|(apex, _)| apex.to_string())
+    }
+
+    fn table(apexes: &[&str]) -> ZoneTable {
+        ZoneTable::new(apexes.iter().map(|a| (a.parse().unwrap(), Authority::CarvedOut)).collect())
+    }
+
+    #[test]
+    fn the_most_specific_zone_is_found() {
+        let table = table(&["example.com", "a.example.com", "internal"]);
+        assert_eq!(found(&table, "www.a.example.com").as_deref(), Some("a.example.com."));
+        assert_eq!(found(&table, "a.example.com").as_deref(), Some("a.example.com."));
+        assert_eq!(found(&table, "ba.example.com").as_deref(), Some("example.com."));
+        assert_eq!(found(&table, "internal").as_deref(), Some("internal."));
+        assert_eq!(found(&table, "com"), None);
+        assert_eq!(found(&table, "."), None);
+    }
+
+    #[test]
+    fn a_root_zone_covers_everything_and_an_empty_table_nothing() {
+        assert_eq!(found(&table(&["."]), "a.b").as_deref(), Some("."));
+        assert_eq!(found(&ZoneTable::default(), "a.b"), None);
+    }
+
+    #[test]
+    fn the_first_of_two_entries_with_one_apex_stands() {
+        let apex: Name = "a.test".parse().unwrap();
+        let table = ZoneTable::new(vec![
+            (apex.clone(), Authority::CarvedOut),
+            (apex.clone(), Authority::Unloaded(WhenUnloaded::Fail)),
+        ]);
+        let all = Suffixes::of(apex.as_ref());
+        assert!(matches!(table.find(&all), Some((_, Authority::CarvedOut))));
+    }
+}

@@ -1,0 +1,301 @@
+//! Compiled lookups against examples and against a naive reading of RFC 1034 §4.3.2 and RFC 4592.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::wire::{Name, NameRef, Rtype, Suffixes};
+
+fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+fn set(owner: &str, rtype: Rtype) -> RecordSet {
+    let rdata: Vec<u8> = match rtype {
+        Rtype::A => vec![10, 0, 0, owner.len() as u8],
+        Rtype::CNAME | Rtype::NS | Rtype::DNAME => name("target.example").as_bytes().to_vec(),
+        Rtype::TXT => vec![1, b'x'],
+        _ => vec![0; 4],
+    };
+    RecordSet { owner: name(owner), rtype, body: Body::Records { ttl: 300, rdata: vec![rdata.into()] } }
+}
+
+fn soa(ttl: u32, minimum: u32) -> RecordSet {
+    let mut rdata = b"\x01m\x00\x01r\x00".to_vec();
+    for number in [42, 1, 1, 1, minimum] {
+        rdata.extend_from_slice(&u32::to_be_bytes(number));
+    }
+    let body = Body::Records { ttl, rdata: vec![rdata.into()] };
+    RecordSet { owner: name("corp.internal"), rtype: Rtype::SOA, body }
+}
+
+fn data(sets: Vec<RecordSet>) -> ZoneData {
+    ZoneData { apex: name("corp.internal"), sets, skipped: Vec::new() }
+}
+
+fn build(sets: Vec<RecordSet>) -> Zone {
+    let built = Zone::build(&data(sets), &ZoneOptions::default());
+    assert_eq!(built.skipped, []);
+    built.zone
+}
+
+fn said(zone: &Zone, qname: &str, qtype: Rtype) -> &'static str {
+    let qname = name(qname);
+    match zone.lookup(&Suffixes::of(qname.as_ref()), qtype) {
+        Lookup::Answer(_) => "answer",
+        Lookup::Cname(_) => "cname",
+        Lookup::Any => "any",
+        Lookup::NoData => "nodata",
+        Lookup::NxDomain => "nxdomain",
+        Lookup::Delegated => "delegated",
+        Lookup::Deferred(_) => "deferred",
+    }
+}
+
+#[test]
+fn empty_non_terminals_and_other_types_block_a_wildcard() {
+    let zone = build(vec![
+        set("x.b.corp.internal", Rtype::A),
+        set("*.corp.internal", Rtype::A),
+        set("h.corp.internal", Rtype::TXT),
+    ]);
+    assert_eq!(said(&zone, "b.corp.internal", Rtype::A), "nodata");
+    assert_eq!(said(&zone, "y.b.corp.internal", Rtype::A), "nxdomain");
+    assert_eq!(said(&zone, "h.corp.internal", Rtype::A), "nodata");
+    assert_eq!(said(&zone, "deep.er.corp.internal", Rtype::A), "answer");
+    assert_eq!(said(&zone, "any.corp.internal", Rtype::TXT), "nodata");
+    assert_eq!(said(&zone, "*.corp.internal", Rtype::A), "answer");
+    assert_eq!(said(&zone, "corp.internal", Rtype::A), "nodata");
+}
+
+#[test]
+fn a_star_inside_a_label_is_a_literal() {
+    let zone = build(vec![set("a-*.apps.corp.internal", Rtype::TXT)]);
+    assert_eq!(said(&zone, "a-foo.apps.corp.internal", Rtype::TXT), "nxdomain");
+    assert_eq!(said(&zone, "a-*.apps.corp.internal", Rtype::TXT), "answer");
+}
+
+#[test]
+fn names_at_and_below_a_zone_cut_are_delegated_but_for_ds() {
+    let zone = build(vec![set("sub.corp.internal", Rtype::NS), set("x.sub.corp.internal", Rtype::A)]);
+    for qname in ["sub.corp.internal", "x.sub.corp.internal", "no.x.sub.corp.internal"] {
+        assert_eq!(said(&zone, qname, Rtype::A), "delegated", "{qname}");
+    }
+    assert_eq!(said(&zone, "sub.corp.internal", Rtype::DS), "nodata");
+    assert_eq!(said(&zone, "x.sub.corp.internal", Rtype::DS), "delegated");
+    assert_eq!(said(&zone, "other.corp.internal", Rtype::A), "nxdomain");
+    assert_eq!(zone.counts().cuts, 1);
+}
+
+#[test]
+fn names_below_a_dname_are_delegated_and_its_owner_is_not() {
+    let zone = build(vec![set("d.corp.internal", Rtype::DNAME), set("d.corp.internal", Rtype::A)]);
+    assert_eq!(said(&zone, "d.corp.internal", Rtype::A), "answer");
+    assert_eq!(said(&zone, "d.corp.internal", Rtype::DNAME), "answer");
+    assert_eq!(said(&zone, "x.d.corp.internal", Rtype::A), "delegated");
+}
+
+#[test]
+fn deferred_sets_exist_and_their_siblings_are_answered() {
+    let deferred =
+        RecordSet { body: Body::Deferred(DeferredReason::Flattened), ..set("lb.corp.internal", Rtype::A) };
+    let choice =
+        RecordSet { body: Body::Deferred(DeferredReason::Choice), ..set("w.corp.internal", Rtype::CNAME) };
+    let zone = build(vec![deferred, set("lb.corp.internal", Rtype::TXT), choice]);
+    assert_eq!(said(&zone, "lb.corp.internal", Rtype::A), "deferred");
+    assert_eq!(said(&zone, "lb.corp.internal", Rtype::AAAA), "nodata");
+    assert_eq!(said(&zone, "lb.corp.internal", Rtype::TXT), "answer");
+    assert_eq!(said(&zone, "w.corp.internal", Rtype::AAAA), "deferred");
+    assert_eq!(zone.counts().deferred, 2);
+}
+
+#[test]
+fn one_plain_and_one_deferred_set_of_a_type_are_never_merged() {
+    let plain = set("w.corp.internal", Rtype::A);
+    let deferred = RecordSet { body: Body::Deferred(DeferredReason::Choice), ..plain.clone() };
+    for sets in [vec![plain.clone(), deferred.clone()], vec![deferred, plain]] {
+        assert_eq!(said(&build(sets), "w.corp.internal", Rtype::A), "deferred");
+    }
+}
+
+#[test]
+fn negative_ttl_is_the_least_of_soa_ttl_minimum_and_cap() {
+    for (ttl, minimum, cap, expected) in [(900, 86_400, 30, 30), (10, 3600, 30, 10), (900, 5, 30, 5)] {
+        let options = ZoneOptions { negative_ttl_max: cap, ..ZoneOptions::default() };
+        let zone = Zone::build(&data(vec![soa(ttl, minimum)]), &options).zone;
+        assert_eq!((zone.negative_ttl(), zone.serial()), (expected, 42));
+    }
+}
+
+#[test]
+fn a_zone_without_a_usable_soa_gets_one_made_up() {
+    let broken = RecordSet {
+        body: Body::Records { ttl: 900, rdata: vec![b"{'Value': 'ns".as_slice().into()] },
+        ..set("corp.internal", Rtype::SOA)
+    };
+    for sets in [vec![], vec![broken]] {
+        let zone = Zone::build(&data(sets.clone()), &ZoneOptions::default()).zone;
+        let soa = zone.soa();
+        assert_eq!((soa.rtype, soa.count, soa.ttl, zone.serial()), (Rtype::SOA, 1, 900, 1), "{sets:?}");
+        assert_eq!(said(&zone, "corp.internal", Rtype::SOA), "answer");
+    }
+}
+
+#[test]
+fn what_cannot_stand_is_skipped_by_itself_and_named() {
+    let mut bad_a = set("bad.corp.internal", Rtype::A);
+    bad_a.body = Body::Records { ttl: 60, rdata: vec![[1, 2, 3].as_slice().into()] };
+    let mut half = set("half.corp.internal", Rtype::A);
+    half.body = Body::Records {
+        ttl: u32::MAX,
+        rdata: vec![[1, 2, 3].as_slice().into(), [10, 0, 0, 1].as_slice().into()],
+    };
+    let mut huge = set("huge.corp.internal", Rtype::TXT);
+    huge.body = Body::Records { ttl: 60, rdata: (0..300u16).map(|i| long_text(i).into()).collect() };
+    let built = Zone::build(
+        &data(vec![
+            bad_a,
+            half,
+            huge,
+            set("else.where", Rtype::A),
+            set("c.corp.internal", Rtype::CNAME),
+            set("c.corp.internal", Rtype::TXT),
+            set("corp.internal", Rtype::CNAME),
+            RecordSet { owner: name("s.corp.internal"), ..soa(1, 1) },
+            set("m.corp.internal", Rtype::ANY),
+        ]),
+        &ZoneOptions::default(),
+    );
+    let reasons: Vec<_> = built.skipped.iter().map(|s| (s.owner.as_str(), s.reason)).collect();
+    for expected in [
+        ("bad.corp.internal.", SkipReason::BadValue),
+        ("half.corp.internal.", SkipReason::BadValue),
+        ("huge.corp.internal.", SkipReason::TooLarge),
+        ("else.where.", SkipReason::OutOfZone),
+        ("c.corp.internal.", SkipReason::Conflict),
+        ("corp.internal.", SkipReason::Conflict),
+        ("s.corp.internal.", SkipReason::Conflict),
+        ("m.corp.internal.", SkipReason::UnsupportedType),
+    ] {
+        assert!(reasons.contains(&expected), "{expected:?} in {reasons:?}");
+    }
+    assert_eq!(reasons.len(), 8);
+    let zone = built.zone;
+    assert_eq!(said(&zone, "bad.corp.internal", Rtype::A), "deferred");
+    assert_eq!(said(&zone, "huge.corp.internal", Rtype::TXT), "deferred");
+    assert_eq!(said(&zone, "half.corp.internal", Rtype::A), "answer");
+    assert_eq!(said(&zone, "c.corp.internal", Rtype::TXT), "cname");
+    let half = zone.rrsets().find(|v| v.owner == name("half.corp.internal").as_ref()).unwrap();
+    assert_eq!(half.rrset.ttl, 0, "a TTL with the top bit set reads as zero");
+}
+
+fn long_text(seed: u16) -> Vec<u8> {
+    let mut rdata = vec![255u8];
+    rdata.extend(std::iter::repeat_n(b'x', 253));
+    rdata.extend(seed.to_be_bytes());
+    rdata
+}
+
+#[test]
+fn records_of_one_rrset_are_merged_sorted_and_distinct_under_the_least_ttl() {
+    let mut one = set("m.corp.internal", Rtype::A);
+    one.body = Body::Records { ttl: 300, rdata: vec![Box::new([10, 0, 0, 2]), Box::new([10, 0, 0, 1])] };
+    let mut two = set("m.corp.internal", Rtype::A);
+    two.body = Body::Records { ttl: 60, rdata: vec![Box::new([10, 0, 0, 1])] };
+    let zone = build(vec![one, two]);
+    let view = zone.rrsets().find(|v| v.rrset.rtype == Rtype::A).unwrap().rrset;
+    assert_eq!((view.ttl, view.count), (60, 2));
+    assert_eq!(view.rdata().collect::<Vec<_>>(), [[10, 0, 0, 1], [10, 0, 0, 2]]);
+}
+
+/// The naive model: no index, straight from the text of the RFCs.
+struct Naive<'d>(&'d ZoneData);
+
+impl Naive<'_> {
+    fn exists(&self, qname: NameRef<'_>) -> bool {
+        qname == self.0.apex.as_ref() || self.0.sets.iter().any(|s| s.owner.as_ref().is_at_or_below(qname))
+    }
+
+    fn types_at(&self, owner: NameRef<'_>) -> Vec<Rtype> {
+        let mut types: Vec<_> =
+            self.0.sets.iter().filter(|s| s.owner.as_ref() == owner).map(|s| s.rtype).collect();
+        if types.contains(&Rtype::CNAME) && owner != self.0.apex.as_ref() {
+            types.retain(|&t| t == Rtype::CNAME);
+        } else {
+            types.retain(|&t| t != Rtype::CNAME);
+        }
+        if owner == self.0.apex.as_ref() {
+            types.push(Rtype::SOA);
+        }
+        types
+    }
+
+    fn is_cut(&self, owner: NameRef<'_>) -> bool {
+        owner != self.0.apex.as_ref() && !owner.is_wildcard() && self.types_at(owner).contains(&Rtype::NS)
+    }
+
+    fn lookup(&self, qname: NameRef<'_>, qtype: Rtype) -> &'static str {
+        // RFC 1034 §4.3.2 step 3: match down from the apex, label by label.
+        let mut path: Vec<_> =
+            qname.suffixes().take_while(|s| s.is_at_or_below(self.0.apex.as_ref())).collect();
+        path.reverse();
+        let mut closest_encloser = path[0];
+        for &node in &path {
+            if !self.exists(node) {
+                break;
+            }
+            if self.is_cut(node) && !(node == qname && qtype == Rtype::DS) {
+                return "delegated"; // step 3b
+            }
+            closest_encloser = node;
+        }
+        if closest_encloser == qname {
+            return self.at(qname, qtype); // step 3a
+        }
+        let source = Name::child(b"*", closest_encloser).unwrap(); // step 3c
+        if self.exists(source.as_ref()) { self.at(source.as_ref(), qtype) } else { "nxdomain" }
+    }
+
+    fn at(&self, owner: NameRef<'_>, qtype: Rtype) -> &'static str {
+        let types = self.types_at(owner);
+        if qtype == Rtype::ANY {
+            "any"
+        } else if types.contains(&qtype) {
+            "answer"
+        } else if types.contains(&Rtype::CNAME) {
+            "cname"
+        } else {
+            "nodata"
+        }
+    }
+}
+
+fn any_owner() -> impl Strategy<Value = String> {
+    prop::collection::vec(prop::sample::select(vec!["a", "b", "*", "a-*", "c"]), 0..4)
+        .prop_map(|labels| labels.into_iter().map(|l| format!("{l}.")).collect::<String>() + "corp.internal")
+}
+
+fn any_type() -> impl Strategy<Value = Rtype> {
+    prop::sample::select(vec![Rtype::A, Rtype::TXT, Rtype::CNAME, Rtype::NS])
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn compiled_lookup_equals_the_naive_model(
+        sets in prop::collection::vec((any_owner(), any_type()), 0..12),
+        queries in prop::collection::vec((any_owner(), any_type()), 1..24),
+    ) {
+        let data = data(sets.iter().map(|(owner, rtype)| set(owner, *rtype)).collect());
+        let zone = Zone::build(&data, &ZoneOptions::default()).zone;
+        for (qname, qtype) in queries.iter().chain(&sets) {
+            for qtype in [*qtype, Rtype::DS, Rtype::ANY] {
+                prop_assert_eq!(
+                    said(&zone, qname, qtype),
+                    Naive(&data).lookup(name(qname).as_ref(), qtype),
+                    "{} {} in {:?}", qname, qtype, sets
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,36 @@
+"""All state of one simulator process behind one lock."""
+
+from __future__ import annotations
+
+import threading
+
+from faults import FaultPlan
+from imds import Metadata
+from model import Zones
+from paging import PageNumbers
+from traffic import CallLog, Limits
+
+
+class Sim:
+    """The account, the fault plan, the limits, the log and the metadata double.
+
+    Request threads hold `lock` while they read or change any of it, never while they sleep or
+    send.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.faults = FaultPlan()
+        self.log = CallLog()
+        self.reset()
+
+    def reset(self) -> None:
+        """Back to an empty account; running stalls and delays end."""
+        self.zones = Zones()
+        self.pages = PageNumbers()
+        self.limits = Limits()
+        self.metadata = Metadata()
+        # `require`: refuse unsigned calls. `region`: refuse any other signing region.
+        self.signing: dict = {"require": True, "region": None}
+        self.faults.clear()
+        self.log.reset()
