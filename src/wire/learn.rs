@@ -1,0 +1,383 @@
+//! From an upstream's message to a [`Learned`]: only what answers the question is taken over.
+//!
+//! What is kept of the answer section is the question's own chain: the CNAME and DNAME records
+//! that lead from the question name onwards and the RRset at their end, with its signatures where
+//! they were asked for. Of the authority section stay the SOA of a negative answer and, with DO,
+//! the proofs. Everything else an upstream may have added is not believed.
+
+use super::learned::{Learned, Outcome};
+use super::name::{NameRef, wire_len};
+use super::rdata::expand;
+use super::read::{HEADER, LowerName, Malformed, NameBuf, Record, Sections, u16_at, u32_at};
+use super::{CLASS_IN, EdeCode, Name, Rcode, Rtype};
+
+/// Most CNAMEs taken from one message; a longer chain is left open at its end.
+const MAX_LINKS: usize = 16;
+/// Longest extended error text that is kept, in bytes.
+const MAX_EDE_TEXT: usize = 200;
+
+/// Checks an upstream's response to the question (`qname`, `qtype`, IN) and brings it into the
+/// form it is cached in.
+///
+/// The caller has checked the id and that the message is not truncated. A TTL with the top bit
+/// set counts as 0 (RFC 2181 §8). Signatures and proofs are dropped unless `dnssec_ok`.
+///
+/// Cost: bounded by the message's length times the length of its CNAME chain (at most 16).
+///
+/// # Errors
+/// [`Malformed`]: nothing of the response may be used.
+pub fn learn(
+    message: &[u8],
+    qname: NameRef<'_>,
+    qtype: Rtype,
+    dnssec_ok: bool,
+) -> Result<Learned, Malformed> {
+    let sections = Sections::read(message, qname, qtype)?;
+    let (high, ede) = sections.opt.as_ref().map_or((0, None), |opt| read_opt(message, opt));
+    let rcode = Rcode(high << 4 | sections.flags & 0x000f);
+    let walk = Walk {
+        message,
+        sections: &sections,
+        qtype,
+        dnssec_ok,
+        block: Block::new(qname),
+        least_ttl: u32::MAX,
+        signer: None,
+    };
+    let mut learned = match rcode {
+        Rcode::NOERROR | Rcode::NXDOMAIN => walk.run(qname, rcode)?,
+        _ => walk.block.finish(rcode, Outcome::Error),
+    };
+    learned.authentic = sections.flags & 0x0020 != 0;
+    learned.ede = ede;
+    Ok(learned)
+}
+
+/// The upper bits of the response code and the first extended error of an OPT record.
+fn read_opt(message: &[u8], opt: &Record) -> (u16, Option<(EdeCode, Box<str>)>) {
+    const EDE: u16 = 15;
+    let mut data = message.get(opt.rdata.clone()).unwrap_or_default();
+    let mut ede = None;
+    while let (Some(code), Some(len)) = (u16_at(data, 0), u16_at(data, 2)) {
+        let Some(option) = data.get(4..4 + usize::from(len)) else { break };
+        if code == EDE
+            && let Some(info) = u16_at(option, 0)
+        {
+            ede = Some((EdeCode(info), clean_text(option.get(2..).unwrap_or_default())));
+            break;
+        }
+        data = data.get(4 + usize::from(len)..).unwrap_or_default();
+    }
+    ((opt.ttl >> 24) as u16, ede)
+}
+
+/// An extended error's text as it may be logged and passed on: UTF-8, no control characters, cut.
+fn clean_text(bytes: &[u8]) -> Box<str> {
+    let bytes = bytes.get(..MAX_EDE_TEXT).unwrap_or(bytes);
+    String::from_utf8_lossy(bytes).chars().filter(|c| !c.is_control()).collect::<String>().into()
+}
+
+struct Walk<'m> {
+    message: &'m [u8],
+    sections: &'m Sections,
+    qtype: Rtype,
+    dnssec_ok: bool,
+    block: Block,
+    least_ttl: u32,
+    /// The signer of the answer's signatures, its zone's apex.
+    signer: Option<LowerName>,
+}
+
+impl Walk<'_> {
+    fn run(mut self, qname: NameRef<'_>, rcode: Rcode) -> Result<Learned, Malformed> {
+        let (end, is_final) = self.follow(qname)?;
+        let end = end.as_ref();
+        let links = self.block.starts.len();
+        let denies = rcode == Rcode::NXDOMAIN;
+        if is_final && denies {
+            return Err(Malformed::Contradiction);
+        }
+        self.block.answers = links;
+        let (outcome, lifetime) = if is_final {
+            self.block.open_end = None;
+            let signer = self.signer.take();
+            self.proofs(signer.as_ref().map(LowerName::as_ref).filter(|&s| end.is_at_or_below(s)))?;
+            (Outcome::Answer, self.least_ttl)
+        } else {
+            let has_soa = self.deny(end)?;
+            let outcome = match (denies, has_soa || links == 0) {
+                (true, _) => Outcome::NxDomain,
+                (false, true) => Outcome::NoData,
+                (false, false) => Outcome::OpenChain,
+            };
+            let believed = has_soa || outcome == Outcome::OpenChain;
+            (outcome, if believed { self.least_ttl } else { 0 })
+        };
+        if outcome == Outcome::NoData && links == 0 && self.is_referral() {
+            return Err(Malformed::Referral);
+        }
+        let mut learned = self.block.finish(rcode, outcome);
+        learned.lifetime = lifetime;
+        Ok(learned)
+    }
+
+    /// Takes over the chain from `qname` and the RRset it leads to. Returns the last name, and
+    /// whether records of the type asked for stand there.
+    fn follow(&mut self, qname: NameRef<'_>) -> Result<(Name, bool), Malformed> {
+        let mut seen = vec![qname.to_owned()];
+        let mut current = qname.to_owned();
+        for _ in 0..MAX_LINKS {
+            if self.take_final(current.as_ref())? {
+                return Ok((current, true));
+            }
+            let by_dname = self.take_dname(current.as_ref())?;
+            let Some(target) = self.take_cname(current.as_ref())? else {
+                // A server synthesises the CNAME that goes with a DNAME (RFC 6672 §3.1).
+                if by_dname {
+                    return Err(Malformed::BadRecord);
+                }
+                break;
+            };
+            if seen.contains(&target) {
+                return Err(Malformed::CnameLoop);
+            }
+            seen.push(target.clone());
+            current = target;
+        }
+        Ok((current, false))
+    }
+
+    /// Takes over the records of the type asked for at `name`.
+    fn take_final(&mut self, name: NameRef<'_>) -> Result<bool, Malformed> {
+        let (qtype, sections) = (self.qtype, self.sections);
+        let wanted = |r: &&Record| r.class == CLASS_IN && (r.rtype == qtype || qtype == Rtype::ANY);
+        let mut found = false;
+        for record in sections.answers.iter().filter(wanted) {
+            if record.is_at(self.message, name) {
+                self.write(name, record, record.ttl)?;
+                found = true;
+                if qtype == Rtype::CNAME {
+                    break;
+                }
+            }
+        }
+        if found && qtype != Rtype::ANY && qtype != Rtype::RRSIG {
+            self.take_signatures(name, qtype)?;
+        }
+        Ok(found)
+    }
+
+    /// Takes over the DNAME that `name` is below, if the message has one (RFC 6672 §3.1).
+    fn take_dname(&mut self, name: NameRef<'_>) -> Result<bool, Malformed> {
+        let sections = self.sections;
+        for record in sections.answers.iter().filter(|r| r.class == CLASS_IN && r.rtype == Rtype::DNAME) {
+            let owner = record.owner(self.message)?;
+            let owner = owner.as_ref();
+            if owner != name && name.is_at_or_below(owner) {
+                self.write(owner, record, record.ttl)?;
+                self.take_signatures(owner, Rtype::DNAME)?;
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Takes over the CNAME at `name`. Returns its target.
+    fn take_cname(&mut self, name: NameRef<'_>) -> Result<Option<Name>, Malformed> {
+        let (sections, message) = (self.sections, self.message);
+        let is_link = |r: &&Record| r.class == CLASS_IN && r.rtype == Rtype::CNAME && r.is_at(message, name);
+        let Some(record) = sections.answers.iter().find(is_link) else { return Ok(None) };
+        self.write(name, record, record.ttl)?;
+        self.take_signatures(name, Rtype::CNAME)?;
+        let (target, _) = NameBuf::read(message, record.rdata.start)?;
+        Ok(Some(target.lower().as_ref().to_owned()))
+    }
+
+    fn take_signatures(&mut self, name: NameRef<'_>, covered: Rtype) -> Result<(), Malformed> {
+        if !self.dnssec_ok {
+            return Ok(());
+        }
+        let (sections, message) = (self.sections, self.message);
+        for record in sections.answers.iter().filter(|r| covers(message, r, covered)) {
+            if record.is_at(message, name) {
+                let (signer, _) = NameBuf::read(message, record.rdata.start + 18)?;
+                self.signer = Some(signer.lower());
+                self.write(name, record, record.ttl)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes over the SOA that denies `end`, and with DO the proofs of its zone. Returns whether
+    /// there was one.
+    fn deny(&mut self, end: NameRef<'_>) -> Result<bool, Malformed> {
+        let (sections, message) = (self.sections, self.message);
+        for record in sections.authorities.iter().filter(|r| r.class == CLASS_IN && r.rtype == Rtype::SOA) {
+            let apex = record.owner(message)?;
+            if !end.is_at_or_below(apex.as_ref()) {
+                continue;
+            }
+            let minimum_at = record.rdata.end.saturating_sub(4).max(record.rdata.start);
+            let minimum = u32_at(message, minimum_at).ok_or(Malformed::BadRecord)?;
+            let ttl = real_ttl(record.ttl).min(minimum);
+            self.write(apex.as_ref(), record, ttl)?;
+            if self.dnssec_ok {
+                for signature in sections.authorities.iter().filter(|r| covers(message, r, Rtype::SOA)) {
+                    if signature.is_at(message, apex.as_ref()) {
+                        self.write(apex.as_ref(), signature, ttl)?;
+                    }
+                }
+            }
+            self.proofs(Some(apex.as_ref()))?;
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// With DO, takes over the proofs of non-existence at or below `apex`.
+    fn proofs(&mut self, apex: Option<NameRef<'_>>) -> Result<(), Malformed> {
+        let (sections, message) = (self.sections, self.message);
+        let Some(apex) = apex.filter(|_| self.dnssec_ok) else { return Ok(()) };
+        let is_proof = |r: &&Record| {
+            let types = [Rtype::NSEC, Rtype::NSEC3];
+            r.class == CLASS_IN && (types.contains(&r.rtype) || types.iter().any(|&t| covers(message, r, t)))
+        };
+        for record in sections.authorities.iter().filter(is_proof) {
+            let owner = record.owner(message)?;
+            if owner.as_ref().is_at_or_below(apex) {
+                self.write(owner.as_ref(), record, record.ttl)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_referral(&self) -> bool {
+        let recursion_available = self.sections.flags & 0x0080 != 0;
+        let types = |t| self.sections.authorities.iter().any(|r: &Record| r.rtype == t);
+        !recursion_available && types(Rtype::NS) && !types(Rtype::SOA)
+    }
+
+    fn write(&mut self, owner: NameRef<'_>, record: &Record, ttl: u32) -> Result<(), Malformed> {
+        let ttl = real_ttl(ttl);
+        self.least_ttl = self.least_ttl.min(ttl);
+        self.block.push(self.message, owner, record, ttl)
+    }
+}
+
+/// Whether `record` is a signature over records of the type `covered`.
+fn covers(message: &[u8], record: &Record, covered: Rtype) -> bool {
+    record.class == CLASS_IN
+        && record.rtype == Rtype::RRSIG
+        && record.rdata.len() > 18
+        && u16_at(message, record.rdata.start) == Some(covered.0)
+}
+
+/// A TTL as RFC 2181 §8 reads it: with the top bit set it is 0.
+fn real_ttl(ttl: u32) -> u32 {
+    if ttl > i32::MAX as u32 { 0 } else { ttl }
+}
+
+/// The block being written.
+struct Block {
+    base: usize,
+    qname_len: usize,
+    bytes: Vec<u8>,
+    starts: Vec<u16>,
+    answers: usize,
+    open_end: Option<u16>,
+    /// Names that owners can point at, with their message offset.
+    known: Vec<(Box<[u8]>, usize)>,
+}
+
+impl Block {
+    fn new(qname: NameRef<'_>) -> Self {
+        let qname_len = qname.as_bytes().len();
+        Self {
+            base: HEADER + qname_len + 4,
+            qname_len,
+            bytes: Vec::new(),
+            starts: Vec::new(),
+            answers: 0,
+            open_end: None,
+            known: vec![(qname.as_bytes().into(), HEADER)],
+        }
+    }
+
+    fn push(
+        &mut self,
+        message: &[u8],
+        owner: NameRef<'_>,
+        record: &Record,
+        ttl: u32,
+    ) -> Result<(), Malformed> {
+        self.starts.push(u16::try_from(self.bytes.len()).map_err(|_| Malformed::TooLong)?);
+        self.push_owner(owner);
+        self.bytes.extend(record.rtype.0.to_be_bytes());
+        self.bytes.extend(CLASS_IN.to_be_bytes());
+        self.bytes.extend(ttl.to_be_bytes());
+        let rdlength_at = self.bytes.len();
+        self.bytes.extend([0, 0]);
+        expand(message, record.rtype, record.rdata.clone(), &mut self.bytes)?;
+        let rdata = self.bytes.get_mut(rdlength_at + 2..).unwrap_or_default();
+        let len = u16::try_from(rdata.len()).map_err(|_| Malformed::TooLong)?;
+        if record.rtype == Rtype::CNAME {
+            rdata.make_ascii_lowercase();
+            let target: Box<[u8]> = (&*rdata).into();
+            self.open_end = u16::try_from(rdlength_at + 2).ok();
+            self.learn_place(target, rdlength_at + 2);
+        }
+        if let Some(slot) = self.bytes.get_mut(rdlength_at..rdlength_at + 2) {
+            slot.copy_from_slice(&len.to_be_bytes());
+        }
+        if self.base + self.bytes.len() > usize::from(u16::MAX) { Err(Malformed::TooLong) } else { Ok(()) }
+    }
+
+    fn push_owner(&mut self, owner: NameRef<'_>) {
+        match self.place_of(owner) {
+            Some(place) => self.bytes.extend((0xc000 | place).to_be_bytes()),
+            None => {
+                let at = self.bytes.len();
+                self.bytes.extend(owner.as_bytes());
+                self.learn_place(owner.as_bytes().into(), at);
+            }
+        }
+    }
+
+    /// Remembers that `name` stands at `at` in the block, if a pointer reaches that far.
+    fn learn_place(&mut self, name: Box<[u8]>, at: usize) {
+        const MAX_PLACES: usize = 32;
+        if self.known.len() < MAX_PLACES && wire_len(&name) == Ok(name.len()) {
+            self.known.push((name, self.base + at));
+        }
+    }
+
+    /// The message offset where `name` stands already, whole or as the end of a longer name.
+    fn place_of(&self, name: NameRef<'_>) -> Option<u16> {
+        self.known.iter().find_map(|(known, at)| {
+            let known = NameRef::from_checked(known);
+            let front = known.as_bytes().len().checked_sub(name.as_bytes().len())?;
+            let place = u16::try_from(at + front).ok().filter(|&p| p < 0x4000)?;
+            known.is_at_or_below(name).then_some(place)
+        })
+    }
+
+    /// The records are whole; the caller fills in what the header and OPT say.
+    fn finish(self, rcode: Rcode, outcome: Outcome) -> Learned {
+        Learned {
+            rcode,
+            outcome,
+            authentic: false,
+            answers: self.answers as u16,
+            authorities: (self.starts.len() - self.answers) as u16,
+            block: self.bytes.into(),
+            starts: self.starts.into(),
+            open_end: self.open_end,
+            qname_len: self.qname_len as u8,
+            lifetime: 0,
+            ede: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,278 @@
+//! Reading names and records out of a message that came from outside.
+
+use std::ops::Range;
+
+use super::name::{MAX_LABEL, MAX_NAME, NameRef};
+use super::{CLASS_IN, Rtype};
+
+/// Why an upstream's response cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    /// Fewer than 12 bytes.
+    #[error("shorter than a header")]
+    ShortHeader,
+    /// QR=0, or not a standard query's response.
+    #[error("not a response")]
+    NotAResponse,
+    /// The question is not the one that was asked.
+    #[error("another question")]
+    OtherQuestion,
+    /// A name that is cut, too long, or points forward.
+    #[error("a bad name")]
+    BadName,
+    /// A record that is cut, or whose data does not have its type's form.
+    #[error("a bad record")]
+    BadRecord,
+    /// More than one OPT record (RFC 6891 §6.1.1).
+    #[error("more than one OPT record")]
+    SecondOpt,
+    /// Written out, the records fill more than a message can hold.
+    #[error("too long once written out")]
+    TooLong,
+    /// The CNAME chain comes back to a name it has passed.
+    #[error("a CNAME loop")]
+    CnameLoop,
+    /// NXDOMAIN together with records of the type that was asked for.
+    #[error("NXDOMAIN with an answer")]
+    Contradiction,
+    /// The server does not recurse and refers to others.
+    #[error("a referral")]
+    Referral,
+}
+
+/// A name out of a message, decompressed, its case kept.
+pub(super) struct NameBuf {
+    bytes: [u8; MAX_NAME],
+    len: usize,
+}
+
+impl NameBuf {
+    /// Reads the name at `at`. Returns it with the offset behind it.
+    ///
+    /// Each pointer must lead in front of the piece it ends, so the work is bounded by the
+    /// message's length and the result by 255 bytes.
+    pub(super) fn read(message: &[u8], at: usize) -> Result<(Self, usize), Malformed> {
+        let mut name = Self { bytes: [0; MAX_NAME], len: 0 };
+        let (mut pos, mut limit, mut end) = (at, at, None);
+        loop {
+            let first = *message.get(pos).ok_or(Malformed::BadName)?;
+            let len = usize::from(first);
+            if len == 0 {
+                name.push(&[0])?;
+                return Ok((name, end.unwrap_or(pos + 1)));
+            } else if len <= MAX_LABEL {
+                name.push(message.get(pos..pos + 1 + len).ok_or(Malformed::BadName)?)?;
+                pos += 1 + len;
+            } else {
+                let target = pointer(message, pos).ok_or(Malformed::BadName)?;
+                if target >= limit || target < HEADER {
+                    return Err(Malformed::BadName);
+                }
+                end.get_or_insert(pos + 2);
+                (pos, limit) = (target, target);
+            }
+        }
+    }
+
+    fn push(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
+        let end = self.len + bytes.len();
+        self.bytes.get_mut(self.len..end).ok_or(Malformed::BadName)?.copy_from_slice(bytes);
+        self.len = end;
+        Ok(())
+    }
+
+    /// The wire bytes, case as it came.
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+
+    /// The name in lower case.
+    pub(super) fn lower(mut self) -> LowerName {
+        self.bytes[..self.len].make_ascii_lowercase();
+        LowerName(self)
+    }
+}
+
+/// A [`NameBuf`] in lower case, comparable.
+pub(super) struct LowerName(NameBuf);
+
+impl LowerName {
+    /// Borrows it as the name the rest of the program works with.
+    pub(super) fn as_ref(&self) -> NameRef<'_> {
+        NameRef::from_checked(self.0.as_bytes())
+    }
+}
+
+/// Length of a message header.
+pub(super) const HEADER: usize = 12;
+
+/// The target of the compression pointer at `at`, `None` if none stands there.
+pub(super) fn pointer(message: &[u8], at: usize) -> Option<usize> {
+    let bytes = message.get(at..at + 2)?;
+    let value = u16::from_be_bytes([bytes[0], bytes[1]]);
+    (value >= 0xc000).then_some(usize::from(value & 0x3fff))
+}
+
+/// The 16-bit number at `at`.
+pub(super) fn u16_at(message: &[u8], at: usize) -> Option<u16> {
+    message.get(at..at + 2).map(|b| u16::from_be_bytes([b[0], b[1]]))
+}
+
+/// The 32-bit number at `at`.
+pub(super) fn u32_at(message: &[u8], at: usize) -> Option<u32> {
+    message.get(at..at + 4).map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]))
+}
+
+/// One record of a message, not copied.
+pub(super) struct Record {
+    /// Where the owner name stands.
+    owner_at: usize,
+    pub(super) rtype: Rtype,
+    pub(super) class: u16,
+    pub(super) ttl: u32,
+    /// Where the RDATA stands.
+    pub(super) rdata: Range<usize>,
+}
+
+impl Record {
+    /// Reads the record at `at`. Returns it with the offset behind it.
+    pub(super) fn read(message: &[u8], at: usize) -> Result<(Self, usize), Malformed> {
+        let (_, fixed) = NameBuf::read(message, at)?;
+        let header = message.get(fixed..fixed + 10).ok_or(Malformed::BadRecord)?;
+        let end = fixed + 10 + usize::from(u16::from_be_bytes([header[8], header[9]]));
+        message.get(fixed + 10..end).ok_or(Malformed::BadRecord)?;
+        let record = Self {
+            owner_at: at,
+            rtype: Rtype(u16::from_be_bytes([header[0], header[1]])),
+            class: u16::from_be_bytes([header[2], header[3]]),
+            ttl: u32::from_be_bytes([header[4], header[5], header[6], header[7]]),
+            rdata: fixed + 10..end,
+        };
+        Ok((record, end))
+    }
+
+    /// The owner in lower case.
+    pub(super) fn owner(&self, message: &[u8]) -> Result<LowerName, Malformed> {
+        NameBuf::read(message, self.owner_at).map(|(name, _)| name.lower())
+    }
+
+    /// Whether `name`, in lower case, owns this record. Copies nothing.
+    pub(super) fn is_at(&self, message: &[u8], name: NameRef<'_>) -> bool {
+        let (mut pos, mut rest) = (self.owner_at, name.as_bytes());
+        // Each round either consumes a label of `name` or follows a pointer; pointers were checked
+        // to lead backwards when the record was read.
+        loop {
+            if let Some(target) = pointer(message, pos) {
+                pos = target;
+                continue;
+            }
+            let Some(len) = message.get(pos).map(|&b| 1 + usize::from(b)) else { return false };
+            match (message.get(pos..pos + len), rest.get(..len)) {
+                (Some(ours), Some(theirs)) if ours.eq_ignore_ascii_case(theirs) => {}
+                _ => return false,
+            }
+            if len == 1 {
+                return rest.len() == 1;
+            }
+            pos += len;
+            rest = &rest[len..];
+        }
+    }
+}
+
+/// The header fields of a response and the records of its three sections.
+pub(super) struct Sections {
+    /// The second 16 bits of the header.
+    pub(super) flags: u16,
+    pub(super) answers: Vec<Record>,
+    pub(super) authorities: Vec<Record>,
+    pub(super) opt: Option<Record>,
+}
+
+impl Sections {
+    /// Reads a whole response to the question (`qname`, `qtype`, IN).
+    pub(super) fn read(message: &[u8], qname: NameRef<'_>, qtype: Rtype) -> Result<Self, Malformed> {
+        let head = message.get(..HEADER).ok_or(Malformed::ShortHeader)?;
+        let count = |i: usize| u16::from_be_bytes([head[i], head[i + 1]]);
+        let flags = count(2);
+        if flags & 0xf800 != 0x8000 {
+            return Err(Malformed::NotAResponse);
+        }
+        if count(4) != 1 {
+            return Err(Malformed::OtherQuestion);
+        }
+        let mut at = check_question(message, qname, qtype)?;
+        let answers = read_records(message, &mut at, count(6))?;
+        let authorities = read_records(message, &mut at, count(8))?;
+        let mut opt = None;
+        for record in read_records(message, &mut at, count(10))? {
+            if record.rtype == Rtype::OPT && opt.replace(record).is_some() {
+                return Err(Malformed::SecondOpt);
+            }
+        }
+        Ok(Self { flags, answers, authorities, opt })
+    }
+}
+
+/// Compares the question with the one that was asked, ASCII case aside. Returns the offset behind it.
+pub(super) fn check_question(message: &[u8], qname: NameRef<'_>, qtype: Rtype) -> Result<usize, Malformed> {
+    let (name, at) = NameBuf::read(message, HEADER)?;
+    let fixed = message.get(at..at + 4).ok_or(Malformed::OtherQuestion)?;
+    let same = name.as_bytes().eq_ignore_ascii_case(qname.as_bytes())
+        && fixed[..2] == qtype.0.to_be_bytes()
+        && fixed[2..] == CLASS_IN.to_be_bytes();
+    if same { Ok(at + 4) } else { Err(Malformed::OtherQuestion) }
+}
+
+fn read_records(message: &[u8], at: &mut usize, count: u16) -> Result<Vec<Record>, Malformed> {
+    // Not reserved ahead: the count is the sender's word, the records are bounded by the bytes.
+    let mut records = Vec::new();
+    for _ in 0..count {
+        let (record, end) = Record::read(message, *at)?;
+        records.push(record);
+        *at = end;
+    }
+    Ok(records)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pointer_to_itself_or_forward_is_a_bad_name() {
+        let mut message = vec![0; HEADER];
+        message.extend(b"\xc0\x0c");
+        assert!(NameBuf::read(&message, 12).is_err());
+        message.extend(b"\x01a\xc0\x0e");
+        assert!(NameBuf::read(&message, 14).is_err());
+        message.extend(b"\xc0\x02");
+        assert!(NameBuf::read(&message, message.len() - 2).is_err());
+    }
+
+    #[test]
+    fn a_name_is_read_through_pointers_and_ends_where_it_stands() {
+        let mut message = vec![0; HEADER];
+        message.extend(b"\x04test\x00\x01A\xc0\x0c");
+        let (name, end) = NameBuf::read(&message, 18).unwrap();
+        assert_eq!((name.as_bytes(), end), (&b"\x01A\x04test\x00"[..], message.len()));
+        assert_eq!(name.lower().as_ref().as_bytes(), b"\x01a\x04test\x00");
+    }
+
+    #[test]
+    fn a_name_longer_than_255_bytes_is_bad_even_through_pointers() {
+        let mut message = vec![0; HEADER];
+        let mut previous = None;
+        for _ in 0..8 {
+            let at = message.len();
+            message.push(40);
+            message.extend([b'x'; 40]);
+            match previous {
+                None => message.push(0),
+                Some(p) => message.extend((0xc000u16 | p as u16).to_be_bytes()),
+            }
+            previous = Some(at);
+        }
+        assert!(NameBuf::read(&message, previous.unwrap()).is_err());
+    }
+}
