@@ -1,6 +1,7 @@
 //! Floor 3: one query in, one disposition out. Knows no sockets.
 
 pub mod settings;
+pub mod special;
 
 use std::net::SocketAddr;
 

@@ -63,10 +63,24 @@ pub enum Outcome {
 pub enum Sections {
     /// The answer section alone.
     Answers,
+    /// This many records from the front of the answer section, as they lie.
+    First(u16),
     /// The authority section alone.
     Authorities,
     /// The answer section and behind it the authority section.
     Both,
+}
+
+impl Sections {
+    /// How many answer and authority records of `learned` these are.
+    pub fn counts(self, learned: &Learned) -> (u16, u16) {
+        match self {
+            Self::Answers => (learned.answers, 0),
+            Self::First(count) => (count.min(learned.answers), 0),
+            Self::Authorities => (0, learned.authorities),
+            Self::Both => (learned.answers, learned.authorities),
+        }
+    }
 }
 
 /// One record of a [`Learned`], where it stands in the block.
@@ -170,6 +184,7 @@ impl Learned {
     ) -> Option<usize> {
         let (first, last) = match sections {
             Sections::Answers => (0, usize::from(self.answers)),
+            Sections::First(count) => (0, usize::from(count.min(self.answers))),
             Sections::Authorities => (usize::from(self.answers), self.starts.len()),
             Sections::Both => (0, self.starts.len()),
         };
@@ -181,7 +196,7 @@ impl Learned {
         let end = at + (to - from);
         let target = out.get_mut(at..end)?;
         target.copy_from_slice(self.block.get(from..to)?);
-        if rotate > 0 && sections != Sections::Authorities {
+        if rotate > 0 && matches!(sections, Sections::Answers | Sections::Both) {
             self.turn(target, rotate);
         }
         let moved = at != self.base() + from || name_at != 12;

@@ -4,8 +4,12 @@ pub mod ask;
 pub mod learn;
 pub mod learned;
 pub mod name;
+pub mod query;
 mod rdata;
 mod read;
+pub mod response;
+#[cfg(test)]
+mod response_tests;
 #[cfg(test)]
 pub(crate) mod sample;
 pub mod suffix;
@@ -14,6 +18,8 @@ pub mod types;
 pub use learn::learn;
 pub use learned::{Learned, Outcome, Sections};
 pub use name::{Escapes, Name, NameError, NameRef};
+pub use query::{Query, Unreadable};
 pub use read::Malformed;
+pub use response::{Response, Verdict};
 pub use suffix::Suffixes;
 pub use types::{CLASS_IN, EdeCode, Rcode, Rtype};

@@ -98,7 +98,8 @@ fn admit(owners: &mut Owners, data: &ZoneData, set: &RecordSet, skipped: &mut Ve
         let detail = format!("not at or below {}", data.apex);
         return skip(skipped, owner, *rtype, SkipReason::OutOfZone, detail);
     }
-    if rtype.is_meta() || rtype.0 == 0 {
+    let stands_for_others = *rtype == Rtype::ANY && matches!(set.body, Body::Deferred(_));
+    if (rtype.is_meta() && !stands_for_others) || rtype.0 == 0 {
         let detail = "no zone holds records of this type".to_owned();
         return skip(skipped, owner, *rtype, SkipReason::UnsupportedType, detail);
     }

@@ -203,8 +203,12 @@ impl Zone {
         if qtype == Rtype::ANY {
             return Lookup::Any;
         }
+        let mut otherwise = Lookup::NoData;
         for i in node.first..node.first + node.count {
             let rrset = self.rrset(i);
+            if let (Rtype::ANY, Some(reason)) = (rrset.rtype, rrset.deferred) {
+                otherwise = Lookup::Deferred(reason);
+            }
             let alias = rrset.rtype == Rtype::CNAME && qtype != Rtype::CNAME;
             if !alias && rrset.rtype != qtype {
                 continue;
@@ -215,7 +219,7 @@ impl Zone {
                 None => Lookup::Answer(rrset),
             };
         }
-        Lookup::NoData
+        otherwise
     }
 
     fn is_dname_owner(&self, node: &Node) -> bool {

@@ -19,7 +19,8 @@ pub struct ZoneData {
 pub struct RecordSet {
     /// The owner, at or below the apex. A wildcard only if its leftmost label is exactly `*`.
     pub owner: Name,
-    /// The type of every record in the set.
+    /// The type of every record in the set. ANY, on a deferred set only, stands for every type that
+    /// has no set of its own: something is there that cannot be named here.
     pub rtype: Rtype,
     /// The records, or that only the origin can choose them.
     pub body: Body,

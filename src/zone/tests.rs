@@ -118,6 +118,16 @@ fn one_plain_and_one_deferred_set_of_a_type_are_never_merged() {
 }
 
 #[test]
+fn a_set_of_unnameable_type_keeps_its_name_from_being_denied() {
+    let unknown =
+        RecordSet { body: Body::Deferred(DeferredReason::Unknown), ..set("new.corp.internal", Rtype::ANY) };
+    let zone = build(vec![unknown, set("new.corp.internal", Rtype::A)]);
+    assert_eq!(said(&zone, "new.corp.internal", Rtype::A), "answer");
+    assert_eq!(said(&zone, "new.corp.internal", Rtype::TXT), "deferred");
+    assert_eq!(said(&zone, "new.corp.internal", Rtype::ANY), "any");
+}
+
+#[test]
 fn negative_ttl_is_the_least_of_soa_ttl_minimum_and_cap() {
     for (ttl, minimum, cap, expected) in [(900, 86_400, 30, 30), (10, 3600, 30, 10), (900, 5, 30, 5)] {
         let options = ZoneOptions { negative_ttl_max: cap, ..ZoneOptions::default() };

@@ -1,0 +1,94 @@
+//! Names that are never asked of an upstream: `localhost`, `invalid`, `onion`, `resolver.arpa`.
+
+use super::settings::SpecialNames;
+use crate::wire::{NameRef, Rcode, Rtype};
+
+/// TTL of what is answered for special names, seconds.
+pub const TTL: u32 = 10_800;
+
+/// The answer to a special name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Special {
+    /// NOERROR or NXDOMAIN.
+    pub rcode: Rcode,
+    /// The one record's RDATA, if there is one for this type.
+    pub rdata: Option<&'static [u8]>,
+    /// Wire length of the special domain at the end of the name, the owner of the SOA record.
+    pub zone_len: usize,
+}
+
+/// SOA RDATA for negatives: mname and rname are the root, serial 1, usual timers (RFC 6303 §3).
+pub const SOA: &[u8] =
+    b"\x00\x00\x00\x00\x00\x01\x00\x00\x0e\x10\x00\x00\x04\xb0\x00\x09\x3a\x80\x00\x00\x2a\x30";
+
+const LOCALHOST: &[u8] = b"\x09localhost\x00";
+const INVALID: &[u8] = b"\x07invalid\x00";
+const ONION: &[u8] = b"\x05onion\x00";
+const RESOLVER_ARPA: &[u8] = b"\x08resolver\x04arpa\x00";
+
+/// Finds what a special name is answered with, `None` for any other name.
+///
+/// `localhost` and below have the loopback addresses (RFC 6761 §6.3), `invalid` and `onion` do not
+/// exist (RFC 6761 §6.4, RFC 7686 §2), `resolver.arpa` and below have no data (RFC 9462 §6.4).
+/// Cost: a compare of the last bytes for each of the four.
+pub fn find(qname: NameRef<'_>, qtype: Rtype, settings: SpecialNames) -> Option<Special> {
+    let domains = [
+        (settings.localhost, LOCALHOST, Rcode::NOERROR),
+        (settings.invalid, INVALID, Rcode::NXDOMAIN),
+        (settings.onion, ONION, Rcode::NXDOMAIN),
+        (settings.resolver_arpa, RESOLVER_ARPA, Rcode::NOERROR),
+    ];
+    let &(_, domain, rcode) = domains.iter().find(|(on, domain, _)| {
+        *on && qname.as_bytes().ends_with(domain) && qname.is_at_or_below(NameRef::from_checked(domain))
+    })?;
+    let rdata: Option<&'static [u8]> = match qtype {
+        Rtype::A if domain == LOCALHOST => Some(&[127, 0, 0, 1]),
+        Rtype::AAAA if domain == LOCALHOST => Some(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]),
+        _ => None,
+    };
+    Some(Special { rcode, rdata, zone_len: domain.len() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Name;
+    use crate::zone::rdata;
+
+    fn special(qname: &str, qtype: Rtype) -> Option<(Rcode, bool)> {
+        let qname: Name = qname.parse().unwrap();
+        find(qname.as_ref(), qtype, SpecialNames::default()).map(|s| (s.rcode, s.rdata.is_some()))
+    }
+
+    #[test]
+    fn special_names_and_what_is_below_them_are_answered_here() {
+        assert_eq!(special("localhost", Rtype::A), Some((Rcode::NOERROR, true)));
+        assert_eq!(special("db.LOCALHOST", Rtype::AAAA), Some((Rcode::NOERROR, true)));
+        assert_eq!(special("localhost", Rtype::MX), Some((Rcode::NOERROR, false)));
+        assert_eq!(special("x.invalid", Rtype::A), Some((Rcode::NXDOMAIN, false)));
+        assert_eq!(special("abc.onion", Rtype::A), Some((Rcode::NXDOMAIN, false)));
+        assert_eq!(special("_dns.resolver.arpa", Rtype::SVCB), Some((Rcode::NOERROR, false)));
+    }
+
+    #[test]
+    fn neighbours_of_special_names_are_not_special() {
+        for other in ["notlocalhost", "localhost.example", "arpa", "10.in-addr.arpa", "xresolver.arpa", "."] {
+            assert_eq!(special(other, Rtype::A), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn each_special_name_can_be_given_back_to_the_upstream() {
+        let none = SpecialNames { localhost: false, invalid: false, onion: false, resolver_arpa: false };
+        for qname in ["localhost", "invalid", "onion", "resolver.arpa"] {
+            let qname: Name = qname.parse().unwrap();
+            assert_eq!(find(qname.as_ref(), Rtype::A, none), None);
+        }
+    }
+
+    #[test]
+    fn the_negative_soa_is_well_formed() {
+        assert!(rdata::check(Rtype::SOA, SOA).is_ok());
+        assert_eq!(rdata::soa_serial_and_minimum(SOA), (1, TTL));
+    }
+}
