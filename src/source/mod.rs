@@ -1,6 +1,10 @@
 //! Floor 2: where zone data comes from. Knows neither the zone table nor the schedule.
 
+pub mod file;
+pub mod recordset;
 pub mod settings;
+pub mod text;
+pub mod value;
 
 use std::any::Any;
 use std::fmt;
