@@ -52,3 +52,17 @@ pub enum VpcSelector {
     /// This one; its region is the source's `region`.
     Id(String),
 }
+
+impl Default for Route53Settings {
+    fn default() -> Self {
+        Self {
+            zones: ZoneSelector { vpc: Some(VpcSelector::Auto), ..ZoneSelector::default() },
+            public: false,
+            region: None,
+            partition: None,
+            endpoint: None,
+            calls_per_second: 1.0,
+            burst: 10,
+        }
+    }
+}

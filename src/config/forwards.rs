@@ -1,0 +1,72 @@
+//! `[[forward]]`: which domains go to which upstreams.
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::upstream::settings::{ForwardDomain, UpstreamSpec};
+use crate::wire::Name;
+
+use super::read::{Item, Section};
+
+/// All forwarded domains: the default where there is no `[[forward]]`.
+pub(super) fn forwards(
+    root: &Section<'_>,
+    default: Vec<ForwardDomain>,
+    listen: &[SocketAddr],
+) -> Vec<ForwardDomain> {
+    let Some(sections) = root.tables("forward") else { return default };
+    let mut domains: Vec<ForwardDomain> = Vec::new();
+    for section in sections {
+        let Some(forward) = forward(&section, listen) else { continue };
+        if domains.iter().any(|other| other.domain == forward.domain) {
+            let what = format!("{} is forwarded twice", forward.domain);
+            section.reject("domain", &what, Some("list all its upstreams in one [[forward]]"));
+        }
+        domains.push(forward);
+    }
+    if !domains.iter().any(|forward| forward.domain == Name::root()) {
+        let what = "no [[forward]] has domain = \".\": names of other domains get SERVFAIL";
+        root.warn("forward", what, Some("add one with upstreams = [\"system\"]"));
+    }
+    domains
+}
+
+fn forward(section: &Section<'_>, listen: &[SocketAddr]) -> Option<ForwardDomain> {
+    let example = "[\"system\"] or [\"10.0.0.2\"]";
+    let domain = required(section, "domain", "\".\"").and_then(|item| item.domain());
+    let upstreams = required(section, "upstreams", example)
+        .and_then(|item| item.filled_list(|i| upstream(i, listen), example));
+    section.finish();
+    Some(ForwardDomain { domain: domain?, upstreams: upstreams? })
+}
+
+fn upstream(item: &Item<'_>, listen: &[SocketAddr]) -> Option<UpstreamSpec> {
+    let spec = item.upstream()?;
+    let address = match spec {
+        UpstreamSpec::System => None,
+        UpstreamSpec::Plain(address) | UpstreamSpec::Tcp(address) => Some(address),
+    };
+    if let Some(address) = address.filter(|a| listen.iter().any(|own| covers(*own, *a))) {
+        let fix = "name the resolver that zonelet is to ask".to_owned();
+        item.reject(format!("{address} is where zonelet itself listens"), Some(fix));
+        return None;
+    }
+    Some(spec)
+}
+
+/// Whether a packet to `address` surely reaches a listener on `own`.
+fn covers(own: SocketAddr, address: SocketAddr) -> bool {
+    let everywhere = match (own.ip(), address.ip()) {
+        (IpAddr::V4(own), IpAddr::V4(ip)) => own.is_unspecified() && ip.is_loopback(),
+        (IpAddr::V6(own), ip) => own.is_unspecified() && ip.is_loopback(),
+        _ => false,
+    };
+    own.port() == address.port() && (own.ip() == address.ip() || everywhere)
+}
+
+fn required<'a>(section: &Section<'a>, key: &'static str, example: &str) -> Option<Item<'a>> {
+    let item = section.get(key);
+    if item.is_none() {
+        section.reject(key, "is missing", Some(&format!("write {key} = {example}")));
+    }
+    item
+}

@@ -1,0 +1,208 @@
+//! The sections of single tables, each into the settings of its rooms.
+
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::{admin, answer, cache, import, server, upstream};
+
+use super::address::is_private;
+use super::environment::Environment;
+use super::problem::Place;
+use super::read::{Item, Section};
+use super::{Drain, Log};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn times(least: Duration, most: Duration) -> RangeInclusive<Duration> {
+    least..=most
+}
+
+/// `[server]` and the transports' part of `[limits]`.
+pub(super) fn server(section: &Section<'_>, limits: &Section<'_>) -> server::Settings {
+    let default = server::Settings::default();
+    let listen = |item: &Item<'_>| item.filled_list(|i| i.listen_address(), "[\"127.0.0.1:5300\"]");
+    let workers = |item: &Item<'_>| match item.as_text() {
+        Some("auto") => Some(default.workers),
+        Some(text) if text.trim().parse::<u64>().is_err() => {
+            item.reject(format!("{text:?} is not a number of threads"), Some("write \"auto\" or 2".into()));
+            None
+        }
+        _ => item.count(1..=256),
+    };
+    server::Settings {
+        listen: section.read("listen", default.listen, listen),
+        workers: section.read("workers", default.workers, workers),
+        tcp_connections: limits.read("tcp_connections", default.tcp_connections, |i| i.count(1..=1 << 20)),
+        tcp_idle: limits.read("tcp_idle", default.tcp_idle, |i| {
+            i.duration(times(Duration::from_millis(100), 60 * MINUTE))
+        }),
+        tcp_stall: limits.read("tcp_stall", default.tcp_stall, |i| {
+            i.duration(times(Duration::from_millis(100), 5 * MINUTE))
+        }),
+        tcp_in_flight: limits.read("tcp_in_flight", default.tcp_in_flight, |i| i.count(1..=65_535)),
+        receive_buffer: limits.read("receive_buffer", default.receive_buffer, |i| {
+            usize::try_from(i.bytes(64 << 10..=1 << 30)?).ok()
+        }),
+    }
+}
+
+/// `server.access`, `[special]` and the part of `[limits]` that answers keep to.
+pub(super) fn answer(server: &Section<'_>, special: &Section<'_>, limits: &Section<'_>) -> answer::Settings {
+    let default = answer::Settings::default();
+    let access = |item: &Item<'_>| {
+        let lists = item.filled_list(|i| i.networks(), "[\"loopback\", \"private\"]")?;
+        let mut networks: Vec<_> = lists.into_iter().flatten().collect();
+        let mut seen = std::collections::HashSet::new();
+        networks.retain(|network| seen.insert(*network));
+        Some(networks)
+    };
+    let names = default.special;
+    answer::Settings {
+        access: server.read("access", default.access, access),
+        special: answer::settings::SpecialNames {
+            localhost: special.read("localhost", names.localhost, Item::boolean),
+            invalid: special.read("invalid", names.invalid, Item::boolean),
+            onion: special.read("onion", names.onion, Item::boolean),
+            resolver_arpa: special.read("resolver_arpa", names.resolver_arpa, Item::boolean),
+        },
+        max_in_flight: limits.read("in_flight", default.max_in_flight, |i| i.count(1..=1 << 20)),
+        max_waiters: limits.read("waiters", default.max_waiters, |i| i.count(1..=1 << 20)),
+    }
+}
+
+/// The part of `[limits]` that is about upstreams; the domains come from `[[forward]]`.
+pub(super) fn upstream(
+    domains: Vec<upstream::settings::ForwardDomain>,
+    limits: &Section<'_>,
+) -> upstream::Settings {
+    let default = upstream::Settings::default();
+    upstream::Settings {
+        domains,
+        max_sends: limits.read("sends", default.max_sends, |i| u32::try_from(i.integer(1..=3)?).ok()),
+        timeout: limits.read("upstream_timeout", default.timeout, |i| {
+            i.duration(times(Duration::from_millis(100), MINUTE))
+        }),
+        sockets: limits.read("upstream_sockets", default.sockets, |i| i.count(1..=16_384)),
+        ..default
+    }
+}
+
+/// `[cache]`.
+pub(super) fn cache(section: &Section<'_>) -> cache::Settings {
+    let default = cache::Settings::default();
+    let second = Duration::from_secs(1);
+    let week = Duration::from_secs(7 * 86_400);
+    let settings = cache::Settings {
+        max_bytes: section.read("max_bytes", default.max_bytes, |i| i.bytes(64 << 10..=1 << 40)),
+        // RFC 8767 §4 suggests a week as the highest bound.
+        max_ttl: section.read("max_ttl", default.max_ttl, |i| i.duration(times(second, week))),
+        max_negative_ttl: section
+            .read("max_negative_ttl", default.max_negative_ttl, |i| i.duration(times(Duration::ZERO, week))),
+        // RFC 9520 §3.2: at least one second, at most five minutes.
+        failure_ttl: section
+            .read("failure_ttl", default.failure_ttl, |i| i.duration(times(second, 5 * MINUTE))),
+        max_failure_ttl: section
+            .read("max_failure_ttl", default.max_failure_ttl, |i| i.duration(times(second, 5 * MINUTE))),
+    };
+    if settings.failure_ttl > settings.max_failure_ttl {
+        let key = if section.has("failure_ttl") { "failure_ttl" } else { "max_failure_ttl" };
+        section.reject(
+            key,
+            "failure_ttl is above max_failure_ttl",
+            Some("raise max_failure_ttl to at least failure_ttl"),
+        );
+    }
+    settings
+}
+
+/// `[admin]`.
+pub(super) fn admin(section: &Section<'_>, base: &Path, environment: &Environment) -> admin::Settings {
+    let default = admin::Settings::default();
+    let listen = |item: &Item<'_>| match item.as_text() {
+        Some("") => Some(None),
+        _ => item.listen_address().map(Some),
+    };
+    let unset = || environment.runtime_directory().map(|dir| dir.join("admin.sock"));
+    admin::Settings {
+        listen: section.read("listen", default.listen, listen),
+        socket: section.read("socket", None, |item| path(item, base)).or_else(unset),
+    }
+}
+
+/// `[state]`.
+pub(super) fn state(section: &Section<'_>, base: &Path, environment: &Environment) -> import::Settings {
+    let dir = section.read("dir", None, |item| path(item, base));
+    import::Settings { state_dir: dir.or_else(|| environment.state_directory()) }
+}
+
+/// `[drain]`. `delay = "auto"` needs none where only this host can ask.
+pub(super) fn drain(section: &Section<'_>, listen: &[SocketAddr]) -> Drain {
+    let auto = Drain::for_listeners(listen);
+    let range = || times(Duration::ZERO, 5 * MINUTE);
+    let delay = |item: &Item<'_>| match item.as_text() {
+        Some("auto") => Some(auto.delay),
+        _ => item.duration(range()),
+    };
+    Drain {
+        delay: section.read("delay", auto.delay, delay),
+        grace: section.read("grace", auto.grace, |i| i.duration(range())),
+    }
+}
+
+/// `[log]`.
+pub(super) fn log(section: &Section<'_>) -> Log {
+    use super::LogFormat::{Json, Text};
+    let default = Log::default();
+    let level = |item: &Item<'_>| match super::log::check_filter(item.text()?) {
+        Ok(()) => item.text().map(str::to_owned),
+        Err((what, fix)) => {
+            item.reject(what, Some(fix));
+            None
+        }
+    };
+    Log {
+        format: section.read("format", default.format, |i| i.word(&[("text", Text), ("json", Json)])),
+        level: section.read("level", default.level, level),
+    }
+}
+
+/// Warns of listeners that strangers reach, and refuses the metrics' listener on a DNS one.
+pub(super) fn exposure(
+    server: &Section<'_>,
+    admin: &Section<'_>,
+    listen: &[SocketAddr],
+    metrics: Option<SocketAddr>,
+) {
+    if !server.has("access")
+        && let Some(open) = listen.iter().find(|address| !is_private(address.ip()))
+    {
+        let what = format!("{open} may be reached from beyond private networks, and no access list is set");
+        server.warn("listen", &what, Some("set server.access to the networks that may ask"));
+    }
+    let Some(address) = metrics else { return };
+    if address.port() != 0 && listen.contains(&address) {
+        admin.reject(
+            "listen",
+            &format!("{address} is in server.listen as well"),
+            Some("choose another port"),
+        );
+    }
+    if !address.ip().is_loopback() {
+        let what = format!("{address} shows metrics and health to other hosts");
+        admin.warn("listen", &what, Some("keep it behind a network policy, or listen on 127.0.0.1"));
+    }
+}
+
+/// A path, relative to `base` where it comes from the file; an empty one is no path.
+pub(super) fn path(item: &Item<'_>, base: &Path) -> Option<Option<PathBuf>> {
+    let text = item.text()?;
+    if text.contains('\0') {
+        item.reject("a path cannot hold a NUL", None);
+        return None;
+    }
+    let from_variable = matches!(item.place(), Place::Variable(_));
+    let path = if from_variable { PathBuf::from(text) } else { base.join(text) };
+    Some(if text.is_empty() { None } else { Some(path) })
+}
