@@ -148,7 +148,9 @@ impl Collector {
         }
         let Some(rtype) = Rtype::from_text(&set.rtype).filter(|t| !t.is_meta()) else {
             let detail = format!("type {:?} cannot be served", set.rtype);
-            return self.skip(&set, SkipReason::UnsupportedType, detail);
+            self.skip(&set, SkipReason::UnsupportedType, detail);
+            // Whatever it is, its name exists: only the origin can tell it from NODATA.
+            return self.add_deferred(owner, Rtype::ANY, DeferredReason::Unknown);
         };
         if owner == self.data.apex {
             self.has_soa |= rtype == Rtype::SOA;
@@ -170,7 +172,8 @@ impl Collector {
         let ttl = set.ttl.and_then(|ttl| u32::try_from(ttl).ok()).filter(|&ttl| ttl <= MAX_TTL);
         let Some(ttl) = ttl else {
             let detail = set.ttl.map_or("no TTL".into(), |ttl| format!("TTL {ttl} is out of range"));
-            return self.skip(set, SkipReason::BadTtl, detail);
+            self.skip(set, SkipReason::BadTtl, detail);
+            return self.add_deferred(owner, rtype, DeferredReason::Unknown);
         };
         let mut rdata = Vec::with_capacity(set.resource_records.len());
         for ApiValue { value } in &set.resource_records {
@@ -179,9 +182,11 @@ impl Collector {
                 Err(error) => self.skip(set, SkipReason::BadValue, error.to_string()),
             }
         }
-        if !rdata.is_empty() {
-            self.data.sets.push(RecordSet { owner, rtype, body: Body::Records { ttl, rdata } });
+        if rdata.is_empty() {
+            // Nothing of it can be said here, but neither may its owner or type be denied.
+            return self.add_deferred(owner, rtype, DeferredReason::Unknown);
         }
+        self.data.sets.push(RecordSet { owner, rtype, body: Body::Records { ttl, rdata } });
     }
 
     fn skip(&mut self, set: &ApiRecordSet, reason: SkipReason, detail: String) {
@@ -296,7 +301,17 @@ mod tests {
                 SkipReason::BadTtl
             ]
         );
-        assert_eq!(data.sets.len(), 1);
+        let deferred: Vec<(String, Rtype)> =
+            data.sets[1..].iter().map(|set| (set.owner.to_string(), set.rtype)).collect();
+        assert_eq!(
+            deferred,
+            [
+                ("x.corp.internal.".to_owned(), Rtype::ANY),
+                ("late.corp.internal.".to_owned(), Rtype::A),
+                ("bare.corp.internal.".to_owned(), Rtype::A)
+            ],
+            "names of skipped sets still exist"
+        );
         assert_eq!(
             data.sets[0].body,
             Body::Records { ttl: 300, rdata: vec![[10, 0, 0, 1].into()] },

@@ -118,7 +118,9 @@ fn admit(owners: &mut Owners, data: &ZoneData, set: &RecordSet, skipped: &mut Ve
             *ttl = (*ttl).min(more_ttl);
             rdata.extend(more);
         }
-        (Some(Pending::Deferred(_)), _) => {}
+        // What could not be read yields to records beside it; a choice at the origin does not.
+        (Some(Pending::Records { .. }), Pending::Deferred(DeferredReason::Unknown)) => {}
+        (Some(Pending::Deferred(DeferredReason::Flattened | DeferredReason::Choice)), _) => {}
         (_, incoming) => {
             slot.insert(*rtype, incoming);
         }

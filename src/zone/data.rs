@@ -47,7 +47,8 @@ pub enum DeferredReason {
     Flattened,
     /// One of several sets is chosen by a routing policy.
     Choice,
-    /// A kind of set this version does not know.
+    /// It could not be read, or is of a kind this version does not know. Yields to plain records of
+    /// the same owner and type.
     Unknown,
 }
 

@@ -118,6 +118,16 @@ fn one_plain_and_one_deferred_set_of_a_type_are_never_merged() {
 }
 
 #[test]
+fn an_unreadable_record_beside_readable_ones_leaves_them_served() {
+    let plain = set("w.corp.internal", Rtype::A);
+    let unread = RecordSet { body: Body::Deferred(DeferredReason::Unknown), ..plain.clone() };
+    for sets in [vec![plain.clone(), unread.clone()], vec![unread.clone(), plain]] {
+        assert_eq!(said(&build(sets), "w.corp.internal", Rtype::A), "answer");
+    }
+    assert_eq!(said(&build(vec![unread]), "w.corp.internal", Rtype::A), "deferred");
+}
+
+#[test]
 fn a_set_of_unnameable_type_keeps_its_name_from_being_denied() {
     let unknown =
         RecordSet { body: Body::Deferred(DeferredReason::Unknown), ..set("new.corp.internal", Rtype::ANY) };

@@ -3,7 +3,7 @@
 use crate::source::recordset::MAX_TTL;
 use crate::source::text::{self, Dialect, fields, fields::Field};
 use crate::wire::{Name, Rtype};
-use crate::zone::{Body, RecordSet, SkipReason, Skipped};
+use crate::zone::{Body, DeferredReason, RecordSet, SkipReason, Skipped};
 
 use super::FileError;
 use super::entries::{Entries, Entry};
@@ -100,7 +100,16 @@ impl Reader {
         let mut told = (String::new(), String::new());
         if let Err(problem) = self.try_record(entry, &mut told) {
             self.skip(entry.line, &told.0, &told.1, problem);
+            self.keep_name(entry.line, &told.1);
         }
+    }
+
+    /// A record that cannot be read still says that its owner exists, and its type perhaps.
+    fn keep_name(&mut self, line: usize, rtype: &str) {
+        let Some(owner) = self.owner.clone() else { return };
+        let rtype = Rtype::from_text(rtype).filter(|t| !t.is_meta()).unwrap_or(Rtype::ANY);
+        let body = Body::Deferred(DeferredReason::Unknown);
+        self.file.records.push((line, RecordSet { owner, rtype, body }));
     }
 
     /// Reads one record; `told` gets its owner and type as far as they were read.
