@@ -1,7 +1,16 @@
 //! Floor 0: every metric's name, and the handles and cells rooms count with.
 
+pub mod admin;
+pub mod answer;
 pub mod cache;
+#[cfg(test)]
+mod catalogue;
+pub mod export;
+pub mod process;
 pub mod tally;
 
+pub use admin::AdminMetrics;
+pub use answer::AnswerMetrics;
 pub use cache::CacheMetrics;
+pub use export::Exporter;
 pub use tally::{AnswerSource, Board, DropReason, Proto, Tally};
