@@ -3,6 +3,7 @@
 mod admin;
 mod answers;
 mod config;
+mod deploy;
 mod harness;
 mod import;
 mod loops;
