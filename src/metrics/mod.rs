@@ -7,6 +7,7 @@ pub mod cache;
 mod catalogue;
 pub mod export;
 pub mod process;
+pub mod source;
 pub mod tally;
 
 pub use admin::AdminMetrics;

@@ -26,6 +26,8 @@ macro_rules! labels {
     };
 }
 
+pub(super) use labels;
+
 labels! {
     /// Where a response came from.
     AnswerSource {

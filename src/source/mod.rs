@@ -2,6 +2,8 @@
 
 pub mod file;
 pub mod recordset;
+#[cfg(feature = "route53")]
+pub mod route53;
 pub mod settings;
 pub mod text;
 pub mod value;

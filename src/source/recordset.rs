@@ -116,6 +116,11 @@ impl Collector {
         }
     }
 
+    /// The zone's name.
+    pub fn apex(&self) -> &Name {
+        &self.data.apex
+    }
+
     /// How many different sets were added.
     pub fn len(&self) -> usize {
         self.seen.len()

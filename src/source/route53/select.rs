@@ -1,0 +1,105 @@
+//! Which of the zones found are wanted.
+
+use crate::source::SourceError;
+use crate::source::settings::ZoneSelector;
+use crate::wire::{Name, NameRef};
+
+/// The id without the `/hostedzone/` that some calls put in front.
+pub fn bare_id(id: &str) -> &str {
+    id.trim_start_matches('/').trim_start_matches("hostedzone/")
+}
+
+/// A zone name, or everything below one.
+#[derive(Debug)]
+enum Pattern {
+    Exactly(Name),
+    Below(Name),
+}
+
+/// The ids and names of a [`ZoneSelector`], both of which must match.
+#[derive(Debug)]
+pub struct Wanted {
+    ids: Vec<String>,
+    patterns: Vec<Pattern>,
+}
+
+impl Wanted {
+    /// Reads the selector's ids and patterns.
+    ///
+    /// # Errors
+    /// [`SourceError::Misconfigured`] for a pattern that is no name.
+    pub fn new(selector: &ZoneSelector) -> Result<Self, SourceError> {
+        let ids = selector.ids.iter().map(|id| bare_id(id).to_owned()).collect();
+        let patterns = selector.names.iter().map(|text| pattern(text)).collect::<Result<_, _>>()?;
+        Ok(Self { ids, patterns })
+    }
+
+    /// The ids that were asked for by name; empty for all.
+    pub fn ids(&self) -> &[String] {
+        &self.ids
+    }
+
+    /// Whether a zone is wanted.
+    pub fn matches(&self, id: &str, apex: NameRef<'_>) -> bool {
+        let by_id = self.ids.is_empty() || self.ids.iter().any(|wanted| wanted == id);
+        let by_name = |pattern: &Pattern| match pattern {
+            Pattern::Exactly(name) => name.as_ref() == apex,
+            Pattern::Below(name) => name.as_ref() != apex && apex.is_at_or_below(name.as_ref()),
+        };
+        by_id && (self.patterns.is_empty() || self.patterns.iter().any(by_name))
+    }
+}
+
+fn pattern(text: &str) -> Result<Pattern, SourceError> {
+    let read = |name: &str| {
+        let problem =
+            |e| SourceError::Misconfigured(format!("zones.names: {text:?} is not a zone name: {e}"));
+        name.parse().map_err(problem)
+    };
+    match text.strip_prefix("*.") {
+        Some(name) => Ok(Pattern::Below(read(name)?)),
+        None => Ok(Pattern::Exactly(read(text)?)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted(ids: &[&str], names: &[&str]) -> Wanted {
+        let owned = |texts: &[&str]| texts.iter().map(|t| (*t).to_owned()).collect();
+        Wanted::new(&ZoneSelector { vpc: None, ids: owned(ids), names: owned(names) }).unwrap()
+    }
+
+    #[test]
+    fn ids_come_with_and_without_their_prefix() {
+        assert_eq!(bare_id("/hostedzone/Z1"), "Z1");
+        assert_eq!(bare_id("hostedzone/Z1"), "Z1");
+        assert_eq!(bare_id("Z1"), "Z1");
+        let apex: Name = "corp.internal".parse().unwrap();
+        assert!(wanted(&["/hostedzone/Z1"], &[]).matches("Z1", apex.as_ref()));
+        assert!(!wanted(&["Z1"], &[]).matches("Z2", apex.as_ref()));
+    }
+
+    #[test]
+    fn selectors_are_combined_with_and() {
+        let apex: Name = "a.corp.internal".parse().unwrap();
+        assert!(wanted(&[], &[]).matches("Z1", apex.as_ref()));
+        assert!(wanted(&["Z1"], &["*.corp.internal"]).matches("Z1", apex.as_ref()));
+        assert!(!wanted(&["Z1"], &["corp.internal"]).matches("Z1", apex.as_ref()));
+        assert!(!wanted(&["Z2"], &["*.corp.internal"]).matches("Z1", apex.as_ref()));
+    }
+
+    #[test]
+    fn a_star_pattern_means_below_and_not_the_name_itself() {
+        let below = wanted(&[], &["*.Internal."]);
+        for (apex, matches) in [("internal", false), ("corp.internal", true), ("x.corp.internal", true)] {
+            let apex: Name = apex.parse().unwrap();
+            assert_eq!(below.matches("Z1", apex.as_ref()), matches, "{apex}");
+        }
+        let bad = ZoneSelector { names: vec!["a..b".into()], ..ZoneSelector::default() };
+        assert!(
+            matches!(Wanted::new(&bad), Err(SourceError::Misconfigured(text)) if text.contains("zones.names"))
+        );
+    }
+}
