@@ -7,10 +7,12 @@ pub mod cache;
 mod catalogue;
 pub mod export;
 pub mod process;
+pub mod server;
 pub mod tally;
 
 pub use admin::AdminMetrics;
 pub use answer::AnswerMetrics;
 pub use cache::CacheMetrics;
 pub use export::Exporter;
+pub use server::{CloseReason, ServerMetrics};
 pub use tally::{AnswerSource, Board, DropReason, Proto, Tally};

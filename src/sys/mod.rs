@@ -18,7 +18,7 @@ mod slots;
 
 pub use control::Local;
 pub use drain::{drop_everything, leave_group, settle, wake};
-pub use options::{count_overflow, ignore_path_mtu, receive_buffer, report_local_address};
+pub use options::{count_overflow, ignore_path_mtu, readable_bytes, receive_buffer, report_local_address};
 pub use recv::{Datagram, QUERY_MAX, RecvBatch, Wait};
 pub use send::{RESPONSE_MAX, SendBatch, send_late};
 

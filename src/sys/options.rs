@@ -3,7 +3,7 @@
 use std::io;
 use std::mem::size_of;
 use std::net::UdpSocket;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 
 use libc::c_int;
 use socket2::SockRef;
@@ -31,7 +31,7 @@ pub fn count_overflow(socket: &UdpSocket) -> io::Result<()> {
 }
 
 /// Makes responses ignore path MTU discovery: sent without DF, in fragments sized by the
-/// interface alone, so that forged ICMP messages cannot shrink them (RFC 9715 §3).
+/// interface alone, so that forged ICMP messages cannot shrink them.
 ///
 /// # Errors
 /// The kernel's.
@@ -60,6 +60,18 @@ pub fn receive_buffer(socket: &UdpSocket, bytes: usize) -> io::Result<usize> {
     Ok(plain.recv_buffer_size()? / 2)
 }
 
+/// How many bytes of a stream have arrived and were not read (`FIONREAD`).
+///
+/// # Errors
+/// The kernel's.
+pub fn readable_bytes(stream: &impl AsFd) -> io::Result<usize> {
+    let mut bytes: c_int = 0;
+    let fd = stream.as_fd().as_raw_fd();
+    // SAFETY: this request writes one `c_int` to the pointer, which outlives the call.
+    let done = unsafe { libc::ioctl(fd, libc::FIONREAD, &raw mut bytes) };
+    if done == 0 { Ok(usize::try_from(bytes).unwrap_or(0)) } else { Err(io::Error::last_os_error()) }
+}
+
 fn set(socket: &UdpSocket, level: c_int, name: c_int, value: c_int) -> io::Result<()> {
     // SAFETY: the kernel reads `size_of::<c_int>()` bytes from `value`, which outlives the call.
     let done = unsafe {
@@ -76,7 +88,21 @@ fn set(socket: &UdpSocket, level: c_int, name: c_int, value: c_int) -> io::Resul
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+
     use super::*;
+
+    #[test]
+    fn unread_bytes_of_a_stream_are_counted() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        assert_eq!(readable_bytes(&server).unwrap(), 0);
+        client.write_all(b"hello").unwrap();
+        server.read_exact(&mut [0; 2]).unwrap();
+        assert_eq!(readable_bytes(&server).unwrap(), 3);
+    }
 
     #[test]
     fn every_option_is_taken_on_both_families() {

@@ -11,8 +11,8 @@ use super::BATCH;
 use super::control::{Control, Local};
 use super::slots::Slots;
 
-/// Bytes of one response buffer: the EDNS payload size that crosses any path in one piece
-/// (RFC 9715 §3), and so the longest response over UDP.
+/// Bytes of one response buffer, and so the longest response over UDP: with its headers it fills
+/// the 1280 bytes that every IPv6 path carries in one piece (RFC 8200 §5).
 pub const RESPONSE_MAX: usize = 1232;
 
 /// Buffers for one `sendmmsg`, made by the thread that uses them.
