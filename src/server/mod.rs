@@ -1,5 +1,202 @@
 //! Floor 4: transports. Bytes in, bytes out; no zones and no cache.
+//!
+//! [`Server::bind`] takes every socket before anything starts, [`Bound::start`] starts the workers
+//! and accept loops over one [`Responder`], and [`Running::drain`] ends them without losing a
+//! query that had arrived.
 
+mod bind;
+mod connection;
+mod framing;
+mod outbox;
 pub mod settings;
+mod step;
+mod tcp;
+mod udp;
 
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use crate::answer::Responder;
+use crate::metrics::{Board, ServerMetrics};
+use bind::Place;
+use tcp::{Lifeline, Shared};
+use udp::{Endpoint, Worker};
+
+pub use bind::BindError;
 pub use settings::Settings;
+
+/// Where a server begins.
+#[derive(Debug)]
+pub struct Server;
+
+impl Server {
+    /// Binds UDP and TCP sockets on every listen address, and starts nothing.
+    ///
+    /// Port 0 takes a port that is free on both. An address of a family that the host lacks is
+    /// passed over with a warning. A wildcard address serves its own family only, and answers from
+    /// the address that was asked. A second server of the same user may bind the same port, which
+    /// is how one process takes over from another.
+    ///
+    /// # Errors
+    /// Names the address, the protocol and a way out; nothing stays bound.
+    pub fn bind(settings: Settings) -> Result<Bound, BindError> {
+        let places = bind::bind_all(&settings)?;
+        let metrics = Arc::new(ServerMetrics::default());
+        if let Some(given) = places.iter().map(|place| place.receive_buffer).min() {
+            metrics.set_receive_buffer(given);
+            if given < settings.receive_buffer {
+                let asked = settings.receive_buffer;
+                info!(asked, given, "receive buffer is capped by net.core.rmem_max, bursts may be lost");
+            }
+        }
+        Ok(Bound { settings, places, metrics })
+    }
+}
+
+/// Sockets that are bound and not yet served: queries queue up in them.
+#[derive(Debug)]
+pub struct Bound {
+    settings: Settings,
+    places: Vec<Place>,
+    metrics: Arc<ServerMetrics>,
+}
+
+impl Bound {
+    /// The addresses bound, with their real ports, each for UDP and TCP.
+    pub fn local_addrs(&self) -> Vec<SocketAddr> {
+        self.places.iter().map(|place| place.addr).collect()
+    }
+
+    /// The cells this server counts in beside `board`.
+    pub fn metrics(&self) -> Arc<ServerMetrics> {
+        Arc::clone(&self.metrics)
+    }
+
+    /// Starts serving: the UDP threads, which run inside the current tokio runtime's context, and
+    /// the accept loops, on that runtime.
+    ///
+    /// # Errors
+    /// There is no runtime, or the system has no thread or descriptor left; what had started ends.
+    pub fn start<R: Responder>(self, responder: Arc<R>, board: &Board) -> io::Result<Running> {
+        let runtime = Handle::try_current().map_err(io::Error::other)?;
+        let addrs = self.local_addrs();
+        let mut running = Running {
+            addrs,
+            endpoints: Vec::new(),
+            threads: Vec::new(),
+            replies: TaskTracker::new(),
+            lifeline: Lifeline::default(),
+            metrics: self.metrics,
+        };
+        let (tally, lifeline) = (board.register(), running.lifeline.clone());
+        let metrics = Arc::clone(&running.metrics);
+        let shared = Arc::new(Shared::new(&self.settings, Arc::clone(&responder), tally, metrics, lifeline));
+        for (number, place) in self.places.into_iter().enumerate() {
+            let listener = TcpListener::from_std(place.tcp)?;
+            running.lifeline.tasks.spawn(Arc::clone(&shared).accept(listener));
+            for (worker, socket) in place.udp.into_iter().enumerate() {
+                let endpoint = Arc::new(Endpoint::new(socket));
+                let worker_name = format!("udp-{number}-{worker}");
+                let worker = Worker {
+                    endpoint: Arc::clone(&endpoint),
+                    responder: Arc::clone(&responder),
+                    tally: board.register(),
+                    replies: running.replies.clone(),
+                    metrics: Arc::clone(&running.metrics),
+                };
+                running.endpoints.push(endpoint);
+                running.threads.push(spawn(worker_name, worker, runtime.clone())?);
+            }
+        }
+        Ok(running)
+    }
+}
+
+fn spawn<R: Responder>(name: String, worker: Worker<R>, runtime: Handle) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().name(name).spawn(move || {
+        let _context = runtime.enter();
+        worker.run();
+    })
+}
+
+/// A server at work. Dropping it stops it without waiting for anything.
+#[derive(Debug)]
+pub struct Running {
+    addrs: Vec<SocketAddr>,
+    endpoints: Vec<Arc<Endpoint>>,
+    threads: Vec<JoinHandle<()>>,
+    /// UDP responses that are still to come.
+    replies: TaskTracker,
+    lifeline: Lifeline,
+    metrics: Arc<ServerMetrics>,
+}
+
+/// What a drain left undone when its grace period was over; zeros are a clean end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Leftover {
+    /// UDP queries whose response had not come. Should it still, it is sent: until then their
+    /// sockets stay open.
+    pub replies: usize,
+    /// TCP connections that were cut.
+    pub connections: usize,
+}
+
+impl Running {
+    /// The addresses served, each over UDP and TCP.
+    pub fn local_addrs(&self) -> &[SocketAddr] {
+        &self.addrs
+    }
+
+    /// The cells this server counts in.
+    pub fn metrics(&self) -> Arc<ServerMetrics> {
+        Arc::clone(&self.metrics)
+    }
+
+    /// Ends serving. Every datagram that reached a socket before its close is answered, and every
+    /// query that a TCP connection had received whole; what waits for an upstream may take up to
+    /// `grace`. Datagrams that come later go to another server on the port, if there is one.
+    ///
+    /// Returns when all is done, at the latest shortly after `grace`.
+    pub async fn drain(mut self, grace: Duration) -> Leftover {
+        let deadline = Instant::now() + grace;
+        self.lifeline.drain.cancel();
+        let (endpoints, threads) = (std::mem::take(&mut self.endpoints), std::mem::take(&mut self.threads));
+        let retired = tokio::task::spawn_blocking(move || {
+            udp::retire(&endpoints);
+            threads.into_iter().map(JoinHandle::join).filter(Result::is_err).count()
+        });
+        if !matches!(retired.await, Ok(0)) {
+            warn!("a UDP worker had ended before the drain");
+        }
+        self.replies.close();
+        self.lifeline.tasks.close();
+        let all = async {
+            self.replies.wait().await;
+            self.lifeline.tasks.wait().await;
+        };
+        if timeout_at(deadline, all).await.is_ok() {
+            return Leftover::default();
+        }
+        let left = Leftover { replies: self.replies.len(), connections: self.lifeline.tasks.len() };
+        self.lifeline.cut.cancel();
+        self.lifeline.tasks.wait().await;
+        left
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.lifeline.drain.cancel();
+        self.lifeline.cut.cancel();
+        self.endpoints.iter().for_each(|endpoint| endpoint.stop());
+    }
+}

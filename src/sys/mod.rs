@@ -1,1 +1,26 @@
 //! Floor 0: the only unsafe code, a few lines around one system call each.
+//!
+//! Linux only, as zonelet is. Socket options that socket2 knows are set through it; what is left
+//! here are the batched system calls, the control messages that go with them, and a handful of
+//! options and tricks that the drain rests on. Nothing above this room sees a raw pointer or a
+//! descriptor.
+
+#![allow(unsafe_code)]
+// The widths of some fields differ between glibc and musl.
+#![allow(clippy::unnecessary_cast)]
+
+mod control;
+mod drain;
+mod options;
+mod recv;
+mod send;
+mod slots;
+
+pub use control::Local;
+pub use drain::{drop_everything, leave_group, settle, wake};
+pub use options::{count_overflow, ignore_path_mtu, readable_bytes, receive_buffer, report_local_address};
+pub use recv::{Datagram, QUERY_MAX, RecvBatch, Wait};
+pub use send::{RESPONSE_MAX, SendBatch, send_late};
+
+/// Datagrams moved by one system call at most. Eight would do nearly as well; more buys nothing.
+pub const BATCH: usize = 64;

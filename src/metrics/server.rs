@@ -1,0 +1,262 @@
+//! What the transports count beside the [`Tally`](super::Tally): things of sockets, not of queries.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
+
+/// Datagrams lost because a worker's receive queue was full, as the kernel counts them.
+pub const RECEIVE_DROPS: &str = "zonelet_server_receive_drops_total";
+/// Query datagrams longer than the receive buffer, judged by their first 4096 bytes.
+pub const OVERSIZED: &str = "zonelet_server_oversized_total";
+/// Receive calls that failed.
+pub const RECEIVE_ERRORS: &str = "zonelet_server_receive_errors_total";
+/// The smallest receive buffer the kernel gave to a UDP socket.
+pub const RECEIVE_BUFFER: &str = "zonelet_server_receive_buffer_bytes";
+/// Open TCP connections.
+pub const TCP_CONNECTIONS: &str = "zonelet_server_tcp_connections";
+/// TCP connections taken.
+pub const TCP_ACCEPTED: &str = "zonelet_server_tcp_accepted_total";
+/// TCP connections closed at once because `limits.tcp_connections` were open.
+pub const TCP_REFUSED: &str = "zonelet_server_tcp_refused_total";
+/// Accepts that failed, for want of descriptors, say.
+pub const TCP_ACCEPT_ERRORS: &str = "zonelet_server_tcp_accept_errors_total";
+/// TCP connections closed. `reason`: `client`, `reset`, `idle`, `slow_query`, `slow_reader`,
+/// `memory`, `not_dns`, `drain` or `cut`.
+pub const TCP_CLOSED: &str = "zonelet_server_tcp_closed_total";
+/// Bytes of TCP responses that wait for their clients, over all connections.
+pub const TCP_QUEUED: &str = "zonelet_server_tcp_queued_bytes";
+
+/// Why a TCP connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseReason {
+    /// The client closed it, and has its answers.
+    Client,
+    /// The client reset it.
+    Reset,
+    /// Nothing was asked for the idle time.
+    Idle,
+    /// A query was begun and not finished in time.
+    SlowQuery,
+    /// A response was not taken in time.
+    SlowReader,
+    /// Too many bytes wait for slow clients.
+    Memory,
+    /// A message too short for a DNS header: the stream is not DNS, or has lost its framing.
+    NotDns,
+    /// The server drains; every query that had arrived is answered.
+    Drain,
+    /// The grace period of the drain was over first.
+    Cut,
+}
+
+impl CloseReason {
+    /// Every value, in order.
+    pub const ALL: [Self; 9] = [
+        Self::Client,
+        Self::Reset,
+        Self::Idle,
+        Self::SlowQuery,
+        Self::SlowReader,
+        Self::Memory,
+        Self::NotDns,
+        Self::Drain,
+        Self::Cut,
+    ];
+
+    /// The metric label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Reset => "reset",
+            Self::Idle => "idle",
+            Self::SlowQuery => "slow_query",
+            Self::SlowReader => "slow_reader",
+            Self::Memory => "memory",
+            Self::NotDns => "not_dns",
+            Self::Drain => "drain",
+            Self::Cut => "cut",
+        }
+    }
+}
+
+/// The cells of one server. Counting is one relaxed add; names and labels are looked up only by
+/// [`ServerMetrics::publish`].
+#[derive(Debug, Default)]
+pub struct ServerMetrics {
+    receive_drops: AtomicU64,
+    oversized: AtomicU64,
+    receive_errors: AtomicU64,
+    receive_buffer: AtomicU64,
+    accepted: AtomicU64,
+    refused: AtomicU64,
+    accept_errors: AtomicU64,
+    closed: [AtomicU64; CloseReason::ALL.len()],
+    queued: AtomicU64,
+}
+
+impl ServerMetrics {
+    /// Counts `lost` datagrams that the kernel had no room for.
+    pub fn receive_drops(&self, lost: u32) {
+        self.receive_drops.fetch_add(lost.into(), Relaxed);
+    }
+
+    /// Counts a query datagram that was cut.
+    pub fn oversized(&self) {
+        self.oversized.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a failed receive.
+    pub fn receive_error(&self) {
+        self.receive_errors.fetch_add(1, Relaxed);
+    }
+
+    /// Notes the smallest receive buffer, in bytes.
+    pub fn set_receive_buffer(&self, bytes: usize) {
+        self.receive_buffer.store(bytes as u64, Relaxed);
+    }
+
+    /// Counts a connection taken.
+    pub fn tcp_accepted(&self) {
+        self.accepted.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a connection over the cap.
+    pub fn tcp_refused(&self) {
+        self.refused.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a failed accept.
+    pub fn tcp_accept_error(&self) {
+        self.accept_errors.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a connection that ended.
+    pub fn tcp_closed(&self, reason: CloseReason) {
+        self.closed[reason as usize].fetch_add(1, Relaxed);
+    }
+
+    /// Counts bytes that begin to wait for a TCP client.
+    pub fn tcp_queued(&self, bytes: usize) {
+        self.queued.fetch_add(bytes as u64, Relaxed);
+    }
+
+    /// Counts bytes that no longer wait.
+    pub fn tcp_unqueued(&self, bytes: usize) {
+        self.queued.fetch_sub(bytes as u64, Relaxed);
+    }
+
+    /// Bytes that wait for TCP clients, [`TCP_QUEUED`].
+    pub fn queued_bytes(&self) -> u64 {
+        self.queued.load(Relaxed)
+    }
+
+    /// Datagrams lost so far, [`RECEIVE_DROPS`].
+    pub fn lost_datagrams(&self) -> u64 {
+        self.receive_drops.load(Relaxed)
+    }
+
+    /// Connections over the cap so far, [`TCP_REFUSED`].
+    pub fn refusals(&self) -> u64 {
+        self.refused.load(Relaxed)
+    }
+
+    /// Connections that ended for `reason` so far.
+    pub fn closings(&self, reason: CloseReason) -> u64 {
+        self.closed[reason as usize].load(Relaxed)
+    }
+
+    /// Connections open now.
+    pub fn open_connections(&self) -> u64 {
+        let closed: u64 = self.closed.iter().map(|cell| cell.load(Relaxed)).sum();
+        self.accepted.load(Relaxed).saturating_sub(closed)
+    }
+
+    /// Brings the exporter up to date; called at scrape, by one task.
+    pub fn publish(&self) {
+        describe();
+        for (name, cell) in [
+            (RECEIVE_DROPS, &self.receive_drops),
+            (OVERSIZED, &self.oversized),
+            (RECEIVE_ERRORS, &self.receive_errors),
+            (TCP_ACCEPTED, &self.accepted),
+            (TCP_REFUSED, &self.refused),
+            (TCP_ACCEPT_ERRORS, &self.accept_errors),
+        ] {
+            counter!(name).absolute(cell.load(Relaxed));
+        }
+        for reason in CloseReason::ALL {
+            counter!(TCP_CLOSED, "reason" => reason.label()).absolute(self.closings(reason));
+        }
+        gauge!(RECEIVE_BUFFER).set(self.receive_buffer.load(Relaxed) as f64);
+        gauge!(TCP_CONNECTIONS).set(self.open_connections() as f64);
+        gauge!(TCP_QUEUED).set(self.queued_bytes() as f64);
+    }
+}
+
+fn describe() {
+    for (name, text) in [
+        (RECEIVE_DROPS, "Datagrams lost because a receive queue was full."),
+        (OVERSIZED, "Query datagrams that were cut to the receive buffer."),
+        (RECEIVE_ERRORS, "Receive calls that failed."),
+        (TCP_ACCEPTED, "TCP connections taken."),
+        (TCP_REFUSED, "TCP connections closed at once because too many were open."),
+        (TCP_ACCEPT_ERRORS, "Accepts of TCP connections that failed."),
+        (TCP_CLOSED, "TCP connections closed, by reason."),
+    ] {
+        describe_counter!(name, Unit::Count, text);
+    }
+    describe_gauge!(RECEIVE_BUFFER, Unit::Bytes, "Smallest receive buffer of a UDP socket.");
+    describe_gauge!(TCP_CONNECTIONS, Unit::Count, "Open TCP connections.");
+    describe_gauge!(TCP_QUEUED, Unit::Bytes, "TCP responses that wait for their clients.");
+}
+
+#[cfg(test)]
+mod tests {
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    use super::*;
+
+    #[test]
+    fn every_reason_has_its_own_cell_and_label() {
+        let metrics = ServerMetrics::default();
+        for (i, reason) in CloseReason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, i);
+            metrics.tcp_accepted();
+            metrics.tcp_closed(reason);
+            assert_eq!(metrics.closings(reason), 1);
+        }
+        let mut labels = CloseReason::ALL.map(CloseReason::label);
+        labels.sort_unstable();
+        assert!(labels.windows(2).all(|pair| pair[0] != pair[1]));
+        assert_eq!(metrics.open_connections(), 0);
+        metrics.tcp_accepted();
+        assert_eq!(metrics.open_connections(), 1);
+    }
+
+    #[test]
+    fn what_was_counted_is_published_and_the_rest_stands_at_zero() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let metrics = ServerMetrics::default();
+        metrics.receive_drops(3);
+        metrics.set_receive_buffer(4096);
+        metrics.tcp_accepted();
+        metrics.tcp_queued(10);
+        metrics.tcp_unqueued(4);
+        metrics::with_local_recorder(&recorder, || {
+            metrics.publish();
+            metrics.publish();
+        });
+        let text = recorder.handle().render();
+        for line in [
+            "zonelet_server_receive_drops_total 3",
+            "zonelet_server_receive_buffer_bytes 4096",
+            "zonelet_server_tcp_connections 1",
+            "zonelet_server_tcp_queued_bytes 6",
+            "zonelet_server_tcp_refused_total 0",
+            "zonelet_server_tcp_closed_total{reason=\"slow_reader\"} 0",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line}\nis not in\n{text}");
+        }
+        assert!(CloseReason::ALL.iter().all(|reason| text.contains(reason.label())));
+    }
+}

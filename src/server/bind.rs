@@ -1,0 +1,265 @@
+//! Sockets for every listen address, bound before anything starts.
+
+use std::io;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tracing::warn;
+
+use super::Settings;
+use crate::metrics::Proto;
+use crate::sys;
+
+/// Connections the kernel completes ahead of `accept`.
+pub(super) const BACKLOG: i32 = 1024;
+
+/// How often a port that UDP got is given up because TCP could not have it.
+const PORT_TRIES: usize = 16;
+
+/// The longest a worker waits for room in a socket's send buffer.
+const SEND_WAIT: Duration = Duration::from_millis(100);
+
+/// Why the server does not listen.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// The settings name no address.
+    #[error("no address to listen on")]
+    NoAddress,
+    /// Every address was of a family that this host does not have.
+    #[error("this host has none of the address families of {}", list(.0))]
+    NoFamily(Vec<SocketAddr>),
+    /// One address could not be had; needs an operator.
+    #[error("cannot listen on {addr} over {}: {hint}", proto.label())]
+    Refused {
+        /// The address as asked for.
+        addr: SocketAddr,
+        /// UDP or TCP.
+        proto: Proto,
+        /// What to do about it.
+        hint: &'static str,
+        /// What the kernel said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+fn list(addrs: &[SocketAddr]) -> String {
+    addrs.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// The sockets of one listen address.
+#[derive(Debug)]
+pub(super) struct Place {
+    /// With its real port, the same for UDP and TCP.
+    pub addr: SocketAddr,
+    /// One for each worker, in one SO_REUSEPORT group.
+    pub udp: Vec<UdpSocket>,
+    /// Listening, non-blocking.
+    pub tcp: TcpListener,
+    /// The smallest receive buffer the kernel gave, bytes.
+    pub receive_buffer: usize,
+}
+
+/// Binds everything `settings` asks for, or nothing.
+pub(super) fn bind_all(settings: &Settings) -> Result<Vec<Place>, BindError> {
+    let wanted = distinct(&settings.listen);
+    let mut places = Vec::with_capacity(wanted.len());
+    for &addr in &wanted {
+        match bind_place(addr, settings) {
+            Ok(place) => places.push(place),
+            Err((_, e)) if is_missing_family(addr, &e) => {
+                warn!(%addr, error = %e, "this host lacks the address family, not listening there");
+            }
+            Err((proto, source)) => {
+                return Err(BindError::Refused { addr, proto, hint: hint(addr, &source), source });
+            }
+        }
+    }
+    match (wanted.is_empty(), places.is_empty()) {
+        (true, _) => Err(BindError::NoAddress),
+        (false, true) => Err(BindError::NoFamily(wanted)),
+        (false, false) => Ok(places),
+    }
+}
+
+/// Each address once, v4-mapped ones as what they are. Port 0 is a new port every time.
+fn distinct(listen: &[SocketAddr]) -> Vec<SocketAddr> {
+    let mut wanted: Vec<SocketAddr> = Vec::with_capacity(listen.len());
+    for addr in listen {
+        let addr = match addr.ip().to_canonical() {
+            IpAddr::V4(ip) => SocketAddr::from((ip, addr.port())),
+            IpAddr::V6(_) => *addr,
+        };
+        if addr.port() == 0 || !wanted.contains(&addr) {
+            wanted.push(addr);
+        }
+    }
+    wanted
+}
+
+fn bind_place(addr: SocketAddr, settings: &Settings) -> Result<Place, (Proto, io::Error)> {
+    let mut tries = if addr.port() == 0 { PORT_TRIES } else { 1 };
+    loop {
+        tries -= 1;
+        match try_place(addr, settings) {
+            Err((Proto::Tcp, e)) if tries > 0 && e.kind() == io::ErrorKind::AddrInUse => {}
+            result => return result,
+        }
+    }
+}
+
+fn try_place(addr: SocketAddr, settings: &Settings) -> Result<Place, (Proto, io::Error)> {
+    let udp_failed = |e| (Proto::Udp, e);
+    let (first, mut receive_buffer) = udp_socket(addr, addr.port() == 0, settings).map_err(udp_failed)?;
+    let real = first.local_addr().map_err(udp_failed)?;
+    let mut udp = vec![first];
+    while udp.len() < settings.workers {
+        let (socket, given) = udp_socket(real, false, settings).map_err(udp_failed)?;
+        receive_buffer = receive_buffer.min(given);
+        udp.push(socket);
+    }
+    let tcp = tcp_listener(real, addr.port() == 0).map_err(|e| (Proto::Tcp, e))?;
+    Ok(Place { addr: real, udp, tcp, receive_buffer })
+}
+
+/// A worker's socket and the receive buffer it got.
+fn udp_socket(addr: SocketAddr, is_alone: bool, settings: &Settings) -> io::Result<(UdpSocket, usize)> {
+    let socket = bound(addr, Type::DGRAM, Protocol::UDP, is_alone)?;
+    socket.set_write_timeout(Some(SEND_WAIT))?;
+    let socket = UdpSocket::from(socket);
+    sys::ignore_path_mtu(&socket)?;
+    sys::count_overflow(&socket)?;
+    if addr.ip().is_unspecified() {
+        sys::report_local_address(&socket)?;
+    }
+    let given = sys::receive_buffer(&socket, settings.receive_buffer)?;
+    Ok((socket, given))
+}
+
+fn tcp_listener(addr: SocketAddr, is_alone: bool) -> io::Result<TcpListener> {
+    let socket = bound(addr, Type::STREAM, Protocol::TCP, is_alone)?;
+    socket.set_nonblocking(true)?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// A bound socket in the SO_REUSEPORT group of its port. `is_alone` asks for a port that nobody
+/// has yet: it joins only afterwards, since on port 0 the kernel may pick the port of a group.
+fn bound(addr: SocketAddr, kind: Type, protocol: Protocol, is_alone: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(addr), kind, Some(protocol))?;
+    if addr.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    if kind == Type::STREAM {
+        socket.set_reuse_address(true)?;
+    }
+    socket.set_reuse_port(!is_alone)?;
+    socket.bind(&addr.into())?;
+    socket.set_reuse_port(true)?;
+    Ok(socket)
+}
+
+/// Whether `e` means that the host has no such addresses at all: the family is compiled out, or
+/// IPv6 is switched off and not even loopback is there.
+fn is_missing_family(addr: SocketAddr, e: &io::Error) -> bool {
+    let is_unsupported = e.raw_os_error() == Some(libc::EAFNOSUPPORT);
+    let is_loopback = addr.ip() == IpAddr::V6(Ipv6Addr::LOCALHOST);
+    is_unsupported || (is_loopback && e.kind() == io::ErrorKind::AddrNotAvailable)
+}
+
+fn hint(addr: SocketAddr, e: &io::Error) -> &'static str {
+    match e.kind() {
+        io::ErrorKind::PermissionDenied if addr.port() < 1024 => "ports below 1024 need CAP_NET_BIND_SERVICE",
+        io::ErrorKind::PermissionDenied => "not permitted to this user",
+        io::ErrorKind::AddrInUse => "another program listens there; find it with `ss -lntup`",
+        io::ErrorKind::AddrNotAvailable => "no interface of this host has the address",
+        _ => "the kernel refused",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(listen: &[&str]) -> Settings {
+        let listen = listen.iter().map(|addr| addr.parse().unwrap()).collect();
+        Settings { listen, workers: 2, receive_buffer: 64 << 10, ..Settings::default() }
+    }
+
+    #[test]
+    fn udp_and_tcp_share_the_port_that_the_kernel_picked() {
+        let places = bind_all(&settings(&["127.0.0.1:0", "[::1]:0", "127.0.0.1:0"])).unwrap();
+        assert_eq!(places.len(), 3);
+        assert_ne!(places[0].addr, places[2].addr);
+        for place in &places {
+            assert_ne!(place.addr.port(), 0);
+            assert_eq!(place.tcp.local_addr().unwrap(), place.addr);
+            assert_eq!(place.udp.len(), 2);
+            assert!(place.udp.iter().all(|socket| socket.local_addr().unwrap() == place.addr));
+            assert!(place.receive_buffer > 0);
+        }
+    }
+
+    #[test]
+    fn repeated_and_v4_mapped_addresses_are_bound_once() {
+        let first = bind_all(&settings(&["127.0.0.1:0"])).unwrap();
+        let addr = first[0].addr;
+        drop(first);
+        let places =
+            bind_all(&settings(&[&addr.to_string(), &format!("[::ffff:127.0.0.1]:{}", addr.port())]));
+        assert_eq!(places.unwrap().iter().map(|place| place.addr).collect::<Vec<_>>(), [addr]);
+    }
+
+    #[test]
+    fn a_second_server_of_the_same_user_joins_the_port() {
+        let first = bind_all(&settings(&["127.0.0.1:0", "[::]:0"])).unwrap();
+        let again: Vec<String> = first.iter().map(|place| place.addr.to_string()).collect();
+        let again: Vec<&str> = again.iter().map(String::as_str).collect();
+        assert_eq!(bind_all(&settings(&again)).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn errors_name_the_address_the_protocol_and_a_way_out() {
+        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let taken = udp.local_addr().unwrap();
+        let error = bind_all(&settings(&[&taken.to_string()])).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            format!(
+                "cannot listen on {taken} over udp: another program listens there; find it with `ss -lntup`"
+            )
+        );
+        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+        let taken = tcp.local_addr().unwrap();
+        let error = bind_all(&settings(&[&taken.to_string()])).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("cannot listen on {taken} over tcp: another program")), "{error}");
+        let error = bind_all(&settings(&["192.0.2.77:0"])).unwrap_err().to_string();
+        assert!(error.contains("192.0.2.77:0 over udp: no interface of this host has"), "{error}");
+    }
+
+    #[test]
+    fn low_ports_hint_at_the_capability() {
+        let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+        assert!(hint("127.0.0.1:53".parse().unwrap(), &denied).contains("CAP_NET_BIND_SERVICE"));
+        assert!(!hint("127.0.0.1:5300".parse().unwrap(), &denied).contains("CAP"));
+    }
+
+    #[test]
+    fn only_a_missing_family_is_passed_over() {
+        let unsupported = io::Error::from_raw_os_error(libc::EAFNOSUPPORT);
+        let unavailable = io::Error::from_raw_os_error(libc::EADDRNOTAVAIL);
+        let in_use = io::Error::from_raw_os_error(libc::EADDRINUSE);
+        let missing = |addr: &str, e| is_missing_family(addr.parse().unwrap(), e);
+        assert!(missing("[::1]:53", &unsupported) && missing("[fd00::1]:53", &unsupported));
+        assert!(missing("[::1]:53", &unavailable) && !missing("[fd00::1]:53", &unavailable));
+        assert!(!missing("127.0.0.1:53", &unavailable) && !missing("[::1]:53", &in_use));
+    }
+
+    #[test]
+    fn no_address_is_an_error() {
+        assert!(matches!(bind_all(&settings(&[])), Err(BindError::NoAddress)));
+        let none = BindError::NoFamily(distinct(&["[::1]:53".parse().unwrap(), "[::]:53".parse().unwrap()]));
+        assert_eq!(none.to_string(), "this host has none of the address families of [::1]:53, [::]:53");
+    }
+}

@@ -1,0 +1,196 @@
+//! UDP: one OS thread for each (worker, address), each with its own socket of the port's group.
+//!
+//! A turn is one `recvmmsg`, one view, an answer in place for each query, one `sendmmsg`. There is
+//! no lock, no timer and, for a query that is answered at once, no heap in it.
+//!
+//! A worker that panics must end the process, or its socket goes on swallowing a share of the
+//! queries: release builds abort on panic (Cargo.toml).
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+use tracing::warn;
+
+use crate::answer::{Asker, Disposition, PendingQuery, Reply, Responder, Transport};
+use crate::metrics::{DropReason, Proto, ServerMetrics, Tally};
+use crate::sys::{self, BATCH, Datagram, Local, RecvBatch, SendBatch, Wait};
+
+/// How long a worker rests after a receive that failed for no known reason.
+const RECEIVE_PAUSE: Duration = Duration::from_millis(10);
+
+/// Failed receives after which a draining worker gives up its queue.
+const DRAIN_TRIES: usize = 8;
+
+/// A worker's socket, held by the worker and by every late reply that leaves through it: it is
+/// closed when the last of them is done, so its descriptor is never somebody else's meanwhile.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    socket: UdpSocket,
+    is_stopping: AtomicBool,
+}
+
+impl Endpoint {
+    pub fn new(socket: UdpSocket) -> Self {
+        Self { socket, is_stopping: AtomicBool::new(false) }
+    }
+
+    /// Lets the worker go, which first reads its queue dry.
+    pub fn stop(&self) {
+        self.is_stopping.store(true, Ordering::Release);
+        sys::wake(&self.socket);
+    }
+}
+
+/// Takes all sockets out of service: from the return of this call on nothing new reaches their
+/// queues, what had reached them is read and answered, and the workers then end.
+///
+/// Blocks for some milliseconds, see [`sys::settle`].
+pub(super) fn retire(endpoints: &[Arc<Endpoint>]) {
+    let each = |what: &'static str, step: fn(&UdpSocket) -> io::Result<()>| {
+        for endpoint in endpoints {
+            if let Err(error) = step(&endpoint.socket) {
+                warn!(%error, what, "a socket could not be taken out of service in good order");
+            }
+        }
+        sys::settle();
+    };
+    // First out of the group and only then deaf, so that no query falls between two processes.
+    each("leave the port's group", sys::leave_group);
+    each("drop what still comes", sys::drop_everything);
+    endpoints.iter().for_each(|endpoint| endpoint.stop());
+}
+
+/// One thread's work.
+pub(super) struct Worker<R> {
+    pub endpoint: Arc<Endpoint>,
+    pub responder: Arc<R>,
+    pub tally: Arc<Tally>,
+    pub replies: TaskTracker,
+    pub metrics: Arc<ServerMetrics>,
+}
+
+/// What a worker allocates, once.
+struct Desk {
+    inbox: RecvBatch,
+    outbox: SendBatch,
+    misses: Vec<(Box<PendingQuery>, Option<Local>)>,
+    /// The kernel's count of lost datagrams when last seen.
+    lost: u32,
+}
+
+impl<R: Responder> Worker<R> {
+    /// Answers until stopped, then what is left in the queue.
+    pub fn run(self) {
+        let mut desk = Desk {
+            inbox: RecvBatch::new(),
+            outbox: SendBatch::new(),
+            misses: Vec::with_capacity(BATCH),
+            lost: 0,
+        };
+        while !self.endpoint.is_stopping.load(Ordering::Acquire) {
+            if let Err(error) = self.turn(&mut desk, Wait::ForOne) {
+                self.rest(&error);
+            }
+        }
+        let mut tries = 0;
+        while tries < DRAIN_TRIES {
+            match self.turn(&mut desk, Wait::Never) {
+                Ok(()) => {}
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
+                Err(_) => tries += 1,
+            }
+        }
+    }
+
+    fn rest(&self, error: &io::Error) {
+        if error.kind() != io::ErrorKind::Interrupted {
+            self.metrics.receive_error();
+            warn!(%error, "receiving failed");
+            std::thread::sleep(RECEIVE_PAUSE);
+        }
+    }
+
+    /// Receives a batch and answers it; what has to be fetched is handed on after the rest is sent.
+    fn turn(&self, desk: &mut Desk, wait: Wait) -> io::Result<()> {
+        let got = desk.inbox.recv(&self.endpoint.socket, wait)?;
+        self.answer_batch(desk, got);
+        for _ in 0..desk.outbox.send(&self.endpoint.socket) {
+            self.tally.drop_for(DropReason::SendFailed);
+        }
+        for (pending, local) in desk.misses.drain(..) {
+            let reply = self.late_reply(pending.asker.client, local);
+            self.responder.submit(pending, Box::new(reply));
+        }
+        Ok(())
+    }
+
+    fn answer_batch(&self, desk: &mut Desk, got: usize) {
+        let view = self.responder.view();
+        for i in 0..got {
+            let Some(datagram) = desk.inbox.get(i) else { break };
+            self.note(&datagram, &mut desk.lost);
+            let Some(client) = datagram.from else { continue };
+            if client.port() == 0 {
+                self.tally.query(Proto::Udp);
+                self.tally.drop_for(DropReason::PortZero);
+                continue;
+            }
+            // Never full: it has as many slots as the inbox.
+            let Some(out) = desk.outbox.slot() else { break };
+            let asker = Asker { client, transport: Transport::Udp };
+            match self.responder.answer(&view, datagram.bytes, asker, out, &self.tally) {
+                Disposition::Respond(len) => {
+                    if !desk.outbox.push(len, client, datagram.local) {
+                        self.tally.drop_for(DropReason::SendFailed);
+                    }
+                }
+                Disposition::Forward(pending) => desk.misses.push((pending, datagram.local)),
+                Disposition::Drop => {}
+            }
+        }
+    }
+
+    fn note(&self, datagram: &Datagram<'_>, lost: &mut u32) {
+        if datagram.is_cut {
+            self.metrics.oversized();
+        }
+        if let Some(now) = datagram.overflow.filter(|now| now != lost) {
+            self.metrics.receive_drops(now.wrapping_sub(*lost));
+            *lost = now;
+        }
+    }
+
+    fn late_reply(&self, client: SocketAddr, local: Option<Local>) -> UdpReply {
+        UdpReply {
+            endpoint: Arc::clone(&self.endpoint),
+            client,
+            local,
+            tally: Arc::clone(&self.tally),
+            _open: self.replies.token(),
+        }
+    }
+}
+
+/// The way back for a response that comes later: same socket, same source address.
+struct UdpReply {
+    endpoint: Arc<Endpoint>,
+    client: SocketAddr,
+    local: Option<Local>,
+    tally: Arc<Tally>,
+    /// The drain waits for it.
+    _open: TaskTrackerToken,
+}
+
+impl Reply for UdpReply {
+    fn send(self: Box<Self>, response: &[u8]) {
+        let sent = sys::send_late(&self.endpoint.socket, response, self.client, self.local);
+        if sent.is_err() {
+            self.tally.drop_for(DropReason::SendFailed);
+        }
+    }
+}
