@@ -2,29 +2,29 @@
 
 use metrics::{Counter, Unit, counter, describe_counter};
 
-/// Connections that had to wait because as many as are allowed were open. `listener`: `http` or
-/// `socket`.
-pub const WAITED: &str = "zonelet_admin_connections_waited_total";
+/// Times that as many connections as are allowed were open, so that further ones waited.
+/// `listener`: `http` or `socket`.
+pub const LIMIT_HITS: &str = "zonelet_admin_connection_limit_hits_total";
 /// Connections cut off because they took too long. `listener`: `http` or `socket`.
-pub const TIMED_OUT: &str = "zonelet_admin_connections_timed_out_total";
+pub const TIMEOUTS: &str = "zonelet_admin_connection_timeouts_total";
 
 /// Handles of one listener.
 #[derive(Clone)]
 pub struct AdminMetrics {
-    /// [`WAITED`].
-    pub waited: Counter,
-    /// [`TIMED_OUT`].
-    pub timed_out: Counter,
+    /// [`LIMIT_HITS`].
+    pub limit_hits: Counter,
+    /// [`TIMEOUTS`].
+    pub timeouts: Counter,
 }
 
 impl AdminMetrics {
     /// Registers the series of `listener`, `http` or `socket`, at zero.
     pub fn register(listener: &'static str) -> Self {
-        describe_counter!(WAITED, Unit::Count, "Connections that waited for their turn.");
-        describe_counter!(TIMED_OUT, Unit::Count, "Connections cut off because they took too long.");
+        describe_counter!(LIMIT_HITS, Unit::Count, "Times that no further connection was taken.");
+        describe_counter!(TIMEOUTS, Unit::Count, "Connections cut off because they took too long.");
         Self {
-            waited: counter!(WAITED, "listener" => listener),
-            timed_out: counter!(TIMED_OUT, "listener" => listener),
+            limit_hits: counter!(LIMIT_HITS, "listener" => listener),
+            timeouts: counter!(TIMEOUTS, "listener" => listener),
         }
     }
 }
