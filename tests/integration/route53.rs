@@ -1,1 +1,7 @@
-//! Tests of route53.
+//! The Route 53 source against the simulator and against moto.
+#![cfg(feature = "route53")]
+
+mod damage;
+mod discovery;
+mod fixture;
+mod paging;
