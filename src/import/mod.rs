@@ -1,5 +1,28 @@
 //! Floor 3: keeps the zone table equal to its sources. The only room that publishes.
+//!
+//! One task owns everything known of every zone; discoveries, fetches and file writes run beside
+//! it and report back. So nothing here is locked but the listing, and one slow or broken zone
+//! costs no other anything but its turn.
 
+mod board;
+mod desk;
+mod diff;
+mod discover;
+mod entry;
+mod fetch;
+mod job;
+mod pace;
+mod publish;
+mod restore;
+mod run;
+mod schedule;
 pub mod settings;
+pub mod state;
+mod store;
 
+pub use board::{
+    RefreshRequest, RequestError, SkippedStatus, SourceStatus, StatusBoard, ZoneState, ZoneStatus,
+};
+pub use restore::Kept;
+pub use run::{Importer, Upstreams};
 pub use settings::{OnUnloaded, Settings, SourcePolicy};

@@ -6,6 +6,7 @@ pub mod cache;
 #[cfg(test)]
 mod catalogue;
 pub mod export;
+pub mod import;
 pub mod process;
 pub mod source;
 pub mod server;

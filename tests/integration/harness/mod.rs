@@ -2,3 +2,4 @@
 
 pub mod python;
 pub mod r53sim;
+pub mod source;

@@ -1,0 +1,146 @@
+//! What one version of a zone has that another has not.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use crate::wire::{NameRef, Rtype};
+use crate::zone::{Rrset, Zone};
+
+/// How many changed owners a diff names.
+const NAMED: usize = 5;
+/// A zone that loses fewer RRsets than this never counts as sharply shrunken.
+const SHARP_LOSS: usize = 10;
+
+/// The RRsets that differ between two versions of a zone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Diff {
+    pub added: usize,
+    pub removed: usize,
+    pub changed: usize,
+    before: usize,
+    named: Vec<String>,
+}
+
+impl Diff {
+    /// Compares two versions of a zone RRset by RRset. The order of records within an RRset has
+    /// no meaning (RFC 2181 §5) and is not looked at. Cost: linear in both zones.
+    pub fn between(old: &Zone, new: &Zone) -> Self {
+        let mut diff = Self { before: old.counts().rrsets, ..Self::default() };
+        let mut gone: HashMap<(NameRef<'_>, Rtype), Rrset<'_>> =
+            old.rrsets().map(|view| ((view.owner, view.rrset.rtype), view.rrset)).collect();
+        for view in new.rrsets() {
+            match gone.remove(&(view.owner, view.rrset.rtype)) {
+                None => diff.added += 1,
+                Some(before) if same(before, view.rrset) => continue,
+                Some(_) => diff.changed += 1,
+            }
+            diff.name(view.owner, view.rrset.rtype);
+        }
+        diff.removed = gone.len();
+        // The map's order is random; the old zone's is not.
+        for view in old.rrsets().filter(|v| gone.contains_key(&(v.owner, v.rrset.rtype))).take(NAMED) {
+            diff.name(view.owner, view.rrset.rtype);
+        }
+        diff
+    }
+
+    /// Whether the versions say the same.
+    pub fn is_empty(&self) -> bool {
+        self.total() == 0
+    }
+
+    /// Whether more than half of the old version, and more than a handful, is gone: as likely a
+    /// fault at the source as somebody's wish.
+    pub fn is_sharp_shrink(&self) -> bool {
+        self.removed > SHARP_LOSS && self.removed > self.before / 2
+    }
+
+    /// How many RRsets differ.
+    pub fn total(&self) -> usize {
+        self.added + self.removed + self.changed
+    }
+
+    fn name(&mut self, owner: NameRef<'_>, rtype: Rtype) {
+        if self.named.len() < NAMED {
+            self.named.push(format!("{owner} {rtype}"));
+        }
+    }
+}
+
+/// A few of the names, for one log line.
+impl fmt::Display for Diff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.named.join(", "))?;
+        match self.total() - self.named.len() {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
+}
+
+fn same(old: Rrset<'_>, new: Rrset<'_>) -> bool {
+    if (old.ttl, old.count, old.deferred) != (new.ttl, new.count, new.deferred) {
+        return false;
+    }
+    old.block == new.block || sorted(old) == sorted(new)
+}
+
+fn sorted(rrset: Rrset<'_>) -> Vec<&[u8]> {
+    let mut all: Vec<_> = rrset.rdata().collect();
+    all.sort_unstable();
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Name;
+    use crate::zone::{Body, DeferredReason, RecordSet, ZoneData, ZoneOptions};
+
+    fn a(owner: &str, ttl: u32, last: &[u8]) -> RecordSet {
+        let rdata = last.iter().map(|&n| vec![10, 0, 0, n].into()).collect();
+        RecordSet { owner: owner.parse().unwrap(), rtype: Rtype::A, body: Body::Records { ttl, rdata } }
+    }
+
+    fn zone(sets: Vec<RecordSet>) -> Zone {
+        let apex: Name = "z.test".parse().unwrap();
+        Zone::build(&ZoneData { apex, sets, skipped: Vec::new() }, &ZoneOptions::default()).zone
+    }
+
+    #[test]
+    fn added_removed_and_changed_rrsets_are_counted_and_a_few_named() {
+        let old =
+            zone(vec![a("keep.z.test", 60, &[1]), a("ttl.z.test", 60, &[1]), a("gone.z.test", 60, &[1])]);
+        let mut deferred = a("ttl.z.test", 60, &[1]);
+        deferred.body = Body::Deferred(DeferredReason::Choice);
+        let new = zone(vec![a("keep.z.test", 60, &[1]), deferred, a("new.z.test", 60, &[1])]);
+        let diff = Diff::between(&old, &new);
+        assert_eq!((diff.added, diff.removed, diff.changed), (1, 1, 1));
+        assert_eq!(diff.to_string(), "new.z.test. A, ttl.z.test. A, gone.z.test. A");
+        assert!(Diff::between(&old, &old).is_empty());
+    }
+
+    #[test]
+    fn the_order_of_records_is_no_change_and_their_ttl_is_one() {
+        let old = zone(vec![a("x.z.test", 60, &[1, 2, 3])]);
+        assert!(Diff::between(&old, &zone(vec![a("x.z.test", 60, &[3, 1, 2])])).is_empty());
+        assert_eq!(Diff::between(&old, &zone(vec![a("x.z.test", 61, &[1, 2, 3])])).changed, 1);
+        assert_eq!(Diff::between(&old, &zone(vec![a("x.z.test", 60, &[1, 2, 4])])).changed, 1);
+    }
+
+    #[test]
+    fn many_changes_are_summed_up() {
+        let many: Vec<_> = (0..20).map(|n| a(&format!("h{n}.z.test"), 60, &[n])).collect();
+        let diff = Diff::between(&zone(vec![]), &zone(many));
+        assert!(diff.to_string().ends_with(" and 15 more"), "{diff}");
+    }
+
+    #[test]
+    fn losing_more_than_half_and_more_than_ten_is_a_sharp_shrink() {
+        let hosts = |n: u8| zone((0..n).map(|i| a(&format!("h{i}.z.test"), 60, &[i])).collect());
+        // The made-up SOA counts: 31 RRsets.
+        assert!(!Diff::between(&hosts(30), &hosts(15)).is_sharp_shrink());
+        assert!(Diff::between(&hosts(30), &hosts(14)).is_sharp_shrink());
+        assert!(!Diff::between(&hosts(10), &hosts(0)).is_sharp_shrink());
+    }
+}

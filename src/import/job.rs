@@ -1,0 +1,155 @@
+//! One import of one zone: fetch, compile, compare, encode. Runs beside the importer and touches
+//! nothing of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::time::{Instant, timeout};
+
+use super::diff::Diff;
+use super::state::{self, MAX_SKIPPED, StateError, StateFile};
+use crate::clock::Clock;
+use crate::source::{Fetched, FoundZone, Progress, SourceError, ZoneSource};
+use crate::zone::{SkipReason, Skipped, Zone, ZoneData, ZoneOptions};
+
+/// Everything an import needs.
+pub(super) struct Job {
+    pub source: Arc<dyn ZoneSource>,
+    pub found: FoundZone,
+    pub progress: Progress,
+    /// Content that was pushed and need not be fetched.
+    pub pushed: Option<Fetched>,
+    /// After this long the fetch counts as failed; its progress is kept.
+    pub limit: Duration,
+    pub options: ZoneOptions,
+    /// What is served now.
+    pub previous: Option<Arc<Zone>>,
+    pub file: FileWish,
+    pub clock: Clock,
+}
+
+/// Whether the zone's state file is to be written after this import.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FileWish {
+    /// No state is kept.
+    Never,
+    /// Its age on disk is still about right.
+    IfChanged,
+    /// Its age on disk is too far off.
+    Always,
+}
+
+/// How an import went.
+pub(super) struct JobDone {
+    pub progress: Progress,
+    pub took: Duration,
+    pub result: Result<Imported, SourceError>,
+}
+
+/// A zone ready to be published.
+pub(super) struct Imported {
+    pub zone: Arc<Zone>,
+    /// Against what was served when the import began; `None` when nothing was.
+    pub diff: Option<Diff>,
+    pub skips: Skips,
+    pub calls: u32,
+    /// The content of its state file, where one is to be written.
+    pub file: Option<Result<Vec<u8>, StateError>>,
+}
+
+/// What is not served of a zone.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Skips {
+    /// The first [`MAX_SKIPPED`].
+    pub first: Arc<[Skipped]>,
+    pub total: usize,
+    pub by_reason: BTreeMap<SkipReason, usize>,
+}
+
+impl Skips {
+    pub fn new(mut all: Vec<Skipped>) -> Self {
+        let mut by_reason = BTreeMap::new();
+        for skipped in &all {
+            *by_reason.entry(skipped.reason).or_default() += 1;
+        }
+        let total = all.len();
+        all.truncate(MAX_SKIPPED);
+        Self { first: all.into(), total, by_reason }
+    }
+}
+
+/// Runs `job` to its end. Compiling happens on a blocking thread: a large zone takes milliseconds.
+pub(super) async fn run(job: Job) -> JobDone {
+    let Job { source, found, mut progress, pushed, limit, .. } = job;
+    let started = Instant::now();
+    let fetched = match pushed {
+        Some(fetched) => Ok(fetched),
+        None => match timeout(limit, source.fetch(&found, &mut progress)).await {
+            Ok(result) => result,
+            Err(elapsed) => Err(failed(&found, Box::new(elapsed))),
+        },
+    };
+    let took = started.elapsed();
+    let result = match fetched {
+        Ok(fetched) if fetched.data.apex != found.apex => Err(SourceError::Damaged {
+            what: what(&found),
+            problem: format!("the data is of zone {}", fetched.data.apex),
+        }),
+        Ok(fetched) => {
+            let (options, previous, file, clock) = (job.options, job.previous, job.file, job.clock);
+            let name = what(&found);
+            let work = move || compile(&*source, found, fetched, options, previous, file, clock.wall());
+            tokio::task::spawn_blocking(work)
+                .await
+                .map_err(|e| SourceError::Failed { what: name, source: Box::new(e) })
+        }
+        Err(error) => Err(error),
+    };
+    JobDone { progress, took, result }
+}
+
+fn what(found: &FoundZone) -> String {
+    format!("import of zone {} ({})", found.apex, found.id)
+}
+
+fn failed(found: &FoundZone, source: crate::source::BoxError) -> SourceError {
+    SourceError::Failed { what: what(found), source }
+}
+
+fn compile(
+    source: &dyn ZoneSource,
+    found: FoundZone,
+    fetched: Fetched,
+    options: ZoneOptions,
+    previous: Option<Arc<Zone>>,
+    wish: FileWish,
+    now: SystemTime,
+) -> Imported {
+    let Fetched { data, calls } = fetched;
+    let built = Zone::build(&data, &options);
+    let diff = previous.map(|old| Diff::between(&old, &built.zone));
+    let changed = diff.as_ref().is_none_or(|d| !d.is_empty());
+    let file = (wish == FileWish::Always || (wish == FileWish::IfChanged && changed))
+        .then(|| encode(source, &found, data, calls, now));
+    Imported { zone: Arc::new(built.zone), diff, skips: Skips::new(built.skipped), calls, file }
+}
+
+fn encode(
+    source: &dyn ZoneSource,
+    found: &FoundZone,
+    data: ZoneData,
+    calls: u32,
+    now: SystemTime,
+) -> Result<Vec<u8>, StateError> {
+    let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    state::encode_state(&StateFile {
+        kind: source.kind().to_owned(),
+        label: source.label().to_owned(),
+        origin: source.origin(),
+        id: found.id.clone(),
+        fetched_at: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
+        calls,
+        data,
+    })
+}

@@ -1,0 +1,176 @@
+//! From what is known of every zone to the one table that is served.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::warn;
+
+use super::desk::Desk;
+use super::entry::{Entry, Rank, Standing};
+use super::{OnUnloaded, Upstreams};
+use crate::metrics::import::ImportMetrics;
+use crate::source::ZoneId;
+use crate::wire::Name;
+use crate::zone::{Authority, SharedTable, WhenUnloaded, ZoneTable};
+
+/// A table that was swapped out is kept this long: by then every worker has let go of it, and its
+/// memory is freed here instead of in the middle of somebody's batch.
+const GRACE: Duration = Duration::from_secs(5);
+/// No more old tables are kept than this.
+const MAX_OLD: usize = 64;
+
+/// Owns the right to swap the table.
+pub(super) struct Publisher {
+    table: SharedTable,
+    upstreams: Arc<dyn Upstreams>,
+    metrics: Arc<ImportMetrics>,
+    old: VecDeque<(Instant, Arc<ZoneTable>)>,
+    /// Apexes whose rivalry has been warned about.
+    warned: BTreeSet<Name>,
+}
+
+/// Why one zone goes before another of the same apex; the least wins. A zone that is not loaded
+/// gives way to one that is, then the order of the sources decides.
+type Claim = (bool, usize, Class, Rank);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Class {
+    Loaded,
+    CarvedOut,
+    /// Loaded or carved out, but not among the zones discovered lately.
+    Leaving,
+    Unloaded,
+}
+
+/// A zone's place among the desks.
+type Place<'a> = (usize, &'a ZoneId);
+
+/// The zones that are served.
+type Winners = BTreeSet<(usize, ZoneId)>;
+
+impl Publisher {
+    pub fn new(table: SharedTable, upstreams: Arc<dyn Upstreams>, metrics: Arc<ImportMetrics>) -> Self {
+        Self { table, upstreams, metrics, old: VecDeque::new(), warned: BTreeSet::new() }
+    }
+
+    /// Swaps in the table that follows from `desks`. Returns the zones that became shadowed by
+    /// another of their name, or ceased to be.
+    pub fn publish(&mut self, desks: &mut [Desk], now: Instant) -> Vec<(usize, ZoneId)> {
+        let (entries, winners) = self.choose(desks);
+        let old = self.table.swap(Arc::new(ZoneTable::new(entries)));
+        self.old.push_back((now, old));
+        if self.old.len() > MAX_OLD {
+            self.old.pop_front();
+        }
+        self.metrics.swaps.increment(1);
+        mark_shadowed(desks, &winners)
+    }
+
+    fn choose(&mut self, desks: &[Desk]) -> (Vec<(Name, Authority)>, Winners) {
+        let mut best: BTreeMap<&Name, (Claim, Place<'_>)> = BTreeMap::new();
+        let mut rivals = BTreeSet::new();
+        for (at, desk) in desks.iter().enumerate() {
+            for (id, entry) in &desk.zones {
+                let Some(claim) = claim(at, entry) else { continue };
+                let apex = &entry.found.apex;
+                let Some((standing, _)) = best.get(apex) else {
+                    best.insert(apex, (claim, (at, id)));
+                    continue;
+                };
+                if [standing.2, claim.2].iter().all(|c| *c < Class::Leaving) {
+                    rivals.insert(apex.clone());
+                }
+                if claim < *standing {
+                    best.insert(apex, (claim, (at, id)));
+                }
+            }
+        }
+        self.warn_rivals(rivals, &best, desks);
+        let winners = best.values().map(|(_, (at, id))| (*at, (*id).clone())).collect();
+        let mut authorities: BTreeMap<&Name, Authority> = BTreeMap::new();
+        for (apex, (_, (at, id))) in best {
+            if let Some(authority) = desks[at].zones.get(id).and_then(|z| self.authority(z, apex, &desks[at]))
+            {
+                authorities.insert(apex, authority);
+            }
+        }
+        for desk in desks {
+            for apex in desk.expected() {
+                authorities.entry(apex).or_insert_with(|| self.unloaded(apex, desk));
+            }
+        }
+        (authorities.into_iter().map(|(apex, authority)| (apex.clone(), authority)).collect(), winners)
+    }
+
+    fn authority(&self, entry: &Entry, apex: &Name, desk: &Desk) -> Option<Authority> {
+        match entry.standing() {
+            Standing::Loaded(zone) => Some(Authority::Loaded(zone)),
+            Standing::CarvedOut => Some(Authority::CarvedOut),
+            Standing::Unloaded => Some(self.unloaded(apex, desk)),
+            Standing::Nothing => None,
+        }
+    }
+
+    fn unloaded(&self, apex: &Name, desk: &Desk) -> Authority {
+        let forward = match desk.policy.on_unloaded {
+            OnUnloaded::Forward => true,
+            OnUnloaded::Fail => false,
+            OnUnloaded::Auto => self.upstreams.is_vpc_resolver(apex.as_ref()),
+        };
+        Authority::Unloaded(if forward { WhenUnloaded::Forward } else { WhenUnloaded::Fail })
+    }
+
+    /// One warning for each apex that several present zones claim, until they no longer do.
+    fn warn_rivals(
+        &mut self,
+        rivals: BTreeSet<Name>,
+        best: &BTreeMap<&Name, (Claim, Place<'_>)>,
+        desks: &[Desk],
+    ) {
+        for apex in rivals.difference(&self.warned) {
+            let Some((_, (at, id))) = best.get(apex) else { continue };
+            let source = desks[*at].source.label();
+            warn!(zone = %apex, source, %id, "several zones have this name, only this one is served");
+        }
+        self.warned = rivals;
+    }
+
+    /// When the next old table may be freed.
+    pub fn next_burial(&self) -> Option<Instant> {
+        self.old.front().map(|(at, _)| *at + GRACE)
+    }
+
+    /// Old tables that nobody uses any more; freeing them may take milliseconds.
+    pub fn take_expired(&mut self, now: Instant) -> Vec<Arc<ZoneTable>> {
+        let expired = self.old.iter().take_while(|(at, _)| *at + GRACE <= now).count();
+        self.old.drain(..expired).map(|(_, table)| table).collect()
+    }
+}
+
+fn claim(at: usize, entry: &Entry) -> Option<Claim> {
+    let class = match entry.standing() {
+        Standing::Nothing => return None,
+        Standing::Unloaded => Class::Unloaded,
+        _ if entry.missing.is_some() => Class::Leaving,
+        Standing::Loaded(_) => Class::Loaded,
+        Standing::CarvedOut => Class::CarvedOut,
+    };
+    Some((class == Class::Unloaded, at, class, entry.rank))
+}
+
+fn mark_shadowed(desks: &mut [Desk], winners: &Winners) -> Vec<(usize, ZoneId)> {
+    let mut turned = Vec::new();
+    for (at, desk) in desks.iter_mut().enumerate() {
+        for (id, entry) in &mut desk.zones {
+            let place = (at, id.clone());
+            let served = matches!(entry.standing(), Standing::Loaded(_) | Standing::CarvedOut);
+            let shadowed = served && !winners.contains(&place);
+            if std::mem::replace(&mut entry.shadowed, shadowed) != shadowed {
+                turned.push(place);
+            }
+        }
+    }
+    turned
+}

@@ -1,0 +1,176 @@
+//! What was known before: last-good zones on disk, and what the previous importer served.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::desk::Desk;
+use super::entry::{Age, Served, chain};
+use super::job::Skips;
+use super::state::StateFile;
+use super::store::{self, LoadError};
+use crate::metrics::import::{ImportMetrics, StateProblem};
+use crate::source::{Access, FoundZone, Origin, ZoneId};
+use crate::wire::Name;
+use crate::zone::{Zone, ZoneOptions};
+
+/// What an importer served when it stopped, for the one that takes over with other settings.
+#[derive(Default)]
+pub struct Kept(Vec<KeptZone>);
+
+struct KeptZone {
+    kind: &'static str,
+    label: String,
+    found: FoundZone,
+    served: Served,
+    calls: u32,
+}
+
+impl Kept {
+    pub(super) fn of(desks: Vec<Desk>) -> Self {
+        let mut kept = Vec::new();
+        for desk in desks {
+            let (kind, label) = (desk.source.kind(), desk.source.label().to_owned());
+            for entry in desk.zones.into_values() {
+                if let Some(served) = entry.served {
+                    let (found, calls) = (entry.found, entry.calls);
+                    kept.push(KeptZone { kind, label: label.clone(), found, served, calls });
+                }
+            }
+        }
+        Self(kept)
+    }
+
+    /// Hands each zone to the desk of its source; zones of sources that are no more are dropped.
+    pub(super) fn hand_over(self, desks: &mut [Desk]) {
+        for zone in self.0 {
+            let owner =
+                desks.iter_mut().find(|d| d.source.kind() == zone.kind && d.source.label() == zone.label);
+            if let Some(desk) = owner {
+                let served = Served { confirmed: false, written: None, ..zone.served };
+                desk.restore(zone.found, served, zone.calls);
+            }
+        }
+    }
+}
+
+/// A source that state files may belong to.
+pub(super) struct Claimant {
+    kind: &'static str,
+    label: String,
+    origin: Option<Origin>,
+    known: BTreeSet<ZoneId>,
+    options: Box<dyn Fn(&Name) -> ZoneOptions + Send>,
+}
+
+impl Claimant {
+    pub fn of(desk: &Desk) -> Self {
+        Self {
+            kind: desk.source.kind(),
+            label: desk.source.label().to_owned(),
+            origin: desk.source.origin(),
+            known: desk.zones.keys().cloned().collect(),
+            options: Box::new(desk.options_finder()),
+        }
+    }
+}
+
+/// A zone read from its file and compiled.
+pub(super) struct Restored {
+    pub desk: usize,
+    pub found: FoundZone,
+    pub served: Served,
+    pub calls: u32,
+}
+
+/// Why a file is not served.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error("no source is configured that this zone comes from")]
+    OtherSource,
+    #[error("the zone belongs to account {:?} and VPC {:?}", .0.account, .0.vpc)]
+    OtherOrigin(Origin),
+}
+
+impl Refusal {
+    fn problem(&self) -> StateProblem {
+        match self {
+            Self::Load(LoadError::Io(_)) => StateProblem::Unreadable,
+            Self::Load(_) => StateProblem::Damaged,
+            Self::OtherSource | Self::OtherOrigin(_) => StateProblem::Foreign,
+        }
+    }
+}
+
+/// Reads and compiles every state file that one of `claimants` owns, one file in memory at a time.
+/// Files that are not served are named in the log, counted, and left as they are.
+pub(super) fn load(
+    dir: &Path,
+    claimants: &[Claimant],
+    metrics: &ImportMetrics,
+    (now, wall): (Instant, SystemTime),
+) -> Vec<Restored> {
+    let files = store::list(dir).unwrap_or_else(|error| {
+        warn!(dir = %dir.display(), %error, "directory of last good zones cannot be read");
+        metrics.state_error(StateProblem::Unreadable);
+        Vec::new()
+    });
+    let mut restored = Vec::new();
+    for path in files {
+        match restore(&path, claimants, now, wall) {
+            Ok(zone) => restored.extend(zone),
+            Err(refusal) => refuse(&path, &refusal, metrics),
+        }
+    }
+    if !restored.is_empty() {
+        info!(zones = restored.len(), "last good zones loaded");
+    }
+    restored
+}
+
+fn refuse(path: &Path, refusal: &Refusal, metrics: &ImportMetrics) {
+    metrics.state_error(refusal.problem());
+    warn!(file = %path.display(), error = %chain(refusal), "last good zone is not served");
+}
+
+/// `None` for a zone that is known from a fresher place.
+fn restore(
+    path: &Path,
+    claimants: &[Claimant],
+    now: Instant,
+    wall: SystemTime,
+) -> Result<Option<Restored>, Refusal> {
+    let file = store::read(path)?;
+    let owner = claimants.iter().position(|c| c.kind == file.kind && c.label == file.label);
+    let Some((desk, claimant)) = owner.and_then(|at| Some((at, claimants.get(at)?))) else {
+        return Err(Refusal::OtherSource);
+    };
+    if claimant.known.contains(&file.id) {
+        return Ok(None);
+    }
+    // An origin that is not known yet is compared as soon as it is.
+    if claimant.origin.is_some() && claimant.origin != file.origin {
+        return Err(Refusal::OtherOrigin(file.origin.unwrap_or_default()));
+    }
+    let options = (claimant.options)(&file.data.apex);
+    let age = Age { base: file.age(wall), since: now };
+    let StateFile { origin, id, calls, data, .. } = file;
+    let built = Zone::build(&data, &options);
+    let served = Served {
+        zone: Arc::new(built.zone),
+        age,
+        skips: Skips::new(built.skipped),
+        origin,
+        from_state: true,
+        confirmed: false,
+        written: None,
+    };
+    let found = FoundZone { id, apex: data.apex, access: Access::Readable };
+    Ok(Some(Restored { desk, found, served, calls }))
+}

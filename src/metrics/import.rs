@@ -1,0 +1,283 @@
+//! What the importer counts, and the gauges of each zone.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use metrics::{
+    Counter, Histogram, Label, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge,
+    histogram,
+};
+
+/// Time since a zone's last successful import, over restarts. `source`, `zone`, `id`.
+pub const SUCCESS_AGE: &str = "zonelet_import_success_age_seconds";
+/// How often a zone is really imported, after budget and throttling. `source`, `zone`, `id`.
+pub const REFRESH: &str = "zonelet_import_refresh_seconds";
+/// What is served of a zone. `source`, `zone`, `id`; `kind`: `records`, `rrsets` or `deferred`.
+pub const RECORDS: &str = "zonelet_import_zone_records";
+/// Zones by `state`: `loaded`, `stale`, `held`, `carved_out`, `unloaded`, `shadowed`.
+pub const ZONES: &str = "zonelet_import_zones";
+/// Records that are not served at present, by `reason`.
+pub const SKIPPED: &str = "zonelet_import_skipped_records";
+/// Duration of one fetch of a zone. `outcome`: `ok` or `error`.
+pub const FETCH: &str = "zonelet_import_fetch_seconds";
+/// Failures by `call` (`discover`, `fetch`) and `kind`.
+pub const FAILURES: &str = "zonelet_import_failures_total";
+/// RRsets that came, went or changed with an import, by `change`.
+pub const CHANGES: &str = "zonelet_import_changed_rrsets_total";
+/// Imports held back because the zone had shrunk sharply.
+pub const HELD: &str = "zonelet_import_held_total";
+/// Swaps of the zone table.
+pub const SWAPS: &str = "zonelet_import_table_swaps_total";
+/// State files that were not used or not written, by `problem`.
+pub const STATE_ERRORS: &str = "zonelet_import_state_errors_total";
+
+/// Every name of this file.
+pub const NAMES: &[&str] =
+    &[SUCCESS_AGE, REFRESH, RECORDS, ZONES, SKIPPED, FETCH, FAILURES, CHANGES, HELD, SWAPS, STATE_ERRORS];
+
+/// Why a call of a source gave nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureKind {
+    /// The source asked for less.
+    Throttled,
+    /// A permission is missing.
+    Denied,
+    /// The zone is gone.
+    Gone,
+    /// A reply that may not be believed.
+    Damaged,
+    /// Network, time-outs, server errors.
+    Failed,
+    /// The settings cannot work.
+    Misconfigured,
+}
+
+impl FailureKind {
+    /// Every kind, in the order of the counters.
+    pub const ALL: [Self; 6] =
+        [Self::Throttled, Self::Denied, Self::Gone, Self::Damaged, Self::Failed, Self::Misconfigured];
+
+    /// The metric label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Throttled => "throttled",
+            Self::Denied => "denied",
+            Self::Gone => "gone",
+            Self::Damaged => "damaged",
+            Self::Failed => "failed",
+            Self::Misconfigured => "misconfigured",
+        }
+    }
+}
+
+/// Why a state file was not used or not written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StateProblem {
+    /// Cut, altered or of another format.
+    Damaged,
+    /// Of another origin or of a source that is not configured.
+    Foreign,
+    /// The system would not read it.
+    Unreadable,
+    /// The system would not write it, or it was too large.
+    Unwritten,
+}
+
+impl StateProblem {
+    const ALL: [Self; 4] = [Self::Damaged, Self::Foreign, Self::Unreadable, Self::Unwritten];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Damaged => "damaged",
+            Self::Foreign => "foreign",
+            Self::Unreadable => "unreadable",
+            Self::Unwritten => "unwritten",
+        }
+    }
+}
+
+/// The gauges of one zone.
+#[derive(Clone, Debug)]
+pub struct ZoneGauges {
+    /// The source's label.
+    pub source: String,
+    /// The apex.
+    pub zone: String,
+    /// The id within the source.
+    pub id: String,
+    /// Since the last success, `None` before the first.
+    pub age: Option<Duration>,
+    /// The effective refresh.
+    pub refresh: Duration,
+    /// Records, RRsets and deferred RRsets.
+    pub counts: [usize; 3],
+}
+
+type ZoneKey = [String; 3];
+
+/// Ready handles.
+pub struct ImportMetrics {
+    discover_failures: [Counter; 6],
+    fetch_failures: [Counter; 6],
+    fetch_ok: Histogram,
+    fetch_error: Histogram,
+    added: Counter,
+    removed: Counter,
+    changed: Counter,
+    /// Imports held back.
+    pub held: Counter,
+    /// Swaps of the zone table.
+    pub swaps: Counter,
+    state_errors: [Counter; 4],
+    /// Zones whose gauges stand in the exporter.
+    shown: Mutex<HashSet<ZoneKey>>,
+}
+
+impl ImportMetrics {
+    /// Registers every counter, so that each stands at zero from the start.
+    pub fn register() -> Self {
+        describe();
+        let failures = |call: &'static str| {
+            FailureKind::ALL.map(|kind| counter!(FAILURES, "call" => call, "kind" => kind.label()))
+        };
+        Self {
+            discover_failures: failures("discover"),
+            fetch_failures: failures("fetch"),
+            fetch_ok: histogram!(FETCH, "outcome" => "ok"),
+            fetch_error: histogram!(FETCH, "outcome" => "error"),
+            added: counter!(CHANGES, "change" => "added"),
+            removed: counter!(CHANGES, "change" => "removed"),
+            changed: counter!(CHANGES, "change" => "changed"),
+            held: counter!(HELD),
+            swaps: counter!(SWAPS),
+            state_errors: StateProblem::ALL.map(|p| counter!(STATE_ERRORS, "problem" => p.label())),
+            shown: Mutex::default(),
+        }
+    }
+
+    /// Counts a failed discovery.
+    pub fn discovery_failed(&self, kind: FailureKind) {
+        self.discover_failures[kind as usize].increment(1);
+    }
+
+    /// Counts a failed fetch.
+    pub fn fetch_failed(&self, kind: FailureKind) {
+        self.fetch_failures[kind as usize].increment(1);
+    }
+
+    /// Records how long a fetch took.
+    pub fn fetched(&self, took: Duration, ok: bool) {
+        if ok { &self.fetch_ok } else { &self.fetch_error }.record(took);
+    }
+
+    /// Counts the RRsets that an import added, removed and changed.
+    pub fn changes(&self, added: usize, removed: usize, changed: usize) {
+        self.added.increment(added as u64);
+        self.removed.increment(removed as u64);
+        self.changed.increment(changed as u64);
+    }
+
+    /// Counts a state file that was not used or not written.
+    pub fn state_error(&self, problem: StateProblem) {
+        self.state_errors[problem as usize].increment(1);
+    }
+
+    /// Sets the gauges of all zones, and clears those of zones that are no more. Called at scrape:
+    /// an age grows without any event.
+    pub fn show_zones(&self, zones: &[ZoneGauges]) {
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut gone = std::mem::take(&mut *shown);
+        for zone in zones {
+            let key = [zone.source.clone(), zone.zone.clone(), zone.id.clone()];
+            gone.remove(&key);
+            let age = zone.age.map_or(f64::NAN, |a| a.as_secs_f64());
+            set_zone(&key, age, zone.refresh.as_secs_f64(), zone.counts);
+            shown.insert(key);
+        }
+        for key in gone {
+            set_zone(&key, f64::NAN, f64::NAN, [0; 3]);
+        }
+    }
+
+    /// Sets how many zones there are in `state`.
+    pub fn show_state(&self, state: &'static str, zones: usize) {
+        gauge!(ZONES, "state" => state).set(zones as f64);
+    }
+
+    /// Sets how many records are skipped for `reason`.
+    pub fn show_skipped(&self, reason: &'static str, records: usize) {
+        gauge!(SKIPPED, "reason" => reason).set(records as f64);
+    }
+}
+
+fn set_zone(key: &ZoneKey, age: f64, refresh: f64, counts: [usize; 3]) {
+    let labels: Vec<Label> = ["source", "zone", "id"]
+        .into_iter()
+        .zip(key)
+        .map(|(name, value)| Label::new(name, value.clone()))
+        .collect();
+    gauge!(SUCCESS_AGE, labels.clone()).set(age);
+    gauge!(REFRESH, labels.clone()).set(refresh);
+    for (kind, count) in ["records", "rrsets", "deferred"].into_iter().zip(counts) {
+        let mut labels = labels.clone();
+        labels.push(Label::new("kind", kind));
+        gauge!(RECORDS, labels).set(count as f64);
+    }
+}
+
+fn describe() {
+    describe_gauge!(SUCCESS_AGE, Unit::Seconds, "Time since the zone's last successful import.");
+    describe_gauge!(REFRESH, Unit::Seconds, "How often the zone is really imported.");
+    describe_gauge!(RECORDS, Unit::Count, "What is served of the zone.");
+    describe_gauge!(ZONES, Unit::Count, "Zones by state.");
+    describe_gauge!(SKIPPED, Unit::Count, "Records that are not served at present.");
+    describe_histogram!(FETCH, Unit::Seconds, "Duration of one fetch of a zone.");
+    describe_counter!(FAILURES, Unit::Count, "Calls of a source that gave nothing.");
+    describe_counter!(CHANGES, Unit::Count, "RRsets that came, went or changed with an import.");
+    describe_counter!(HELD, Unit::Count, "Imports held back because the zone had shrunk sharply.");
+    describe_counter!(SWAPS, Unit::Count, "Swaps of the zone table.");
+    describe_counter!(STATE_ERRORS, Unit::Count, "State files that were not used or not written.");
+}
+
+#[cfg(test)]
+mod tests {
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    use super::*;
+
+    fn zone(id: &str, age: Option<u64>) -> ZoneGauges {
+        ZoneGauges {
+            source: "s".into(),
+            zone: "z.test.".into(),
+            id: id.into(),
+            age: age.map(Duration::from_secs),
+            refresh: Duration::from_secs(60),
+            counts: [3, 2, 1],
+        }
+    }
+
+    #[test]
+    fn every_name_is_exported_and_a_zone_that_is_gone_loses_its_age() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let handle = recorder.handle();
+        metrics::with_local_recorder(&recorder, || {
+            let metrics = ImportMetrics::register();
+            FailureKind::ALL.iter().for_each(|&kind| metrics.fetch_failed(kind));
+            StateProblem::ALL.iter().for_each(|&problem| metrics.state_error(problem));
+            metrics.fetched(Duration::from_secs(1), true);
+            metrics.changes(1, 2, 3);
+            metrics.show_state("loaded", 2);
+            metrics.show_skipped("bad_ttl", 2);
+            metrics.show_zones(&[zone("one", Some(7)), zone("two", None)]);
+            metrics.show_zones(&[zone("two", Some(9))]);
+        });
+        let text = handle.render();
+        for name in NAMES {
+            assert!(text.contains(name), "{name} is not exported:\n{text}");
+        }
+        assert!(text.contains("change=\"changed\"} 3"));
+        let line = |id: &str| text.lines().find(|l| l.starts_with(SUCCESS_AGE) && l.contains(id)).unwrap();
+        assert!(line("one").ends_with("NaN") && line("two").ends_with(" 9"), "{text}");
+    }
+}
