@@ -1,4 +1,10 @@
 //! What every integration test shares: temporary directories, scripted upstreams, a raw DNS client.
 
+#[cfg(feature = "route53")]
+pub mod moto;
+#[cfg(feature = "route53")]
 pub mod python;
+#[cfg(feature = "route53")]
 pub mod r53sim;
+#[cfg(feature = "route53")]
+pub mod venv;
