@@ -4,4 +4,5 @@
 mod damage;
 mod discovery;
 mod fixture;
+mod moto;
 mod paging;

@@ -40,14 +40,18 @@ pub fn settings(endpoint: &str) -> Route53Settings {
     }
 }
 
-/// A connection with made-up credentials in `region`, which gives a call `call_timeout`.
+/// A connection to `sim` with made-up credentials in `region`, which gives a call `call_timeout`.
 pub fn connection(sim: &Sim, region: Option<&str>, call_timeout: Duration) -> Connection {
+    Connection { metadata: Some(sim.url().to_owned()), ..credentials(region, call_timeout) }
+}
+
+fn credentials(region: Option<&str>, call_timeout: Duration) -> Connection {
     let credentials = Credentials::new("AKIDTEST", "not a secret", None, None, "test");
     let sdk = SdkConfig::builder()
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .region(region.map(|region| Region::new(region.to_owned())))
         .build();
-    Connection { sdk: Some(sdk), metadata: Some(sim.url().to_owned()), call_timeout, ..Connection::default() }
+    Connection { sdk: Some(sdk), call_timeout, ..Connection::default() }
 }
 
 /// Long enough for any call that is answered at all.
@@ -60,6 +64,18 @@ pub fn source_with(sim: &Sim, settings: Route53Settings) -> Route53Source {
         settings,
         Arc::new(Asked::default()),
         SourceMetrics::register("test"),
+        connection,
+    )
+}
+
+/// A source with `settings` at a server that is no simulator.
+pub fn source_at(endpoint: &str, settings: Route53Settings) -> Route53Source {
+    let settings = Route53Settings { endpoint: Some(endpoint.into()), ..settings };
+    let connection = credentials(Some("eu-west-1"), PATIENT);
+    Route53Source::with_connection(
+        settings,
+        Arc::new(Asked::default()),
+        SourceMetrics::register("moto"),
         connection,
     )
 }
