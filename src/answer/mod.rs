@@ -1,13 +1,18 @@
 //! Floor 3: one query in, one disposition out. Knows no sockets.
 
+mod answerer;
+pub mod miss;
 pub mod settings;
 pub mod special;
+mod walk;
 
 use std::net::SocketAddr;
 
 use crate::metrics::Tally;
 
+pub use answerer::{Answerer, View};
 pub use settings::Settings;
+use walk::{Missing, Resolved};
 
 /// How a query came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,10 +46,31 @@ pub enum Disposition {
 /// A query that waits for an upstream. Holds its own copy of the query and the asker.
 #[derive(Debug)]
 pub struct PendingQuery {
+    query: Box<[u8]>,
+    asker: Asker,
+    missing: Option<Missing>,
+    resolved: Vec<Resolved>,
+}
+
+impl PendingQuery {
+    /// A query of `asker` that nothing has been fetched for yet.
+    pub fn new(query: &[u8], asker: Asker) -> Self {
+        Self { query: query.into(), asker, missing: None, resolved: Vec::new() }
+    }
+
+    fn waiting(query: &[u8], asker: Asker, missing: Missing) -> Self {
+        Self { missing: Some(missing), ..Self::new(query, asker) }
+    }
+
     /// The query as it came.
-    pub query: Box<[u8]>,
+    pub fn query(&self) -> &[u8] {
+        &self.query
+    }
+
     /// Who asked.
-    pub asker: Asker,
+    pub fn asker(&self) -> Asker {
+        self.asker
+    }
 }
 
 /// Where a late response goes: the socket, local address and client it came from, or its stream.

@@ -123,7 +123,7 @@ impl<R: Responder> Worker<R> {
             self.tally.drop_for(DropReason::SendFailed);
         }
         for (pending, local) in desk.misses.drain(..) {
-            let reply = self.late_reply(pending.asker.client, local);
+            let reply = self.late_reply(pending.asker().client, local);
             self.responder.submit(pending, Box::new(reply));
         }
         Ok(())

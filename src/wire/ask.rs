@@ -1,6 +1,7 @@
 //! The queries zonelet itself sends.
 
-use super::{CLASS_IN, NameRef, Rtype};
+use super::read::{HEADER, check_question, u16_at};
+use super::{CLASS_IN, NameRef, Rcode, Rtype};
 
 /// The UDP payload size we announce and accept (DNS flag day 2020).
 pub const OUR_UDP_SIZE: u16 = 1232;
@@ -54,6 +55,29 @@ impl Query<'_> {
     }
 }
 
+/// What the header of a message says to one who asked (`qname`, `qtype`, IN).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// TC: the rest is to be had over TCP.
+    pub truncated: bool,
+    /// The response code, without its extension.
+    pub rcode: Rcode,
+}
+
+/// Whether `message`, whose id fits, is a response to the question (`qname`, `qtype`, IN).
+///
+/// A server that could not read a query may send the header alone; that counts as its response
+/// when the code is an error. `None`: not a response, or to another question.
+pub fn read_reply(message: &[u8], qname: NameRef<'_>, qtype: Rtype) -> Option<Reply> {
+    let flags = u16_at(message, 2)?;
+    message.get(..HEADER)?;
+    let reply = Reply { truncated: flags & 0x0200 != 0, rcode: Rcode(flags & 0x000f) };
+    let bare = u16_at(message, 4)? == 0 && ![Rcode::NOERROR, Rcode::NXDOMAIN].contains(&reply.rcode);
+    let fits = flags & 0xf800 == 0x8000
+        && (bare || u16_at(message, 4)? == 1 && check_question(message, qname, qtype).is_ok());
+    fits.then_some(reply)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,5 +100,21 @@ mod tests {
         assert_eq!(&bytes[24..], b"\0\0\x29\x04\xd0\0\0\x80\0\0\x06\xff\x21\0\x02xy");
         query.edns = false;
         assert_eq!(query.to_bytes().len(), 24);
+    }
+
+    #[test]
+    fn a_reply_is_told_from_queries_and_other_answers() {
+        let qname: Name = "a.test".parse().unwrap();
+        let read = |message: &[u8]| read_reply(message, qname.as_ref(), Rtype::A);
+        let mut message = crate::wire::sample::response("a.test", Rtype::A, Rcode::NOERROR, &[], &[]);
+        assert_eq!(read(&message), Some(Reply { truncated: false, rcode: Rcode::NOERROR }));
+        assert_eq!(read_reply(&message, qname.as_ref(), Rtype::AAAA), None);
+        message[2] |= 0x02;
+        assert!(read(&message).unwrap().truncated);
+        message[2] = 0x01;
+        assert_eq!(read(&message), None, "a query");
+        assert_eq!(read(b"\0\0\x81\x81\0\0\0\0\0\0\0\0").unwrap().rcode, Rcode::FORMERR);
+        assert_eq!(read(b"\0\0\x81\x80\0\0\0\0\0\0\0\0"), None);
+        assert_eq!(read(b"\0\0\x81"), None);
     }
 }

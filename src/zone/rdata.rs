@@ -1,6 +1,6 @@
 //! The few things a zone must know of RDATA: that the server and its clients can read it.
 
-use crate::wire::{NameRef, Rtype, name};
+use crate::wire::{Rtype, name};
 
 /// Checks what lookups and answers rest on: whole names, fixed sizes, character-strings that end.
 ///
@@ -56,19 +56,6 @@ pub fn soa_serial_and_minimum(rdata: &[u8]) -> (u32, u32) {
             .map_or(0, u32::from_be_bytes)
     };
     (number(0), number(16))
-}
-
-/// The target of checked CNAME RDATA, in lower case, written into `buffer`.
-///
-/// `None` when the bytes are not one uncompressed name.
-pub fn target<'b>(rdata: &[u8], buffer: &'b mut [u8; name::MAX_NAME]) -> Option<NameRef<'b>> {
-    if name::wire_len(rdata) != Ok(rdata.len()) {
-        return None;
-    }
-    let lower = buffer.get_mut(..rdata.len())?;
-    lower.copy_from_slice(rdata);
-    lower.make_ascii_lowercase();
-    Some(NameRef::from_checked(lower))
 }
 
 #[cfg(test)]

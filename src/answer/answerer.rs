@@ -1,0 +1,266 @@
+//! The fast path: one query in, one disposition out, all steps as plain calls.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, Guard};
+use ipnet::IpNet;
+
+use super::miss::{Fetched, MissPath, Want};
+use super::special::{self, Special};
+use super::walk::{End, Missing, Resolved, Walk};
+use super::{Asker, Disposition, PendingQuery, Reply, Responder, Settings, Transport};
+use crate::cache::Cache;
+use crate::clock::{Clock, Moment};
+use crate::metrics::{AnswerSource, Board, DropReason, Proto, Tally};
+use crate::upstream::MARKER_OPTION;
+use crate::wire::query::{HEADER, Query, Unreadable};
+use crate::wire::response::{self, MAX_MESSAGE, Response, UDP_SIZE, Verdict};
+use crate::wire::{CLASS_IN, EdeCode, Rcode, Rtype};
+use crate::zone::{SharedTable, ZoneTable};
+
+/// Answers queries from zones and cache, and knows who fetches the rest.
+///
+/// Cloning shares everything.
+#[derive(Clone)]
+pub struct Answerer(Arc<Inner>);
+
+struct Inner {
+    table: SharedTable,
+    cache: Arc<Cache>,
+    miss: MissPath,
+    settings: ArcSwap<Settings>,
+    clock: Clock,
+    /// Cells for responses that come late, on whatever thread they come.
+    late: Arc<Tally>,
+}
+
+/// What a batch reads once.
+pub struct View {
+    /// The time of the batch.
+    pub now: Moment,
+    /// The zones of the batch.
+    pub table: Guard<Arc<ZoneTable>>,
+    settings: Guard<Arc<Settings>>,
+}
+
+impl Answerer {
+    /// Puts the pieces together.
+    pub fn new(
+        table: SharedTable,
+        cache: Arc<Cache>,
+        miss: MissPath,
+        settings: Settings,
+        clock: Clock,
+        board: &Board,
+    ) -> Self {
+        let settings = ArcSwap::from_pointee(settings);
+        Self(Arc::new(Inner { table, cache, miss, settings, clock, late: board.register() }))
+    }
+
+    /// Takes other settings from the next batch on.
+    pub fn reload(&self, settings: Settings) {
+        self.0.miss.reload(&settings);
+        self.0.settings.store(Arc::new(settings));
+    }
+
+    fn respond(
+        &self,
+        view: &View,
+        query: &[u8],
+        asker: Asker,
+        out: &mut [u8],
+        tally: &Tally,
+        resolved: &[Resolved],
+    ) -> Outcome {
+        let query = match Query::parse(query) {
+            Ok(query) => query,
+            Err(unreadable) => return answer_unreadable(query, unreadable, out, tally),
+        };
+        let max = match asker.transport {
+            Transport::Udp => query.udp_size().min(UDP_SIZE),
+            Transport::Tcp => MAX_MESSAGE,
+        };
+        let response = Response::start(&query, out, max);
+        if let Some(verdict) = self.turned_away(view, &query, asker.client.ip()) {
+            tally.response(AnswerSource::Local, verdict.rcode);
+            return Outcome::Respond(response.finish(verdict));
+        }
+        if let Some(special) = special::find(query.qname(), query.qtype, view.settings.special) {
+            tally.response(AnswerSource::Special, special.rcode);
+            return Outcome::Respond(answer_special(&query, special, response));
+        }
+        let mut walk = Walk {
+            view,
+            cache: &self.0.cache,
+            resolved,
+            response,
+            qtype: query.qtype,
+            dnssec_ok: query.dnssec_ok(),
+            checking_disabled: query.checking_disabled(),
+            rotate: tally.queries(Proto::Udp).wrapping_add(tally.queries(Proto::Tcp)),
+            authoritative: false,
+            authentic: true,
+            source: AnswerSource::Cache,
+        };
+        let end = walk.run(query.qname());
+        finish(walk, end, tally)
+    }
+
+    /// Everything that is refused before zones and cache are looked at.
+    fn turned_away(&self, view: &View, query: &Query<'_>, client: IpAddr) -> Option<Verdict<'static>> {
+        if !is_admitted(&view.settings.access, client) {
+            let ede = Some((EdeCode::PROHIBITED, "this client's network is not on the access list"));
+            return Some(Verdict { ede, ..Verdict::code(Rcode::REFUSED) });
+        }
+        if query.edns.is_some_and(|edns| edns.version != 0) {
+            return Some(Verdict::code(Rcode::BADVERS));
+        }
+        let unsupported =
+            |rcode, text| Some(Verdict { ede: Some((EdeCode::NOT_SUPPORTED, text)), ..Verdict::code(rcode) });
+        match query.qtype {
+            _ if query.qclass != CLASS_IN => unsupported(Rcode::REFUSED, "only class IN is served"),
+            Rtype::AXFR | Rtype::IXFR => unsupported(Rcode::REFUSED, "no zone transfers here"),
+            Rtype::ANY => None,
+            qtype if qtype == Rtype::OPT || qtype.0 == 0 => Some(Verdict::code(Rcode::FORMERR)),
+            qtype if qtype.is_meta() => unsupported(Rcode::NOTIMP, "not a type of data"),
+            _ if self.0.miss.saw_probe(query.qname()) => {
+                let ede = Some((EdeCode::OTHER, "a loop probe came back"));
+                Some(Verdict { ede, ..Verdict::code(Rcode::REFUSED) })
+            }
+            _ => None,
+        }
+    }
+
+    /// Fetches what is missing, then walks again from the start with what came.
+    fn fetch(&self, mut pending: Box<PendingQuery>, reply: Box<dyn Reply>) {
+        let Some(missing) = pending.missing.take() else { return };
+        let Ok(query) = Query::parse(&pending.query) else { return };
+        let want = Want {
+            qname: missing.qname.clone(),
+            qtype: query.qtype,
+            dnssec_ok: query.dnssec_ok(),
+            checking_disabled: query.checking_disabled(),
+            must_exist: missing.must_exist,
+            client: pending.asker.client,
+            marker: query.edns.and_then(|edns| edns.option(MARKER_OPTION)).map(Into::into),
+        };
+        let answerer = self.clone();
+        self.0.miss.fetch(want, Box::new(move |fetched| answerer.fetched(pending, missing, fetched, reply)));
+    }
+
+    fn fetched(
+        &self,
+        mut pending: Box<PendingQuery>,
+        missing: Missing,
+        fetched: Fetched,
+        reply: Box<dyn Reply>,
+    ) {
+        pending.resolved.push(Resolved { qname: missing.qname, fetched });
+        let view = self.view();
+        let mut small = [0u8; UDP_SIZE];
+        let mut large = match pending.asker.transport {
+            Transport::Udp => Vec::new(),
+            Transport::Tcp => vec![0u8; MAX_MESSAGE],
+        };
+        let out = if large.is_empty() { &mut small[..] } else { &mut large[..] };
+        match self.respond(&view, &pending.query, pending.asker, out, &self.0.late, &pending.resolved) {
+            Outcome::Respond(len) => reply.send(&out[..len]),
+            Outcome::Drop => {}
+            Outcome::Missing(next) => {
+                pending.missing = Some(next);
+                self.fetch(pending, reply);
+            }
+        }
+    }
+}
+
+enum Outcome {
+    Respond(usize),
+    Missing(Missing),
+    Drop,
+}
+
+impl Responder for Answerer {
+    type View = View;
+
+    fn view(&self) -> View {
+        View { now: self.0.clock.now(), table: self.0.table.load(), settings: self.0.settings.load() }
+    }
+
+    fn answer(&self, view: &View, query: &[u8], asker: Asker, out: &mut [u8], tally: &Tally) -> Disposition {
+        tally.query(match asker.transport {
+            Transport::Udp => Proto::Udp,
+            Transport::Tcp => Proto::Tcp,
+        });
+        match self.respond(view, query, asker, out, tally, &[]) {
+            Outcome::Respond(len) => Disposition::Respond(len),
+            Outcome::Drop => Disposition::Drop,
+            Outcome::Missing(missing) => {
+                let pending = PendingQuery::waiting(query, asker, missing);
+                Disposition::Forward(Box::new(pending))
+            }
+        }
+    }
+
+    fn submit(&self, pending: Box<PendingQuery>, reply: Box<dyn Reply>) {
+        self.fetch(pending, reply);
+    }
+}
+
+/// Whether the client's network is on the list; a mapped IPv4 address counts as IPv4.
+fn is_admitted(access: &[IpNet], client: IpAddr) -> bool {
+    let client = client.to_canonical();
+    access.iter().any(|net| net.contains(&client))
+}
+
+fn answer_unreadable(query: &[u8], unreadable: Unreadable, out: &mut [u8], tally: &Tally) -> Outcome {
+    match unreadable {
+        Unreadable::ShortHeader => tally.drop_for(DropReason::ShortHeader),
+        Unreadable::IsResponse => tally.drop_for(DropReason::IsResponse),
+        Unreadable::Error { rcode, question_end } => {
+            tally.response(AnswerSource::Local, rcode);
+            return Outcome::Respond(response::error(query, question_end, rcode, out));
+        }
+    }
+    Outcome::Drop
+}
+
+fn answer_special(query: &Query<'_>, special: Special, mut response: Response<'_, '_>) -> usize {
+    let written = match special.rdata {
+        Some(rdata) => response.record(false, HEADER, query.qtype, special::TTL, rdata),
+        None => {
+            let zone_at = HEADER + query.qname().as_bytes().len() - special.zone_len;
+            response.record(true, zone_at, Rtype::SOA, special::TTL, special::SOA)
+        }
+    };
+    if written.is_err() {
+        response.truncate();
+    }
+    response.finish(Verdict { authoritative: true, ..Verdict::code(special.rcode) })
+}
+
+fn finish(walk: Walk<'_, '_, '_>, end: End, tally: &Tally) -> Outcome {
+    let Walk { mut response, source, authoritative, authentic, .. } = walk;
+    match end {
+        End::Missing(missing) => Outcome::Missing(missing),
+        End::Failed(why) => {
+            tally.response(source, Rcode::SERVFAIL);
+            response.clear();
+            Outcome::Respond(
+                response.finish(Verdict { ede: Some(why.ede()), ..Verdict::code(Rcode::SERVFAIL) }),
+            )
+        }
+        End::Done { rcode, ede } => {
+            tally.response(source, rcode);
+            if response.is_truncated() {
+                tally.truncated();
+            }
+            let ede = ede
+                .as_ref()
+                .and_then(|entry| entry.learned.ede.as_ref())
+                .map(|(code, text)| (*code, &**text));
+            Outcome::Respond(response.finish(Verdict { rcode, authoritative, authentic, ede }))
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! From a question to the end of its CNAME chain, through zones, cache and what was just fetched.
+
+use std::sync::Arc;
+
+use super::answerer::View;
+use super::miss::Fetched;
+use crate::cache::{Cache, CacheKey, Entry, Failure};
+use crate::metrics::AnswerSource;
+use crate::wire::learned::{Outcome, Sections};
+use crate::wire::name::MAX_NAME;
+use crate::wire::query::HEADER;
+use crate::wire::response::{Full, NameAt, Response};
+use crate::wire::{EdeCode, Learned, Name, NameRef, Rcode, Rtype, Suffixes};
+use crate::zone::{Authority, Lookup, OnMissing, Rrset, WhenUnloaded, Zone};
+
+/// Restarts of ours at a CNAME's target; past it the chain is a failure, never a partial answer.
+pub const MAX_RESTARTS: usize = 16;
+
+/// A question that has to be fetched before the walk can go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// The name: the query's own or a target in its chain.
+    pub qname: Name,
+    /// The name is known to exist, so NXDOMAIN would be a lie.
+    pub must_exist: bool,
+}
+
+/// A question that was fetched for this query, and what came of it.
+#[derive(Debug)]
+pub struct Resolved {
+    /// What was asked.
+    pub qname: Name,
+    /// What came.
+    pub fetched: Fetched,
+}
+
+/// Where a walk ended.
+pub enum End {
+    /// The answer and authority sections are written.
+    Done {
+        /// The last name's code (RFC 6604 §2).
+        rcode: Rcode,
+        /// The entry whose extended error is passed on.
+        ede: Option<Arc<Entry>>,
+    },
+    /// A failure of ours, to be told with its extended error; nothing written counts.
+    Failed(Why),
+    /// Something must be fetched first.
+    Missing(Missing),
+}
+
+/// Why a query is answered SERVFAIL.
+pub enum Why {
+    /// The upstreams gave nothing.
+    Upstream(Arc<Failure>),
+    /// The zone has not been loaded yet.
+    NotLoaded,
+    /// Too many CNAMEs, or a loop of them.
+    ChainTooLong,
+    /// The upstream denies a name that is known to exist.
+    Denied,
+}
+
+impl Why {
+    /// The extended error (RFC 8914).
+    pub fn ede(&self) -> (EdeCode, &str) {
+        match self {
+            Self::Upstream(failure) => (failure.ede, &failure.text),
+            Self::NotLoaded => (EdeCode::NOT_READY, "the zone has not been loaded yet"),
+            Self::ChainTooLong => (EdeCode::OTHER, "CNAME chain too long"),
+            Self::Denied => (EdeCode::OTHER, "the upstream denies a name that exists in an imported zone"),
+        }
+    }
+}
+
+/// One walk.
+pub struct Walk<'w, 'o, 'q> {
+    /// The batch's view of time, zones and settings.
+    pub view: &'w View,
+    /// Responses learned before.
+    pub cache: &'w Cache,
+    /// What was fetched for this very query.
+    pub resolved: &'w [Resolved],
+    /// Written into.
+    pub response: Response<'o, 'q>,
+    /// The query's type.
+    pub qtype: Rtype,
+    /// The query's DO bit.
+    pub dnssec_ok: bool,
+    /// The query's CD bit.
+    pub checking_disabled: bool,
+    /// Where RRsets start turning.
+    pub rotate: u64,
+    /// AA: the first owner is of a zone here (RFC 1035 §4.1.1).
+    pub authoritative: bool,
+    /// AD: everything so far came from upstreams that vouch for it.
+    pub authentic: bool,
+    /// Where the answer came from, for the counters.
+    pub source: AnswerSource,
+}
+
+enum Step {
+    /// Go on at the target whose name stands at this offset.
+    Restart(usize),
+    End(End),
+}
+
+/// What to say when the upstream has nothing better.
+#[derive(Clone, Copy)]
+enum Fallback<'z> {
+    None,
+    /// The name exists: the upstream's NXDOMAIN means nothing.
+    MustExist,
+    /// The zone's own NODATA stands unless the upstream has the type.
+    NoData(&'z Zone),
+}
+
+impl<'w> Walk<'w, '_, '_> {
+    /// Walks from `qname`; a response that grew past its room comes back truncated.
+    pub fn run(&mut self, qname: NameRef<'_>) -> End {
+        let mut name = [0u8; MAX_NAME];
+        let mut len = copy_name(qname.as_bytes(), &mut name);
+        let mut at = HEADER;
+        for restart in 0..=MAX_RESTARTS {
+            let current = NameAt { at, name: NameRef::from_checked(&name[..len]) };
+            let target_at = match self.step(current, restart == 0) {
+                Err(Full) => return self.cut(),
+                Ok(Step::End(end)) => return end,
+                Ok(Step::Restart(target_at)) => target_at,
+            };
+            let Some(target) = self.response.name_at(target_at) else { break };
+            len = copy_name(target, &mut name);
+            at = target_at;
+        }
+        End::Failed(Why::ChainTooLong)
+    }
+
+    fn cut(&mut self) -> End {
+        self.response.truncate();
+        End::Done { rcode: Rcode::NOERROR, ede: None }
+    }
+
+    fn step(&mut self, owner: NameAt<'_>, first: bool) -> Result<Step, Full> {
+        let name = Suffixes::of(owner.name);
+        let view: &'w View = self.view;
+        match view.table.find(&name) {
+            Some((_, Authority::Loaded(zone))) => self.in_zone(zone, owner, &name, first),
+            Some((_, Authority::Unloaded(WhenUnloaded::Fail))) => Ok(Step::End(End::Failed(Why::NotLoaded))),
+            _ => self.forwarded(owner, Fallback::None),
+        }
+    }
+
+    fn in_zone(
+        &mut self,
+        zone: &'w Zone,
+        owner: NameAt<'_>,
+        name: &Suffixes<'_>,
+        first: bool,
+    ) -> Result<Step, Full> {
+        let lookup = zone.lookup(name, self.qtype);
+        match (lookup, zone.on_missing()) {
+            (Lookup::Deferred(_), _) => return self.forwarded(owner, Fallback::MustExist),
+            (Lookup::Delegated, _) => return self.forwarded(owner, Fallback::None),
+            (Lookup::NxDomain, OnMissing::ForwardNxDomain | OnMissing::ForwardNoData) => {
+                return self.forwarded(owner, Fallback::None);
+            }
+            (Lookup::NoData, OnMissing::ForwardNoData) => {
+                return self.forwarded(owner, Fallback::NoData(zone));
+            }
+            _ => {}
+        }
+        self.local(first);
+        match lookup {
+            Lookup::Cname(rrset) => self.cname(owner, rrset),
+            Lookup::Answer(rrset) => {
+                self.response.answer(owner, rrset.block, rrset.count, self.rotate)?;
+                Ok(done(Rcode::NOERROR))
+            }
+            Lookup::Any => self.any(owner),
+            Lookup::NxDomain => self.negative(zone, owner, Rcode::NXDOMAIN),
+            _ => self.negative(zone, owner, Rcode::NOERROR),
+        }
+    }
+
+    /// Notes that zone data goes into the response.
+    fn local(&mut self, first: bool) {
+        self.authentic = false;
+        if first {
+            self.authoritative = true;
+            self.source = AnswerSource::Zone;
+        }
+    }
+
+    fn cname(&mut self, owner: NameAt<'_>, rrset: Rrset<'_>) -> Result<Step, Full> {
+        let at = self.response.position();
+        self.response.answer(owner, rrset.block, rrset.count, 0)?;
+        // The owner is a pointer of two bytes, the fixed fields ten: the target follows.
+        Ok(Step::Restart(at + 12))
+    }
+
+    /// ANY gets one made-up record (RFC 8482 §4.2).
+    fn any(&mut self, owner: NameAt<'_>) -> Result<Step, Full> {
+        self.response.record(false, owner.at, Rtype::HINFO, 3600, b"\x07RFC8482\x00")?;
+        Ok(done(Rcode::NOERROR))
+    }
+
+    fn negative(&mut self, zone: &Zone, owner: NameAt<'_>, rcode: Rcode) -> Result<Step, Full> {
+        if let Some(soa) = zone.soa().rdata().next() {
+            let apex_at = owner.at + owner.name.as_bytes().len() - zone.apex().as_bytes().len();
+            self.response.record(true, apex_at, Rtype::SOA, zone.negative_ttl(), soa)?;
+        }
+        Ok(done(rcode))
+    }
+
+    fn forwarded(&mut self, owner: NameAt<'_>, fallback: Fallback<'w>) -> Result<Step, Full> {
+        let entry = match self.known(owner.name, fallback) {
+            Ok(entry) => entry,
+            Err(end) => return Ok(Step::End(end)),
+        };
+        if entry.learned.rcode == Rcode::NXDOMAIN {
+            match fallback {
+                Fallback::MustExist => return Ok(Step::End(End::Failed(Why::Denied))),
+                Fallback::NoData(zone) => {
+                    self.local(owner.at == HEADER);
+                    return self.negative(zone, owner, Rcode::NOERROR);
+                }
+                Fallback::None => {}
+            }
+        }
+        self.learned(owner, &entry)
+    }
+
+    /// What is known of a forwarded name: fetched for this query, cached, or a remembered failure.
+    fn known(&mut self, name: NameRef<'_>, fallback: Fallback<'_>) -> Result<Arc<Entry>, End> {
+        if let Some(resolved) = self.resolved.iter().find(|r| r.qname.as_ref() == name) {
+            self.source = AnswerSource::Upstream;
+            return match &resolved.fetched {
+                Fetched::Entry(entry) => Ok(Arc::clone(entry)),
+                Fetched::Failed(failure) => Err(End::Failed(Why::Upstream(Arc::clone(failure)))),
+            };
+        }
+        let key = CacheKey {
+            qname: name,
+            qtype: self.qtype,
+            dnssec_ok: self.dnssec_ok,
+            checking_disabled: self.checking_disabled,
+        };
+        let must_exist = matches!(fallback, Fallback::MustExist);
+        match self.cache.get(&key, self.view.now) {
+            // A denial learned before the name was imported says nothing now.
+            Some(entry) if must_exist && entry.learned.rcode == Rcode::NXDOMAIN => {}
+            Some(entry) => return Ok(entry),
+            None => {}
+        }
+        match self.cache.failure(&key, self.view.now) {
+            Some(failure) => Err(End::Failed(Why::Upstream(failure))),
+            None => Err(End::Missing(Missing { qname: name.to_owned(), must_exist })),
+        }
+    }
+}
+
+impl Walk<'_, '_, '_> {
+    /// Copies a learned answer. Its chain is left where it enters a zone of ours, which knows
+    /// better than the upstream, and gone on with where the upstream did not follow it.
+    fn learned(&mut self, owner: NameAt<'_>, entry: &Arc<Entry>) -> Result<Step, Full> {
+        let learned = &entry.learned;
+        let start = self.response.position();
+        self.authentic &= learned.authentic;
+        if let Some((records, target)) = self.enters_zone(learned) {
+            self.copy(owner, entry, Sections::First(records))?;
+            return Ok(Step::Restart(start + target));
+        }
+        if let (Outcome::OpenChain, Some(target)) = (learned.outcome, learned.chain_end()) {
+            self.copy(owner, entry, Sections::Answers)?;
+            return Ok(Step::Restart(start + target.start));
+        }
+        self.copy(owner, entry, Sections::Both)?;
+        Ok(Step::End(End::Done { rcode: learned.rcode, ede: Some(Arc::clone(entry)) }))
+    }
+
+    fn copy(&mut self, owner: NameAt<'_>, entry: &Entry, sections: Sections) -> Result<(), Full> {
+        let age = self.view.now.secs_since(entry.stored);
+        self.response.learned(owner.at, &entry.learned, age, sections, self.rotate as usize)
+    }
+
+    /// The first CNAME whose target a zone of ours answers: how many records lead up to it, its own
+    /// included, and where its target stands in the block.
+    fn enters_zone(&self, learned: &Learned) -> Option<(u16, usize)> {
+        if self.view.table.entries().is_empty() || self.qtype == Rtype::CNAME {
+            return None;
+        }
+        let mut name = [0u8; MAX_NAME];
+        for (index, record) in learned.records().take(usize::from(learned.answers)).enumerate() {
+            if record.rtype != Rtype::CNAME {
+                continue;
+            }
+            let len = copy_name(learned.block.get(record.rdata.clone())?, &mut name);
+            let target = Suffixes::of(NameRef::from_checked(&name[..len]));
+            let here = self.view.table.find(&target);
+            if matches!(here, Some((_, Authority::Loaded(_) | Authority::Unloaded(WhenUnloaded::Fail)))) {
+                return Some((index as u16 + 1, record.rdata.start));
+            }
+        }
+        None
+    }
+}
+
+fn done(rcode: Rcode) -> Step {
+    Step::End(End::Done { rcode, ede: None })
+}
+
+/// Copies a name in lower case; returns its length.
+fn copy_name(name: &[u8], to: &mut [u8; MAX_NAME]) -> usize {
+    let len = name.len().min(MAX_NAME);
+    to[..len].copy_from_slice(&name[..len]);
+    to[..len].make_ascii_lowercase();
+    len
+}

@@ -1,0 +1,145 @@
+//! The importer at work, and its replacement when the sources change.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::error;
+
+use crate::clock::Clock;
+use crate::config::{Config, Source, SourceKind};
+use crate::import::{Importer, Kept, SourcePolicy, StatusBoard, Upstreams};
+use crate::metrics::ImportMetrics;
+use crate::source::ZoneSource;
+use crate::source::file::FileSource;
+use crate::upstream::Forwarder;
+use crate::wire::NameRef;
+use crate::zone::SharedTable;
+
+/// The listing of whichever importer is at work.
+pub type SharedBoard = Arc<ArcSwap<StatusBoard>>;
+
+/// The running importer with what a successor needs.
+pub struct Imports {
+    table: SharedTable,
+    clock: Clock,
+    metrics: Arc<ImportMetrics>,
+    forwarder: Arc<Forwarder>,
+    board: SharedBoard,
+    stop: CancellationToken,
+    task: JoinHandle<Kept>,
+}
+
+struct Hooks(Arc<Forwarder>);
+
+impl Upstreams for Hooks {
+    fn is_vpc_resolver(&self, apex: NameRef<'_>) -> bool {
+        self.0.is_vpc_resolver(apex)
+    }
+}
+
+impl Imports {
+    /// Publishes the last-good zones, then starts importing.
+    pub async fn start(
+        config: &Config,
+        table: SharedTable,
+        clock: &Clock,
+        metrics: Arc<ImportMetrics>,
+        forwarder: Arc<Forwarder>,
+    ) -> Self {
+        let mut importer = importer(config, &table, clock, &metrics, &forwarder);
+        importer.load_last_good().await;
+        let board = Arc::new(ArcSwap::from_pointee(importer.board()));
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(importer.run(stop.clone()));
+        Self { table, clock: clock.clone(), metrics, forwarder, board, stop, task }
+    }
+
+    /// The listing, which follows a replacement.
+    pub fn status(&self) -> SharedBoard {
+        Arc::clone(&self.board)
+    }
+
+    /// The gauges of zones.
+    pub fn metrics(&self) -> Arc<ImportMetrics> {
+        Arc::clone(&self.metrics)
+    }
+
+    /// Goes on with other sources or policies. What is served stays until it has been imported
+    /// anew, or until its source is gone from the configuration.
+    pub async fn replace(&mut self, config: &Config) {
+        self.stop.cancel();
+        let mut next = importer(config, &self.table, &self.clock, &self.metrics, &self.forwarder);
+        match (&mut self.task).await {
+            Ok(kept) => next.inherit(kept),
+            Err(error) => error!(%error, "the importer ended badly; zones are imported anew"),
+        }
+        self.board.store(Arc::new(next.board()));
+        self.stop = CancellationToken::new();
+        self.task = tokio::spawn(next.run(self.stop.clone()));
+    }
+
+    /// Stops importing; what is to be written to disk is written.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        if let Err(error) = self.task.await {
+            error!(%error, "the importer ended badly");
+        }
+    }
+}
+
+fn importer(
+    config: &Config,
+    table: &SharedTable,
+    clock: &Clock,
+    metrics: &Arc<ImportMetrics>,
+    forwarder: &Arc<Forwarder>,
+) -> Importer {
+    let sources: Vec<(Arc<dyn ZoneSource>, SourcePolicy)> =
+        config.sources.iter().map(|source| (open(source, forwarder), source.policy.clone())).collect();
+    let hooks = Arc::new(Hooks(Arc::clone(forwarder)));
+    Importer::new(
+        config.import.clone(),
+        sources,
+        Arc::clone(table),
+        clock.clone(),
+        Arc::clone(metrics),
+        hooks,
+    )
+}
+
+/// One source of the configuration. Nothing is asked of it yet.
+fn open(source: &Source, forwarder: &Arc<Forwarder>) -> Arc<dyn ZoneSource> {
+    match &source.kind {
+        SourceKind::File(settings) => Arc::new(FileSource::new(settings.clone())),
+        #[cfg(feature = "route53")]
+        SourceKind::Route53(settings) => {
+            use crate::metrics::SourceMetrics;
+            use crate::source::route53::Route53Source;
+            use crate::upstream::BootstrapResolver;
+            let metrics = SourceMetrics::register(&Route53Source::label_of(settings));
+            let resolver = Arc::new(names::Names(BootstrapResolver::new(Arc::clone(forwarder))));
+            Arc::new(Route53Source::new(settings.clone(), resolver, metrics))
+        }
+    }
+}
+
+/// The trait that sources know, over the resolver that upstreams have.
+#[cfg(feature = "route53")]
+mod names {
+    use std::io;
+    use std::net::IpAddr;
+
+    use crate::source::{BoxFuture, HostResolver};
+    use crate::upstream::BootstrapResolver;
+
+    #[derive(Debug)]
+    pub struct Names(pub BootstrapResolver);
+
+    impl HostResolver for Names {
+        fn resolve<'a>(&'a self, host: &'a str) -> BoxFuture<'a, io::Result<Vec<IpAddr>>> {
+            Box::pin(self.0.lookup(host))
+        }
+    }
+}

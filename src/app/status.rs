@@ -1,0 +1,116 @@
+//! What the admin listeners show: zones with their state, and all metrics.
+
+use std::sync::Arc;
+
+use super::imports::SharedBoard;
+use crate::admin::Commands;
+use crate::admin::protocol::{Listing, SkippedReport, SourceReport, ZoneReport};
+use crate::cache::Cache;
+use crate::import::{RefreshRequest, SkippedStatus, ZoneStatus};
+use crate::metrics::{AnswerMetrics, Board, Exporter, ImportMetrics, ServerMetrics};
+use crate::source::BoxFuture;
+use crate::upstream::Forwarder;
+use crate::wire::Name;
+
+/// The commands of the admin socket.
+pub struct Status {
+    /// The importer at work.
+    pub imports: SharedBoard,
+    /// What `flush` empties.
+    pub cache: Arc<Cache>,
+}
+
+impl Commands for Status {
+    fn zones(&self, skipped: bool) -> Listing {
+        let board = self.imports.load();
+        let sources = board.sources().into_iter().map(|source| SourceReport {
+            kind: source.kind.to_owned(),
+            source: source.source,
+            zones: source.zones as u64,
+            error: source.error,
+        });
+        let zones = board.snapshot().into_iter().map(|zone| report(zone, skipped));
+        Listing { sources: sources.collect(), zones: zones.collect() }
+    }
+
+    fn refresh(&self, zone: Option<Name>) -> BoxFuture<'_, Result<u64, String>> {
+        Box::pin(async move {
+            let board = self.imports.load_full();
+            let asked = board.request(RefreshRequest { zone }).await;
+            asked.map(|zones| zones as u64).map_err(|error| error.to_string())
+        })
+    }
+
+    fn flush(&self) -> u64 {
+        let (entries, _) = self.cache.size();
+        self.cache.flush();
+        entries as u64
+    }
+}
+
+fn report(zone: ZoneStatus, with_skipped: bool) -> ZoneReport {
+    let skipped = if with_skipped { zone.skipped } else { Vec::new() };
+    ZoneReport {
+        zone: zone.zone,
+        kind: zone.kind.to_owned(),
+        source: zone.source,
+        id: zone.id,
+        state: zone.state.label().to_owned(),
+        records: zone.counts.records as u64,
+        rrsets: zone.counts.rrsets as u64,
+        deferred: zone.counts.deferred as u64,
+        serial: zone.serial,
+        age_seconds: zone.age_seconds,
+        refresh_seconds: zone.refresh_seconds,
+        next_attempt_seconds: zone.next_attempt_seconds,
+        error: zone.error,
+        from_state_file: zone.from_state_file,
+        skipped_by_reason: zone
+            .skipped_by_reason
+            .into_iter()
+            .map(|(reason, count)| (reason.to_owned(), count as u64))
+            .collect(),
+        skipped: skipped.into_iter().map(skipped_report).collect(),
+    }
+}
+
+fn skipped_report(skipped: SkippedStatus) -> SkippedReport {
+    SkippedReport {
+        owner: skipped.owner,
+        rtype: skipped.rtype,
+        reason: skipped.reason.to_owned(),
+        detail: skipped.detail,
+    }
+}
+
+/// All that a scrape sums up.
+pub struct Scrape {
+    /// The text format.
+    pub exporter: Exporter,
+    /// The threads' cells as counters.
+    pub answers: AnswerMetrics,
+    /// The cells.
+    pub board: Arc<Board>,
+    /// The transports' cells.
+    pub server: Arc<ServerMetrics>,
+    /// For its size.
+    pub cache: Arc<Cache>,
+    /// For what is isolated.
+    pub forwarder: Arc<Forwarder>,
+    /// For ages.
+    pub imports: SharedBoard,
+    /// The gauges of zones.
+    pub import: Arc<ImportMetrics>,
+}
+
+impl Scrape {
+    /// Brings everything that is only summed at scrape up to date, and renders it.
+    pub fn render(&self) -> String {
+        self.answers.publish(&self.board);
+        self.server.publish();
+        self.cache.observe();
+        self.forwarder.observe();
+        self.imports.load().update_gauges(&self.import);
+        self.exporter.render()
+    }
+}

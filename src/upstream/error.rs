@@ -1,0 +1,62 @@
+//! Why a question got no answer from its upstreams.
+
+use crate::cache::Failure;
+use crate::wire::{EdeCode, Rcode};
+
+/// Why a question got no answer from its upstreams.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ExchangeError {
+    /// Nothing is configured for the name, or nothing of it can be used. An operator must act.
+    #[error("no upstream is configured for {0}")]
+    NoUpstream(String),
+    /// The upstream sends the question back to us. Nothing helps until its configuration, or
+    /// ours, is changed; it is tried again after a while.
+    #[error("forwarding loop via {upstream}")]
+    Looping {
+        /// The upstream's name.
+        upstream: Box<str>,
+        /// It was known before, and nothing was sent.
+        known: bool,
+    },
+    /// All upstreams failed; the text says how each did.
+    #[error("{text}")]
+    Failed {
+        /// The extended error that fits, or the one that an upstream gave.
+        ede: EdeCode,
+        /// Names the upstreams.
+        text: Box<str>,
+        /// Whether an upstream answered with an error code, rather than not at all.
+        refused: bool,
+    },
+    /// The process ends.
+    #[error("zonelet stops")]
+    Stopped,
+    /// Too many questions wait for the upstreams. The next one may well succeed.
+    #[error("too many queries wait for {upstream}")]
+    Busy {
+        /// The upstream's name.
+        upstream: Box<str>,
+    },
+}
+
+impl ExchangeError {
+    /// What a client is told.
+    pub fn failure(&self) -> Failure {
+        let ede = match self {
+            Self::NoUpstream(_) => EdeCode::NO_REACHABLE_AUTHORITY,
+            Self::Looping { .. } | Self::Busy { .. } | Self::Stopped => EdeCode::OTHER,
+            Self::Failed { ede, .. } => *ede,
+        };
+        Failure { rcode: Rcode::SERVFAIL, ede, text: self.to_string().into() }
+    }
+
+    /// Whether nothing was asked, so that there is nothing to remember for the question: the next
+    /// one costs as little, and may find things changed.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::NoUpstream(_) | Self::Busy { .. } | Self::Stopped => true,
+            Self::Looping { known, .. } => *known,
+            Self::Failed { .. } => false,
+        }
+    }
+}

@@ -1,0 +1,385 @@
+//! One question put to the upstreams of its domain, until one answers or the time is over.
+//!
+//! At most `max_sends` queries leave, over all upstreams together. What has been sent stays valid:
+//! a late reply to the first try is as good as one to the last. An upstream that fails is left for
+//! the next one at once; silence is waited out.
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+use super::marker::MARKER_OPTION;
+use super::pending::{Event, Pending, Place, What};
+use super::server::Upstream;
+use super::verdict::{Fault, is_answer, verdict};
+use super::{Ask, ExchangeError, Forwarder, Route, tcp};
+use crate::metrics::UpstreamFault;
+use crate::wire::ask::{Query, read_reply};
+use crate::wire::{Learned, Name, Rcode, Rtype, learn};
+
+/// Sockets drawn until one has room for another query.
+const MAX_DRAWS: usize = 4;
+
+/// One upstream of the question's domain, and how it does.
+pub(super) struct Candidate {
+    pub(super) upstream: Arc<Upstream>,
+    /// Queries sent to it.
+    tries: u32,
+    started: Instant,
+    pub(super) fault: Option<Fault>,
+    /// Asked over TCP; what still comes over UDP is not believed any more.
+    over_tcp: bool,
+    edns: bool,
+    /// Its silence has been held against it.
+    late: bool,
+}
+
+impl Candidate {
+    fn is_awaited(&self) -> bool {
+        self.tries > 0 && self.fault.is_none()
+    }
+
+    fn is_untried(&self) -> bool {
+        self.tries == 0 && self.fault.is_none()
+    }
+}
+
+/// A question under way.
+pub(super) struct Exchange<'a> {
+    forwarder: &'a Forwarder,
+    ask: &'a Ask,
+    route: &'a Route,
+    question: Arc<(Name, Rtype)>,
+    candidates: Vec<Candidate>,
+    /// Dropped with the exchange: until then late replies find it.
+    places: Vec<Place>,
+    events: mpsc::Sender<Event>,
+    streams: JoinSet<(usize, io::Result<Vec<u8>>)>,
+    sends: u32,
+    started: Instant,
+    next_at: Option<Instant>,
+    fail_over: bool,
+}
+
+/// Puts `ask` to the upstreams of `route`.
+pub(super) async fn exchange(
+    forwarder: &Forwarder,
+    ask: &Ask,
+    route: &Route,
+) -> Result<Learned, ExchangeError> {
+    let now = forwarder.clock.now();
+    let mut candidates: Vec<_> = route
+        .upstreams
+        .iter()
+        .filter(|u| !u.isolation.covers(ask.qname.as_ref(), now))
+        .map(|upstream| Candidate {
+            upstream: Arc::clone(upstream),
+            tries: 0,
+            started: Instant::now(),
+            fault: None,
+            over_tcp: false,
+            edns: true,
+            late: false,
+        })
+        .collect();
+    if candidates.is_empty() {
+        return Err(match route.upstreams.first() {
+            Some(upstream) => ExchangeError::Looping { upstream: upstream.to_string().into(), known: true },
+            None => ExchangeError::NoUpstream(route.domain.to_string()),
+        });
+    }
+    candidates.sort_by_key(|c| c.upstream.is_set_back(now));
+    // Three events a query at most.
+    let (sender, events) = mpsc::channel(3 * route.max_sends.max(1) as usize);
+    let exchange = Exchange {
+        forwarder,
+        ask,
+        route,
+        question: Arc::new((ask.qname.clone(), ask.qtype)),
+        candidates,
+        places: Vec::new(),
+        events: sender,
+        streams: JoinSet::new(),
+        sends: 0,
+        started: Instant::now(),
+        next_at: None,
+        fail_over: false,
+    };
+    exchange.run(events).await
+}
+
+impl Exchange<'_> {
+    async fn run(mut self, mut events: mpsc::Receiver<Event>) -> Result<Learned, ExchangeError> {
+        let (ask, deadline) = (self.ask, self.started + self.route.timeout);
+        let mut found = self.forwarder.loops.subscribe();
+        self.send_next().await;
+        while self.candidates.iter().any(Candidate::is_awaited) {
+            let timer = self.next_at.unwrap_or(deadline).min(deadline);
+            let learned = tokio::select! {
+                biased;
+                () = ask.signs.changed() => None,
+                Ok(()) = found.changed() => self.leave_looping(),
+                Some(event) = events.recv() => self.on_event(event),
+                Some(Ok((index, result))) = self.streams.join_next() => self.on_stream(index, result),
+                () = sleep_until(timer) => {
+                    if timer == deadline {
+                        self.give_up();
+                        break;
+                    }
+                    self.on_silence().await;
+                    None
+                }
+            };
+            if let Some(upstream) = ask.signs.looped() {
+                return Err(ExchangeError::Looping { upstream: upstream.into(), known: false });
+            }
+            if let Some(learned) = learned {
+                return Ok(learned);
+            }
+            if std::mem::take(&mut self.fail_over) && self.candidates.iter().any(Candidate::is_untried) {
+                self.send_next().await;
+            }
+        }
+        Err(verdict(&self.candidates))
+    }
+
+    /// Sends the next query, to the upstream that is next; none if none may be sent.
+    async fn send_next(&mut self) {
+        self.next_at = None;
+        while self.sends < self.route.max_sends {
+            let Some(index) = self.pick() else {
+                // A suspected loop: what has been asked is asked again once that is settled.
+                let awaited = self.candidates.iter().filter(|c| c.is_awaited() && !c.over_tcp);
+                self.next_at = awaited.filter_map(|c| c.upstream.isolation.round_ends()).min();
+                return;
+            };
+            match self.send(index).await {
+                Ok(()) => {
+                    self.next_at = Some(self.patience());
+                    return;
+                }
+                Err(fault) => self.fail(index, fault),
+            }
+        }
+    }
+
+    /// The upstream least often asked, in order of preference, that may be asked now.
+    fn pick(&self) -> Option<usize> {
+        let may = |c: &Candidate| {
+            c.fault.is_none() && !c.over_tcp && (c.tries == 0 || c.upstream.isolation.round_ends().is_none())
+        };
+        let open = self.candidates.iter().enumerate().filter(|(_, c)| may(c));
+        open.min_by_key(|(index, c)| (c.tries, *index)).map(|(index, _)| index)
+    }
+
+    /// How long the query just sent is waited for before the next: 15 % of the whole time, after
+    /// the second to 37.5 % of it, then another quarter each.
+    fn patience(&self) -> Instant {
+        let whole = self.route.timeout;
+        let step = whole.mul_f64(0.15);
+        let slot = match self.sends {
+            0 | 1 => step,
+            n => whole.mul_f64(0.375 + 0.25 * f64::from(n - 2)),
+        };
+        (self.started + slot).max(Instant::now() + step)
+    }
+
+    async fn send(&mut self, index: usize) -> Result<(), Fault> {
+        let Some(candidate) = self.candidates.get_mut(index) else { return Ok(()) };
+        candidate.tries += 1;
+        candidate.started = Instant::now();
+        self.sends += 1;
+        let upstream = Arc::clone(&candidate.upstream);
+        let mut message = self.message(index);
+        if upstream.identity.tcp_only {
+            self.ask_over_tcp(index);
+            return Ok(());
+        }
+        let place = self.place(index, &upstream)?;
+        if let Some(slot) = message.first_chunk_mut() {
+            *slot = place.id.to_be_bytes();
+        }
+        upstream.metrics.udp_sends.increment(1);
+        let sent = place.link.send(&message).await;
+        self.places.push(place);
+        sent.map_err(|error| Fault::network(&upstream, &error))
+    }
+
+    /// A socket and an id on it.
+    fn place(&self, index: usize, upstream: &Upstream) -> Result<Place, Fault> {
+        for _ in 0..MAX_DRAWS {
+            let link = upstream
+                .pool
+                .draw(&upstream.metrics.mismatches)
+                .map_err(|error| Fault::network(upstream, &error))?;
+            if let Some(place) = Pending::join(&link, &self.question, index, &self.events) {
+                return Ok(place);
+            }
+        }
+        Err(Fault::busy(upstream))
+    }
+
+    /// The query for one upstream, without an id.
+    fn message(&self, index: usize) -> Vec<u8> {
+        let Some(candidate) = self.candidates.get(index) else { return Vec::new() };
+        let (ask, upstream) = (self.ask, &candidate.upstream);
+        let marker = upstream.takes_marker().then(|| {
+            let now = self.forwarder.clock.now();
+            let stamp = self.forwarder.stamper.stamp(ask.qname.as_ref(), ask.qtype, upstream.address(), now);
+            ask.stamps.with(stamp)
+        });
+        let query = Query {
+            qname: ask.qname.as_ref(),
+            qtype: ask.qtype,
+            dnssec_ok: ask.dnssec_ok,
+            checking_disabled: ask.checking_disabled,
+            edns: candidate.edns,
+            option: marker.as_deref().map(|m| (MARKER_OPTION, m)),
+        };
+        query.to_bytes()
+    }
+
+    fn ask_over_tcp(&mut self, index: usize) {
+        let message = self.message(index);
+        let Some(candidate) = self.candidates.get_mut(index) else { return };
+        if std::mem::replace(&mut candidate.over_tcp, true) {
+            return;
+        }
+        let (upstream, question) = (Arc::clone(&candidate.upstream), Arc::clone(&self.question));
+        self.streams.spawn(async move {
+            let result = match upstream.connections.acquire().await {
+                Ok(_permit) => {
+                    upstream.metrics.tcp_sends.increment(1);
+                    tcp::query(upstream.address(), message, question.0.as_ref(), question.1).await
+                }
+                Err(_) => Err(io::ErrorKind::NotConnected.into()),
+            };
+            (index, result)
+        });
+    }
+
+    fn on_event(&mut self, event: Event) -> Option<Learned> {
+        let candidate = self.candidates.get(event.tag)?;
+        match event.what {
+            What::Reply(message) if !candidate.over_tcp => return self.take(event.tag, &message, false),
+            What::Reply(_) => {}
+            // Somebody may be guessing: over TCP that is out of reach.
+            What::Mismatch => self.ask_over_tcp(event.tag),
+            What::Io(_) if candidate.over_tcp => {}
+            What::Io(kind) => {
+                let fault = Fault::network(&candidate.upstream, &kind.into());
+                self.fail(event.tag, fault);
+            }
+        }
+        None
+    }
+
+    fn on_stream(&mut self, index: usize, result: io::Result<Vec<u8>>) -> Option<Learned> {
+        let upstream = &self.candidates.get(index)?.upstream;
+        match result {
+            Ok(message) => self.take(index, &message, true),
+            Err(error) => {
+                let fault = Fault::network(upstream, &error);
+                self.fail(index, fault);
+                None
+            }
+        }
+    }
+
+    /// Takes a response: the answer, or what else it leads to.
+    fn take(&mut self, index: usize, message: &[u8], over_tcp: bool) -> Option<Learned> {
+        let ask = self.ask;
+        let reply = read_reply(message, ask.qname.as_ref(), ask.qtype)?;
+        if reply.truncated && !over_tcp {
+            self.ask_over_tcp(index);
+            return None;
+        }
+        if self.try_without_edns(index, reply.rcode) {
+            return None;
+        }
+        let candidate = self.candidates.get(index)?;
+        let upstream = Arc::clone(&candidate.upstream);
+        let fault = match learn(message, ask.qname.as_ref(), ask.qtype, ask.dnssec_ok) {
+            _ if reply.truncated => Fault::malformed(&upstream, "a truncated response over TCP"),
+            Ok(learned) if is_answer(learned.rcode) => {
+                upstream.note_success(candidate.started);
+                return Some(learned);
+            }
+            Ok(learned) => Fault::rcode(&upstream, learned.rcode, learned.ede),
+            Err(_) if !is_answer(reply.rcode) => Fault::rcode(&upstream, reply.rcode, None),
+            Err(malformed) => Fault::malformed(&upstream, &malformed.to_string()),
+        };
+        self.fail(index, fault);
+        None
+    }
+
+    /// An old server may not understand our OPT; then it is asked again without
+    /// (RFC 6891 §6.2.2), unless signatures are wanted, which need it.
+    fn try_without_edns(&mut self, index: usize, rcode: Rcode) -> bool {
+        let may = self.sends < self.route.max_sends && !self.ask.dnssec_ok;
+        let Some(candidate) = self.candidates.get_mut(index) else { return false };
+        if !may || ![Rcode::FORMERR, Rcode::NOTIMP].contains(&rcode) || !candidate.edns {
+            return false;
+        }
+        candidate.edns = false;
+        candidate.over_tcp = false;
+        candidate.tries = 0;
+        self.fail_over = true;
+        true
+    }
+
+    /// The query sent last has not been answered in the usual time.
+    async fn on_silence(&mut self) {
+        let now = self.forwarder.clock.now();
+        let joined = self.ask.signs.is_joined();
+        for candidate in self.candidates.iter_mut().filter(|c| c.is_awaited()) {
+            if !std::mem::replace(&mut candidate.late, true) {
+                candidate.upstream.note_failure(UpstreamFault::Timeout, true, now);
+            }
+            if joined {
+                self.forwarder.probe(&candidate.upstream, self.route, self.ask.qname.as_ref());
+            }
+        }
+        self.send_next().await;
+    }
+
+    /// A loop has been found: leaves the upstreams that it concerns.
+    fn leave_looping(&mut self) -> Option<Learned> {
+        let now = self.forwarder.clock.now();
+        for index in 0..self.candidates.len() {
+            let Some(candidate) = self.candidates.get(index) else { continue };
+            if candidate.fault.is_none() && candidate.upstream.isolation.covers(self.ask.qname.as_ref(), now)
+            {
+                let fault = Fault::looping(&candidate.upstream);
+                self.fail(index, fault);
+            }
+        }
+        None
+    }
+
+    /// The time is over: whoever is still awaited has failed.
+    fn give_up(&mut self) {
+        for index in 0..self.candidates.len() {
+            if let Some(candidate) = self.candidates.get(index).filter(|c| c.is_awaited()) {
+                let fault = Fault::silence(&candidate.upstream);
+                self.fail(index, fault);
+            }
+        }
+    }
+
+    /// Notes that an upstream has failed this question, and that the next may be asked at once.
+    fn fail(&mut self, index: usize, fault: Fault) {
+        let Some(candidate) = self.candidates.get_mut(index) else { return };
+        // A marked question may be a forged one: what it is answered is not held against anybody.
+        let marked = self.ask.stamps.hops() > 0 && fault.kind == UpstreamFault::Rcode;
+        let counts = !marked && !candidate.late && fault.kind != UpstreamFault::Loop;
+        if !(candidate.late && fault.kind == UpstreamFault::Timeout) {
+            candidate.upstream.note_failure(fault.kind, counts, self.forwarder.clock.now());
+        }
+        candidate.fault = Some(fault);
+        self.fail_over = true;
+    }
+}

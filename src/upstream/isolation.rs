@@ -1,0 +1,125 @@
+//! Which domains one upstream sends back to us, and the round of probes that finds out.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::clock::Moment;
+use crate::wire::{Name, NameRef};
+
+/// Domains kept from one upstream at most; the oldest makes room.
+const MAX_DOMAINS: usize = 32;
+/// At most one round of probes to one upstream in this time.
+pub(super) const ROUND_EVERY: Duration = Duration::from_secs(30);
+/// How long a round of probes is waited for.
+pub(super) const ROUND_LASTS: Duration = Duration::from_secs(1);
+
+/// The loops of one upstream.
+#[derive(Debug, Default)]
+pub(super) struct Isolation(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    domains: Vec<(Name, Moment)>,
+    last_round: Option<Moment>,
+    round_ends: Option<Instant>,
+}
+
+impl Isolation {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether `qname` is at or below a domain that this upstream sends back to us.
+    pub(super) fn covers(&self, qname: NameRef<'_>, now: Moment) -> bool {
+        self.state().domains.iter().any(|(d, until)| now < *until && qname.is_at_or_below(d.as_ref()))
+    }
+
+    /// Keeps `suffix` from this upstream until `until`. Returns false when a domain above it, or
+    /// itself, is kept already.
+    pub(super) fn isolate(&self, suffix: NameRef<'_>, now: Moment, until: Moment) -> bool {
+        let mut state = self.state();
+        state.domains.retain(|(_, until)| now < *until);
+        if state.domains.iter().any(|(d, _)| suffix.is_at_or_below(d.as_ref())) {
+            return false;
+        }
+        state.domains.retain(|(d, _)| !d.as_ref().is_at_or_below(suffix));
+        if state.domains.len() >= MAX_DOMAINS {
+            state.domains.remove(0);
+        }
+        state.domains.push((suffix.to_owned(), until));
+        true
+    }
+
+    /// How many domains are kept from it.
+    pub(super) fn len(&self, now: Moment) -> usize {
+        self.state().domains.iter().filter(|(_, until)| now < *until).count()
+    }
+
+    /// Begins a round of probes, unless one began too short a while ago.
+    pub(super) fn begin_round(&self, now: Moment) -> bool {
+        let mut state = self.state();
+        if state.last_round.is_some_and(|last| now.since(last) < ROUND_EVERY) {
+            return false;
+        }
+        state.last_round = Some(now);
+        state.round_ends = Some(Instant::now() + ROUND_LASTS);
+        true
+    }
+
+    /// Ends the round of probes.
+    pub(super) fn end_round(&self) {
+        self.state().round_ends = None;
+    }
+
+    /// When the round of probes under way ends, `None` if there is none.
+    pub(super) fn round_ends(&self) -> Option<Instant> {
+        self.state().round_ends.filter(|&end| Instant::now() < end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> Name {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_domain_is_kept_with_all_below_it_and_let_go_after_its_time() {
+        let (isolation, now, until) = (Isolation::default(), Moment::default(), Moment::from_millis(30_000));
+        assert!(isolation.isolate(name("corp.test").as_ref(), now, until));
+        assert!(isolation.covers(name("a.corp.test").as_ref(), now));
+        assert!(!isolation.covers(name("test").as_ref(), now));
+        assert!(!isolation.isolate(name("b.corp.test").as_ref(), now, until), "covered");
+        assert!(isolation.isolate(name("test").as_ref(), now, until), "a shorter one replaces it");
+        assert_eq!(isolation.len(now), 1);
+        assert!(!isolation.covers(name("a.corp.test").as_ref(), until));
+        assert_eq!(isolation.len(until), 0);
+    }
+
+    #[test]
+    fn the_domains_of_one_upstream_are_bounded() {
+        let (isolation, now, until) = (Isolation::default(), Moment::default(), Moment::from_millis(1));
+        for i in 0..100 {
+            isolation.isolate(name(&format!("n{i}.test")).as_ref(), now, until);
+        }
+        assert_eq!(isolation.len(now), MAX_DOMAINS);
+        assert!(isolation.covers(name("n99.test").as_ref(), now));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rounds_of_probes_keep_their_distance() {
+        let isolation = Isolation::default();
+        assert!(isolation.begin_round(Moment::default()));
+        assert!(isolation.round_ends().is_some());
+        assert!(!isolation.begin_round(Moment::from_millis(29_999)));
+        isolation.end_round();
+        assert!(isolation.round_ends().is_none());
+        assert!(isolation.begin_round(Moment::from_millis(30_000)));
+        tokio::time::advance(ROUND_LASTS).await;
+        assert!(isolation.round_ends().is_none());
+    }
+}

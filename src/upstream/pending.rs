@@ -1,0 +1,160 @@
+//! The queries that wait for replies on one socket, and the check that a datagram is one.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::mpsc;
+
+use super::pool::Link;
+use crate::wire::ask::read_reply;
+use crate::wire::{Name, Rtype};
+
+/// Queries that wait on one socket at a time; one more draws another socket.
+const MAX_WAITING: usize = 64;
+/// Ids of finished queries whose late replies are no forgeries.
+const MAX_FINISHED: usize = 32;
+
+/// What happened to a query that was sent.
+#[derive(Debug)]
+pub(super) struct Event {
+    /// The number its sender gave it.
+    pub(super) tag: usize,
+    /// What happened.
+    pub(super) what: What,
+}
+
+/// What happened to a query that was sent.
+#[derive(Debug)]
+pub(super) enum What {
+    /// A response to it, id and question checked.
+    Reply(Vec<u8>),
+    /// Something came to its socket that is not its reply; it still waits. Told once.
+    Mismatch,
+    /// The network says that nobody is there.
+    Io(io::ErrorKind),
+}
+
+/// The queries waiting on one socket.
+#[derive(Debug)]
+pub(super) struct Pending {
+    state: Mutex<State>,
+    mismatched: metrics::Counter,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: Vec<Waiting>,
+    finished: VecDeque<u16>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    id: u16,
+    question: Arc<(Name, Rtype)>,
+    tag: usize,
+    told: Told,
+    events: mpsc::Sender<Event>,
+}
+
+/// What a query has been told: each thing once, so that no flood fills its channel.
+#[derive(Debug, Default)]
+struct Told {
+    mismatch: bool,
+    io: bool,
+    reply: bool,
+}
+
+impl Waiting {
+    fn tell(&mut self, what: What) {
+        let told = match what {
+            What::Reply(_) => &mut self.told.reply,
+            What::Mismatch => &mut self.told.mismatch,
+            What::Io(_) => &mut self.told.io,
+        };
+        if !std::mem::replace(told, true) {
+            let _ = self.events.try_send(Event { tag: self.tag, what });
+        }
+    }
+}
+
+/// A query's place among those waiting; given up when dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    /// The socket to send on.
+    pub(super) link: Arc<Link>,
+    /// The random id to send the query with.
+    pub(super) id: u16,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.link.pending().forget(self.id);
+    }
+}
+
+impl Pending {
+    pub(super) fn new(mismatched: metrics::Counter) -> Self {
+        Self { state: Mutex::default(), mismatched }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Registers a query about to be sent on `link` under a random id that no other has there.
+    /// `None`: the socket has too many waiting already.
+    pub(super) fn join(
+        link: &Arc<Link>,
+        question: &Arc<(Name, Rtype)>,
+        tag: usize,
+        events: &mpsc::Sender<Event>,
+    ) -> Option<Place> {
+        let mut state = link.pending().lock();
+        if state.waiting.len() >= MAX_WAITING {
+            return None;
+        }
+        let mut id: u16 = rand::random();
+        while state.waiting.iter().any(|w| w.id == id) {
+            id = rand::random();
+        }
+        state.finished.retain(|&f| f != id);
+        let (question, events) = (Arc::clone(question), events.clone());
+        state.waiting.push(Waiting { id, question, tag, told: Told::default(), events });
+        Some(Place { link: Arc::clone(link), id })
+    }
+
+    fn forget(&self, id: u16) {
+        let mut state = self.lock();
+        state.waiting.retain(|w| w.id != id);
+        if state.finished.len() >= MAX_FINISHED {
+            state.finished.pop_front();
+        }
+        state.finished.push_back(id);
+    }
+
+    /// Hands a datagram to the query it answers. What answers none is counted, and those it may
+    /// have been aimed at are warned.
+    pub(super) fn deliver(&self, message: &[u8]) {
+        let Some(id) = message.first_chunk().map(|&b| u16::from_be_bytes(b)) else {
+            return self.mismatched.increment(1);
+        };
+        let mut state = self.lock();
+        if let Some(waiting) = state.waiting.iter_mut().find(|w| w.id == id) {
+            if read_reply(message, waiting.question.0.as_ref(), waiting.question.1).is_some() {
+                waiting.tell(What::Reply(message.to_vec()));
+            } else {
+                waiting.tell(What::Mismatch);
+                self.mismatched.increment(1);
+            }
+        } else if !state.finished.contains(&id) {
+            state.waiting.iter_mut().for_each(|w| w.tell(What::Mismatch));
+            self.mismatched.increment(1);
+        }
+    }
+
+    /// Tells every waiting query that the network cannot reach the upstream.
+    pub(super) fn fail(&self, kind: io::ErrorKind) {
+        self.lock().waiting.iter_mut().for_each(|w| w.tell(What::Io(kind)));
+    }
+}

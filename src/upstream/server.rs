@@ -1,0 +1,187 @@
+//! One upstream: its address, sockets, health, and the domains it sends back to us.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use super::isolation::Isolation;
+use super::pool::Pool;
+use crate::clock::Moment;
+use crate::metrics::{UpstreamFault, UpstreamMetrics};
+
+/// Failures in a row after which an upstream is asked last.
+const MAX_FAILURES: u32 = 3;
+/// For how long it is.
+const SET_BACK: Duration = Duration::from_secs(10);
+/// TCP connections to one upstream at a time; further queries wait for one.
+const MAX_CONNECTIONS: usize = 64;
+
+/// What makes two upstreams the same one over a reload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Identity {
+    pub(super) address: SocketAddr,
+    pub(super) tcp_only: bool,
+    pub(super) sockets: usize,
+    pub(super) lifetime: Duration,
+}
+
+/// One upstream. Shared by all domains that name it; outlives a reload that keeps it.
+#[derive(Debug)]
+pub(super) struct Upstream {
+    pub(super) identity: Identity,
+    pub(super) pool: Pool,
+    pub(super) connections: Semaphore,
+    pub(super) metrics: UpstreamMetrics,
+    pub(super) isolation: Isolation,
+    label: Box<str>,
+    health: Mutex<Health>,
+}
+
+#[derive(Debug, Default)]
+struct Health {
+    failures: u32,
+    back_until: Option<Moment>,
+}
+
+impl Upstream {
+    pub(super) fn new(identity: Identity) -> Arc<Self> {
+        let label = label(identity.address, identity.tcp_only);
+        let metrics = UpstreamMetrics::register(&label);
+        Arc::new(Self {
+            pool: Pool::new(identity.address, identity.sockets, identity.lifetime),
+            connections: Semaphore::new(MAX_CONNECTIONS),
+            isolation: Isolation::default(),
+            health: Mutex::default(),
+            metrics,
+            label,
+            identity,
+        })
+    }
+
+    /// Where it is.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.identity.address
+    }
+
+    /// Whether it has failed so often of late that others are asked first.
+    pub(super) fn is_set_back(&self, now: Moment) -> bool {
+        self.health().back_until.is_some_and(|until| now < until)
+    }
+
+    pub(super) fn note_success(&self, started: Instant) {
+        *self.health() = Health::default();
+        self.metrics.seconds.record(started.elapsed());
+    }
+
+    /// Counts a failure; `counts` is whether it is held against the upstream.
+    pub(super) fn note_failure(&self, fault: UpstreamFault, counts: bool, now: Moment) {
+        self.metrics.failed(fault);
+        if !counts {
+            return;
+        }
+        let mut health = self.health();
+        health.failures = health.failures.saturating_add(1);
+        if health.failures >= MAX_FAILURES {
+            health.back_until = Some(now.after(SET_BACK));
+        }
+    }
+
+    fn health(&self) -> std::sync::MutexGuard<'_, Health> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it may be told that we have seen a question: only who is on a private network, and
+    /// may send it back to us.
+    pub(super) fn takes_marker(&self) -> bool {
+        let ip = self.address().ip().to_canonical();
+        is_private(ip) || ip.is_loopback() || matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local())
+    }
+}
+
+/// The name in logs, metrics and answers: the address, with the port where it is not 53.
+impl fmt::Display for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.label)
+    }
+}
+
+fn label(address: SocketAddr, tcp_only: bool) -> Box<str> {
+    let scheme = if tcp_only { "tcp://" } else { "" };
+    match address.port() {
+        53 => format!("{scheme}{}", address.ip()),
+        _ => format!("{scheme}{address}"),
+    }
+    .into()
+}
+
+/// Whether the address is of RFC 1918, 100.64/10, 169.254/16 or fc00::/7.
+pub(super) fn is_private(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(v4) => {
+            let shared = v4.octets()[0] == 100 && v4.octets()[1] & 0xc0 == 64;
+            v4.is_private() || v4.is_link_local() || shared
+        }
+        IpAddr::V6(v6) => v6.is_unique_local(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn upstream(address: &str, tcp_only: bool) -> Arc<Upstream> {
+        let lifetime = Duration::from_secs(60);
+        Upstream::new(Identity { address: address.parse().unwrap(), tcp_only, sockets: 4, lifetime })
+    }
+
+    #[test]
+    fn an_upstream_is_named_by_its_address_and_by_its_port_where_it_is_unusual() {
+        assert_eq!(upstream("10.0.0.2:53", false).to_string(), "10.0.0.2");
+        assert_eq!(upstream("[fd00::2]:5353", true).to_string(), "tcp://[fd00::2]:5353");
+    }
+
+    #[test]
+    fn three_failures_in_a_row_set_an_upstream_back_for_a_while() {
+        let upstream = upstream("10.0.0.2:53", false);
+        let (now, later) = (Moment::default(), Moment::from_millis(10_000));
+        let fail = || upstream.note_failure(UpstreamFault::Timeout, true, now);
+        fail();
+        fail();
+        upstream.note_failure(UpstreamFault::Rcode, false, now);
+        assert!(!upstream.is_set_back(now));
+        fail();
+        assert!(upstream.is_set_back(now) && !upstream.is_set_back(later));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_success_makes_up_for_all_failures() {
+        let upstream = upstream("10.0.0.2:53", false);
+        for _ in 0..3 {
+            upstream.note_failure(UpstreamFault::Timeout, true, Moment::default());
+        }
+        upstream.note_success(Instant::now());
+        assert!(!upstream.is_set_back(Moment::default()));
+        upstream.note_failure(UpstreamFault::Timeout, true, Moment::default());
+        assert!(!upstream.is_set_back(Moment::default()));
+    }
+
+    #[test]
+    fn markers_go_to_private_networks_only() {
+        for (address, takes) in [
+            ("10.0.0.2:53", true),
+            ("169.254.169.253:53", true),
+            ("[fd00:ec2::253]:53", true),
+            ("100.64.0.1:53", true),
+            ("127.0.0.1:53", true),
+            ("1.1.1.1:53", false),
+            ("100.128.0.1:53", false),
+            ("[2606:4700::1]:53", false),
+        ] {
+            assert_eq!(upstream(address, false).takes_marker(), takes, "{address}");
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! How upstreams failed a question, and what is said of it in the end.
+
+use std::io;
+
+use super::ExchangeError;
+use super::exchange::Candidate;
+use super::server::Upstream;
+use crate::metrics::UpstreamFault;
+use crate::wire::{EdeCode, Rcode};
+
+/// Longest text about all upstreams, in bytes.
+const MAX_TEXT: usize = 240;
+
+/// How one upstream failed a question.
+pub(super) struct Fault {
+    pub(super) kind: UpstreamFault,
+    ede: EdeCode,
+    text: String,
+}
+
+impl Fault {
+    pub(super) fn network(upstream: &Upstream, error: &io::Error) -> Self {
+        let (kind, ede) = (UpstreamFault::Network, EdeCode::NETWORK_ERROR);
+        Self { kind, ede, text: format!("{upstream}: {}", error.kind()) }
+    }
+
+    pub(super) fn busy(upstream: &Upstream) -> Self {
+        let text = format!("too many queries wait for {upstream}");
+        Self { kind: UpstreamFault::Busy, ede: EdeCode::OTHER, text }
+    }
+
+    pub(super) fn malformed(upstream: &Upstream, what: &str) -> Self {
+        let text = format!("{upstream} sent {what}");
+        Self { kind: UpstreamFault::Malformed, ede: EdeCode::OTHER, text }
+    }
+
+    /// An error code, with the upstream's own extended error if it gave one.
+    pub(super) fn rcode(upstream: &Upstream, rcode: Rcode, ede: Option<(EdeCode, Box<str>)>) -> Self {
+        let (ede, text) = match ede {
+            Some((code, text)) if text.is_empty() => (code, format!("{upstream} answered {rcode:?}")),
+            Some((code, text)) => (code, format!("{upstream} answered {rcode:?}: {text}")),
+            None => (EdeCode::OTHER, format!("{upstream} answered {rcode:?}")),
+        };
+        Self { kind: UpstreamFault::Rcode, ede, text }
+    }
+
+    pub(super) fn looping(upstream: &Upstream) -> Self {
+        Self { kind: UpstreamFault::Loop, ede: EdeCode::OTHER, text: upstream.to_string() }
+    }
+
+    pub(super) fn silence(upstream: &Upstream) -> Self {
+        let (kind, ede) = (UpstreamFault::Timeout, EdeCode::NO_REACHABLE_AUTHORITY);
+        Self { kind, ede, text: format!("no reply from {upstream}") }
+    }
+}
+
+/// Whether a response with this code answers the question: NOERROR, NXDOMAIN, and YXDOMAIN for a
+/// DNAME that makes the name too long (RFC 6672 §2.2).
+pub(super) fn is_answer(rcode: Rcode) -> bool {
+    const YXDOMAIN: Rcode = Rcode(6);
+    [Rcode::NOERROR, Rcode::NXDOMAIN, YXDOMAIN].contains(&rcode)
+}
+
+/// What the faults of the upstreams that were asked come to.
+pub(super) fn verdict(candidates: &[Candidate]) -> ExchangeError {
+    let faults = || candidates.iter().filter_map(|c| c.fault.as_ref());
+    let of = |kind| faults().find(|f| f.kind == kind);
+    if let Some(fault) = of(UpstreamFault::Loop) {
+        return ExchangeError::Looping { upstream: fault.text.as_str().into(), known: false };
+    }
+    if let Some(upstream) = candidates.first()
+        && faults().all(|f| f.kind == UpstreamFault::Busy)
+    {
+        return ExchangeError::Busy { upstream: upstream.upstream.to_string().into() };
+    }
+    // What an upstream said tells more than that another was silent.
+    let telling = faults().find(|f| f.kind != UpstreamFault::Timeout).or_else(|| faults().next());
+    let mut text = String::new();
+    for fault in faults() {
+        if text.len() + fault.text.len() > MAX_TEXT && !text.is_empty() {
+            break;
+        }
+        text.push_str(if text.is_empty() { "" } else { "; " });
+        text.push_str(&fault.text);
+    }
+    ExchangeError::Failed {
+        ede: telling.map_or(EdeCode::NO_REACHABLE_AUTHORITY, |f| f.ede),
+        text: text.into(),
+        refused: of(UpstreamFault::Rcode).is_some(),
+    }
+}
