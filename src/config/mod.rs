@@ -8,6 +8,8 @@ mod environment;
 mod forwards;
 mod log;
 mod problem;
+#[cfg(test)]
+mod properties;
 mod quantity;
 mod read;
 mod sections;
