@@ -1,2 +1,16 @@
-//! zonelet.
-fn main() {}
+//! zonelet: see `zonelet --help`, README.md and ARCHITECTURE.md.
+
+use std::process::ExitCode;
+
+use zonelet::{app, cli};
+
+fn main() -> ExitCode {
+    cli::main(|start| {
+        app::run(app::Setup {
+            config: start.config,
+            path: start.config_path,
+            environment: start.environment,
+            set_level: start.set_level,
+        })
+    })
+}

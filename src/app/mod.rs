@@ -24,7 +24,7 @@ use crate::answer::Answerer;
 use crate::answer::miss::MissPath;
 use crate::cache::Cache;
 use crate::clock::Clock;
-use crate::config::{Config, Drain, Environment};
+use crate::config::{Config, Drain, Environment, Log};
 use crate::metrics::{AnswerMetrics, Board, CacheMetrics, Exporter, ImportMetrics, ReloadMetrics};
 use crate::server::{Running, Server};
 use crate::upstream::{self, Forwarder};
@@ -45,6 +45,8 @@ pub struct Setup {
     pub path: Option<PathBuf>,
     /// The overrides it was read with, applied again at each reload.
     pub environment: Environment,
+    /// Takes over a changed `log.level`.
+    pub set_level: Box<dyn Fn(&Log) + Send + Sync>,
 }
 
 /// Serves until SIGTERM or SIGINT, then drains. Must run on a multi-thread runtime.
@@ -83,7 +85,6 @@ impl App {
     async fn start(setup: Setup) -> anyhow::Result<Self> {
         let exporter = Exporter::install()?;
         let config = &setup.config;
-        config.warnings.iter().for_each(|warning| warn!("{warning}"));
         let (clock, board) = (Clock::real(), Arc::new(Board::default()));
         let table: SharedTable = Arc::new(ArcSwap::from_pointee(ZoneTable::default()));
         let cache = Arc::new(Cache::new(&config.cache, CacheMetrics::register()));

@@ -60,6 +60,7 @@ impl App {
             warn!(key, "a changed value takes effect at the next start only");
         }
         let (sources, forwards) = (old.sources != new.sources, old.upstream != new.upstream);
+        (self.setup.set_level)(&new.log);
         self.answerer.reload(new.answer.clone());
         if forwards {
             let own = self.server.local_addrs().to_vec();

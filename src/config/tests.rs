@@ -497,6 +497,23 @@ fn log_levels_that_mean_nothing_are_refused() {
 #[test]
 fn what_needs_a_restart_is_told_from_what_does_not() {
     let old = Config::default();
-    let new = read("[server]\nlisten = ['127.0.0.1:1']\naccess = ['loopback']\n[admin]\nlisten = ''\n[cache]\nmax_ttl = '1h'\n[state]\ndir = 's'").unwrap();
-    assert_eq!(old.needs_restart(&new), ["server.listen", "admin.listen", "state.dir"]);
+    let text = "\
+[server]
+listen = ['127.0.0.1:1']
+access = ['loopback']
+[admin]
+listen = ''
+[cache]
+max_ttl = '1h'
+[state]
+dir = 's'
+[limits]
+tcp_idle = '1s'
+waiters = 1
+";
+    let new = read(text).unwrap();
+    assert_eq!(
+        old.needs_restart(&new),
+        ["server.listen", "limits.tcp_idle", "admin.listen", "cache", "state.dir"]
+    );
 }

@@ -1,0 +1,83 @@
+//! `zonelet check`: what a configuration without problems amounts to.
+
+use std::fmt::{Display, Write};
+use std::path::Path;
+
+use crate::config::{Config, Source, SourceKind};
+use crate::source::settings::{Route53Settings, VpcSelector};
+use crate::upstream::settings::UpstreamSpec;
+
+/// One line for each warning.
+pub fn warnings(config: &Config) -> String {
+    config.warnings.iter().map(|warning| format!("warning: {warning}\n")).collect()
+}
+
+/// What would be served, from where, and where the rest would go.
+pub fn summary(config: &Config, path: Option<&Path>) -> String {
+    let mut text = String::new();
+    let mut line = |name: &str, value: &dyn Display| {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{name:9} {value}");
+    };
+    match path {
+        Some(path) => line("config", &format_args!("{}: no problems", path.display())),
+        None => line("config", &"built-in defaults: no problems"),
+    }
+    line("listen", &format_args!("{} (UDP and TCP)", list(&config.server.listen)));
+    line("access", &list(&config.answer.access));
+    match config.admin.listen {
+        Some(address) => line("metrics", &format_args!("http://{address}/metrics")),
+        None => line("metrics", &"off"),
+    }
+    let off = || "off".to_owned();
+    line("socket", &config.admin.socket.as_ref().map_or_else(off, |path| path.display().to_string()));
+    for source in &config.sources {
+        line("source", &source_text(source));
+    }
+    for forward in &config.upstream.domains {
+        let upstreams: Vec<String> = forward.upstreams.iter().map(upstream_text).collect();
+        line("forward", &format_args!("{} to {}", forward.domain, upstreams.join(", ")));
+    }
+    line("cache", &format_args!("{} MiB", config.cache.max_bytes as f64 / f64::from(1 << 20)));
+    line("state", &config.import.state_dir.as_ref().map_or_else(off, |path| path.display().to_string()));
+    text
+}
+
+fn list<T: Display>(items: &[T]) -> String {
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn source_text(source: &Source) -> String {
+    let refresh = source.policy.refresh;
+    match &source.kind {
+        SourceKind::File(file) => format!("file {}, every {refresh:?}", file.path.display()),
+        SourceKind::Route53(settings) => {
+            let budget = settings.calls_per_second;
+            format!("route53 {}, every {refresh:?} within {budget} calls/s", zones_text(settings))
+        }
+    }
+}
+
+fn zones_text(settings: &Route53Settings) -> String {
+    let mut parts = Vec::new();
+    match &settings.zones.vpc {
+        Some(VpcSelector::Auto) => parts.push("zones of this instance's VPC".to_owned()),
+        Some(VpcSelector::Id(id)) => parts.push(format!("zones of {id}")),
+        None => {}
+    }
+    if !settings.zones.ids.is_empty() {
+        parts.push(format!("ids {}", settings.zones.ids.join(", ")));
+    }
+    if !settings.zones.names.is_empty() {
+        parts.push(format!("names {}", settings.zones.names.join(", ")));
+    }
+    parts.join(" and ")
+}
+
+fn upstream_text(upstream: &UpstreamSpec) -> String {
+    match upstream {
+        UpstreamSpec::System => "the system's resolvers".to_owned(),
+        UpstreamSpec::Plain(address) => address.to_string(),
+        UpstreamSpec::Tcp(address) => format!("tcp://{address}"),
+    }
+}
