@@ -8,8 +8,8 @@ mod catalogue;
 pub mod export;
 pub mod import;
 pub mod process;
-pub mod source;
 pub mod server;
+pub mod source;
 pub mod tally;
 
 pub use admin::AdminMetrics;
