@@ -3,6 +3,8 @@
 
 mod damage;
 mod discovery;
+mod environment;
 mod fixture;
 mod moto;
 mod paging;
+mod tls;

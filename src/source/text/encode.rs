@@ -5,13 +5,16 @@ use std::str::FromStr;
 
 use crate::wire::Rtype;
 
-use super::Dialect;
 use super::fields::Field;
+use super::{Dialect, svcb};
 
 type Wire = Result<Vec<u8>, String>;
 
 /// Encodes the types that need no scanner; `None` for the others.
 pub(super) fn by_hand(rtype: Rtype, fields: &[Field<'_>], dialect: Dialect<'_>) -> Option<Wire> {
+    if rtype == Rtype::SVCB || rtype == Rtype::HTTPS {
+        return Some(svcb::encode(fields, dialect));
+    }
     let mut reader = Reader { fields: fields.iter(), dialect, wire: Vec::new() };
     let done = match rtype {
         Rtype::A => reader.address::<Ipv4Addr>(|ip| ip.octets().to_vec()),
@@ -101,7 +104,7 @@ impl<'a> Reader<'a> {
 }
 
 /// A plain decimal number.
-fn number<T: FromStr>(text: &str, what: &str) -> Result<T, String> {
+pub(super) fn number<T: FromStr>(text: &str, what: &str) -> Result<T, String> {
     let digits = Some(text).filter(|t| t.bytes().all(|b| b.is_ascii_digit()));
     digits.and_then(|t| t.parse().ok()).ok_or_else(|| format!("{what} {text:?} is not a number in range"))
 }

@@ -6,6 +6,7 @@
 mod encode;
 pub mod fields;
 mod scanned;
+mod svcb;
 
 use crate::wire::name::{MAX_NAME, unescape, wire_from_text};
 use crate::wire::{Escapes, NameError, NameRef, Rtype};

@@ -21,8 +21,14 @@ pub struct PythonServer {
 impl PythonServer {
     /// Starts `script` with `python` and waits until it listens.
     pub fn start(python: impl AsRef<OsStr>, script: &Path) -> Self {
+        Self::start_with(python, script, &[])
+    }
+
+    /// The same with arguments.
+    pub fn start_with(python: impl AsRef<OsStr>, script: &Path, arguments: &[String]) -> Self {
         let mut child = Command::new(python.as_ref())
             .arg(script)
+            .args(arguments)
             // No compiled files beside the sources.
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .stdin(Stdio::piped())

@@ -1,6 +1,11 @@
 //! Listings of record sets: cursors, resuming, what the pages hold.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
+use zonelet::metrics::source::SourceMetrics;
+use zonelet::source::route53::Route53Source;
+use zonelet::source::settings::Route53Settings;
 use zonelet::source::{Progress, SourceError, ZoneSource};
 use zonelet::zone::{Body, DeferredReason};
 
@@ -113,6 +118,35 @@ async fn a_set_listed_on_two_pages_counts_once() {
     sim.fault(json!({ "kind": "duplicate_last", "page": 2 })).await;
     let fetched = fetch(&source, &zone).await.unwrap();
     assert_eq!(fetched.data.sets.len(), 32);
+}
+
+#[tokio::test]
+async fn all_calls_draw_on_one_budget_and_waiting_is_counted() {
+    let sim = Sim::start();
+    sim.zone("one.internal.", json!({ "generate": 700 })).await;
+    sim.zone("two.internal.", json!({ "generate": 1 })).await;
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let metrics = metrics::with_local_recorder(&recorder, || SourceMetrics::register("budget"));
+    let settings = Route53Settings { calls_per_second: 10.0, burst: 1, ..settings(sim.url()) };
+    let connection = connection(&sim, Some("eu-west-1"), PATIENT);
+    let source = Route53Source::with_connection(settings, Arc::new(Asked::default()), metrics, connection);
+    let found = source.discover().await.unwrap();
+    let (mut one, mut two) = (Progress::default(), Progress::default());
+    let (one, two) = tokio::join!(
+        source.fetch(named(&found, "one.internal"), &mut one),
+        source.fetch(named(&found, "two.internal"), &mut two)
+    );
+    assert_eq!(one.unwrap().calls + two.unwrap().calls, 4);
+    let text = recorder.handle().render();
+    let value = |series: &str| {
+        let line =
+            text.lines().find(|l| l.starts_with(series)).unwrap_or_else(|| panic!("{series} in {text}"));
+        line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()
+    };
+    assert!(value("zonelet_source_budget_waits_total") > 0, "two at once are more than a burst of 1");
+    let pages =
+        "zonelet_source_calls_total{source=\"budget\",operation=\"list_resource_record_sets\",result=\"ok\"}";
+    assert_eq!(value(pages), 4);
 }
 
 #[tokio::test]
