@@ -30,6 +30,7 @@ pub(super) struct Desk {
     pub discovery: Discovery,
     /// Imports that run now.
     pub fetching: usize,
+    /// Asked of the source when the importer runs, since a source may start a watch for it.
     pub pushes: Option<mpsc::Receiver<Push>>,
     on_missing: Arc<BTreeMap<Name, OnMissing>>,
     generations: u64,
@@ -53,7 +54,7 @@ impl Desk {
         let parsed = |(zone, what): (&String, &OnMissing)| Some((zone.parse().ok()?, *what));
         let on_missing = Arc::new(policy.on_missing_zones.iter().filter_map(parsed).collect());
         Self {
-            pushes: source.pushes(),
+            pushes: None,
             pace: Pace::new(&policy),
             zones: BTreeMap::new(),
             schedule: Schedule::default(),

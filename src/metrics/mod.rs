@@ -8,13 +8,14 @@ mod catalogue;
 pub mod export;
 pub mod import;
 pub mod process;
-pub mod source;
 pub mod server;
+pub mod source;
 pub mod tally;
 
 pub use admin::AdminMetrics;
 pub use answer::AnswerMetrics;
 pub use cache::CacheMetrics;
 pub use export::Exporter;
+pub use import::ImportMetrics;
 pub use server::{CloseReason, ServerMetrics};
 pub use tally::{AnswerSource, Board, DropReason, Proto, Tally};
