@@ -86,6 +86,12 @@ impl Crew {
         Some(self.settle(joined))
     }
 
+    /// [`Crew::next`], as long as there is one without waiting.
+    pub fn try_next(&mut self) -> Option<Report> {
+        let joined = self.jobs.try_join_next_with_id()?;
+        Some(self.settle(joined))
+    }
+
     /// Ends discoveries and imports where they are.
     pub fn abort_imports(&mut self) {
         for (owed, handle) in self.owed.values() {

@@ -11,7 +11,7 @@ use tracing::{info, warn};
 
 use super::SourcePolicy;
 use super::discover::Discovery;
-use super::entry::{Entry, Served};
+use super::entry::{Entry, Served, Standing};
 use super::pace::Pace;
 use super::schedule::Schedule;
 use crate::metrics::import::ImportMetrics;
@@ -97,6 +97,11 @@ impl Desk {
     /// Zone names known from configuration that no discovery has confirmed or denied yet.
     pub fn expected(&self) -> &[Name] {
         if self.discovery.rounds == 0 { &self.policy.expected } else { &[] }
+    }
+
+    /// Whether some names are neither answered nor known to be somebody else's.
+    pub fn withholds_names(&self) -> bool {
+        !self.expected().is_empty() || self.zones.values().any(|z| matches!(z.standing(), Standing::Unloaded))
     }
 
     /// Whether the first round is over: every zone loaded, carved out or failed once.

@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 
 use tokio::time::Instant;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::crew::Report;
 use super::desk::Effects;
@@ -38,6 +38,8 @@ impl Importer {
                 Effects::default()
             }
         };
+        // Whether withheld names are forwarded hangs on the upstreams, which may have changed.
+        self.dirty |= desk.withholds_names();
         self.apply(at, effects);
     }
 
@@ -69,11 +71,18 @@ impl Importer {
         if let Some(store) = &mut self.store {
             store.done();
         }
+        let failed_before = std::mem::replace(&mut self.cannot_write, result.is_err());
+        let file = path.display();
         match result {
-            Ok(()) => debug!(file = %path.display(), "state file is up to date"),
+            Ok(()) if failed_before => info!(%file, "last good zones are written again"),
+            Ok(()) => debug!(%file, "state file is up to date"),
             Err(error) => {
                 self.metrics.state_error(StateProblem::Unwritten);
-                warn!(file = %path.display(), %error, "last good zone was not written");
+                if failed_before {
+                    debug!(%file, %error, "last good zone was not written either");
+                } else {
+                    warn!(%file, %error, "last good zone was not written");
+                }
             }
         }
     }

@@ -24,6 +24,8 @@ use crate::source::{Push, ZoneSource};
 use crate::wire::NameRef;
 use crate::zone::SharedTable;
 
+/// Reports that are taken before the table is swapped.
+const MAX_BATCH: usize = 64;
 /// With nothing planned the importer still looks up once in a while.
 const IDLE: Duration = Duration::from_secs(3600);
 /// On shutdown, files that are still to be written get this long.
@@ -48,6 +50,8 @@ pub struct Importer {
     requests: mpsc::Receiver<Request>,
     crew: Crew,
     restored: bool,
+    /// The last state file could not be written; said once.
+    pub(super) cannot_write: bool,
     pub(super) dirty: bool,
 }
 
@@ -85,6 +89,7 @@ impl Importer {
             requests,
             crew: Crew::default(),
             restored: false,
+            cannot_write: false,
             dirty: true,
         }
     }
@@ -137,7 +142,23 @@ impl Importer {
 
     async fn turn(&mut self) {
         self.start_due();
-        match self.next_event().await {
+        let event = self.next_event().await;
+        self.handle(event);
+        // Reports that came in together cost one swap of the table.
+        for _ in 0..MAX_BATCH {
+            let Some(report) = self.crew.try_next() else { break };
+            self.take(report);
+        }
+        if self.dirty {
+            self.publish();
+        }
+        if !self.board.is_ready() && self.desks.iter().all(Desk::is_settled) {
+            self.board.set_ready();
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
             Event::Report(report) => self.take(report),
             Event::Push(at, push) => {
                 if let Some(desk) = self.desks.get_mut(at) {
@@ -150,12 +171,6 @@ impl Importer {
                 let _ = reply.send(self.refresh(&request));
             }
             Event::Timer => {}
-        }
-        if self.dirty {
-            self.publish();
-        }
-        if self.desks.iter().all(Desk::is_settled) {
-            self.board.set_ready();
         }
     }
 

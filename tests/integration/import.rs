@@ -10,6 +10,7 @@ mod updates;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -30,11 +31,19 @@ use crate::harness::source::{Fault, Scripted, data, found};
 
 const REFRESH: Duration = Duration::from_secs(60);
 
-struct Vpc(bool);
+/// Whether the upstream is the VPC resolver; clones share it.
+#[derive(Clone, Default)]
+struct Vpc(Arc<AtomicBool>);
 
 impl Upstreams for Vpc {
     fn is_vpc_resolver(&self, _apex: NameRef<'_>) -> bool {
-        self.0
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl From<bool> for Vpc {
+    fn from(is_it: bool) -> Self {
+        Self(Arc::new(AtomicBool::new(is_it)))
     }
 }
 
@@ -52,7 +61,7 @@ struct Setup {
     policy: SourcePolicy,
     state: Option<std::path::PathBuf>,
     kept: Kept,
-    vpc: bool,
+    vpc: Vpc,
     table: SharedTable,
 }
 
@@ -78,7 +87,7 @@ impl Setup {
             Arc::clone(&self.table),
             Clock::real(),
             Arc::clone(&metrics),
-            Arc::new(Vpc(self.vpc)),
+            Arc::new(self.vpc),
         );
         importer.inherit(self.kept);
         let (board, shutdown) = (importer.board(), CancellationToken::new());

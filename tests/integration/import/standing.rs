@@ -13,7 +13,7 @@ async fn a_zone_that_never_loaded_fails_or_is_forwarded_and_is_never_an_empty_zo
         let source = Scripted::new("s");
         source.zone("Z1", "corp.internal", &[("db", 1)]);
         source.listing_fault(Some(Fault::Failed));
-        let mut setup = Setup { vpc, ..Setup::expecting("corp.internal") };
+        let mut setup = Setup { vpc: vpc.into(), ..Setup::expecting("corp.internal") };
         setup.policy.on_unloaded = on_unloaded;
         let world = setup.start(&[&source]);
         world.until_true("one listing failed", |w| w.board.is_ready()).await;
@@ -29,6 +29,17 @@ async fn a_zone_that_never_loaded_fails_or_is_forwarded_and_is_never_an_empty_zo
         world.until("db.corp.internal", "1").await;
         assert_eq!(world.ask("nx.corp.internal"), "nxdomain of corp.internal.");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unloaded_zone_follows_a_change_of_its_upstream() {
+    let source = Scripted::new("s");
+    source.listing_fault(Some(Fault::Failed));
+    let vpc = Vpc::default();
+    let world = Setup { vpc: vpc.clone(), ..Setup::expecting("corp.internal") }.start(&[&source]);
+    world.until("db.corp.internal", "unloaded, fail").await;
+    vpc.0.store(true, Ordering::Relaxed);
+    world.until("db.corp.internal", "unloaded, forward").await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -140,9 +151,11 @@ async fn failing_discoveries_leave_every_zone_where_it_is() {
     source.zone("Z1", "one.test", &[("a", 1)]).carved("Z2", "two.test");
     let world = start(&[&source]);
     world.until("a.one.test", "1").await;
-    source.listing_fault(Some(Fault::Failed));
     source.unlist("Z1");
-    sleep(REFRESH * 50).await;
+    for fault in [Fault::Panic, Fault::Stall, Fault::Denied, Fault::Failed] {
+        source.listing_fault(Some(fault));
+        sleep(REFRESH * 50).await;
+    }
     source.content("Z1", "one.test", &[("a", 3)]);
     world.until("a.one.test", "3").await;
     assert_eq!(world.ask("a.two.test"), "carved out");

@@ -103,6 +103,7 @@ async fn the_file_of_a_removed_zone_is_deleted() {
 
 #[tokio::test(start_paused = true)]
 async fn an_unwritable_state_directory_costs_only_the_state() {
+    let warnings = Warnings::capture();
     let home = tempfile::tempdir().unwrap();
     fs::write(home.path().join("zones"), "a file where the directory should be").unwrap();
     let source = Scripted::new("s");
@@ -111,7 +112,9 @@ async fn an_unwritable_state_directory_costs_only_the_state() {
     world.until("a.one.test", "1").await;
     source.content("Z1", "one.test", &[("a", 2)]);
     world.until("a.one.test", "2").await;
+    sleep(Duration::from_secs(5000)).await;
     world.stop().await;
+    assert_eq!(warnings.about("was not written"), 1);
 }
 
 #[tokio::test(start_paused = true)]
