@@ -255,6 +255,6 @@ mod tests {
         }
         assert!(text.contains("change=\"changed\"} 3"));
         let line = |id: &str| text.lines().find(|l| l.starts_with(SUCCESS_AGE) && l.contains(id)).unwrap();
-        assert!(line("one").ends_with("NaN") && line("two").ends_with(" 9"), "{text}");
+        assert!(line("id=\"one\"").ends_with("NaN") && line("id=\"two\"").ends_with(" 9"), "{text}");
     }
 }
