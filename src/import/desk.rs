@@ -11,7 +11,7 @@ use tracing::{info, warn};
 
 use super::SourcePolicy;
 use super::discover::Discovery;
-use super::entry::{Entry, Served};
+use super::entry::{Entry, Served, Standing};
 use super::pace::Pace;
 use super::schedule::Schedule;
 use crate::metrics::import::ImportMetrics;
@@ -30,6 +30,7 @@ pub(super) struct Desk {
     pub discovery: Discovery,
     /// Imports that run now.
     pub fetching: usize,
+    /// Asked of the source when the importer runs, since a source may start a watch for it.
     pub pushes: Option<mpsc::Receiver<Push>>,
     on_missing: Arc<BTreeMap<Name, OnMissing>>,
     generations: u64,
@@ -53,7 +54,7 @@ impl Desk {
         let parsed = |(zone, what): (&String, &OnMissing)| Some((zone.parse().ok()?, *what));
         let on_missing = Arc::new(policy.on_missing_zones.iter().filter_map(parsed).collect());
         Self {
-            pushes: source.pushes(),
+            pushes: None,
             pace: Pace::new(&policy),
             zones: BTreeMap::new(),
             schedule: Schedule::default(),
@@ -96,6 +97,11 @@ impl Desk {
     /// Zone names known from configuration that no discovery has confirmed or denied yet.
     pub fn expected(&self) -> &[Name] {
         if self.discovery.rounds == 0 { &self.policy.expected } else { &[] }
+    }
+
+    /// Whether some names are neither answered nor known to be somebody else's.
+    pub fn withholds_names(&self) -> bool {
+        !self.expected().is_empty() || self.zones.values().any(|z| matches!(z.standing(), Standing::Unloaded))
     }
 
     /// Whether the first round is over: every zone loaded, carved out or failed once.

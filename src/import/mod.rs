@@ -5,6 +5,7 @@
 //! costs no other anything but its turn.
 
 mod board;
+mod crew;
 mod desk;
 mod diff;
 mod discover;
@@ -13,16 +14,17 @@ mod fetch;
 mod job;
 mod pace;
 mod publish;
+mod reports;
 mod restore;
 mod run;
 mod schedule;
 pub mod settings;
 pub mod state;
+mod status;
 mod store;
 
-pub use board::{
-    RefreshRequest, RequestError, SkippedStatus, SourceStatus, StatusBoard, ZoneState, ZoneStatus,
-};
+pub use board::StatusBoard;
 pub use restore::Kept;
 pub use run::{Importer, Upstreams};
 pub use settings::{OnUnloaded, Settings, SourcePolicy};
+pub use status::{RefreshRequest, RequestError, SkippedStatus, SourceStatus, ZoneState, ZoneStatus};

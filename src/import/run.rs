@@ -1,32 +1,31 @@
 //! The importer: the one task that owns every source's desk and the zone table.
 
-use std::collections::HashMap;
 use std::future::poll_fn;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::warn;
 
-use super::board::{RefreshRequest, Request, StatusBoard};
-use super::desk::{Desk, Effects};
-use super::fetch::{MAX_FETCHES, Ticket};
-use super::job::{self, JobDone};
+use super::board::{Request, StatusBoard};
+use super::crew::{Crew, Report};
+use super::desk::Desk;
+use super::fetch::MAX_FETCHES;
 use super::publish::Publisher;
 use super::restore::{self, Claimant, Kept};
-use super::store::{self, Op, Store};
-use super::{Settings, SourcePolicy, state};
+use super::store::Store;
+use super::{Settings, SourcePolicy};
 use crate::clock::Clock;
-use crate::metrics::import::{ImportMetrics, StateProblem};
-use crate::source::{BoxError, FoundZone, Progress, Push, SourceError, ZoneId, ZoneSource};
+use crate::metrics::import::ImportMetrics;
+use crate::source::{Push, ZoneSource};
 use crate::wire::NameRef;
 use crate::zone::SharedTable;
 
+/// Reports that are taken before the table is swapped.
+const MAX_BATCH: usize = 64;
 /// With nothing planned the importer still looks up once in a while.
 const IDLE: Duration = Duration::from_secs(3600);
 /// On shutdown, files that are still to be written get this long.
@@ -42,32 +41,18 @@ pub trait Upstreams: Send + Sync + 'static {
 
 /// Keeps the zone table equal to its sources.
 pub struct Importer {
-    desks: Vec<Desk>,
+    pub(super) desks: Vec<Desk>,
     publisher: Publisher,
-    store: Option<Store>,
+    pub(super) store: Option<Store>,
     clock: Clock,
-    metrics: Arc<ImportMetrics>,
-    board: StatusBoard,
+    pub(super) metrics: Arc<ImportMetrics>,
+    pub(super) board: StatusBoard,
     requests: mpsc::Receiver<Request>,
-    jobs: JoinSet<Report>,
-    /// Whose report each running job owes, should it panic.
-    owed: HashMap<Id, (Owed, AbortHandle)>,
+    crew: Crew,
     restored: bool,
-    dirty: bool,
-}
-
-enum Report {
-    Discovered(usize, Result<Vec<FoundZone>, SourceError>),
-    Imported(usize, Ticket, JobDone),
-    Stored(PathBuf, std::io::Result<()>),
-    Freed,
-}
-
-enum Owed {
-    Discovery(usize),
-    Import(usize, Ticket),
-    Write(PathBuf),
-    Nothing,
+    /// The last state file could not be written; said once.
+    pub(super) cannot_write: bool,
+    pub(super) dirty: bool,
 }
 
 enum Event {
@@ -102,9 +87,9 @@ impl Importer {
             metrics,
             board,
             requests,
-            jobs: JoinSet::new(),
-            owed: HashMap::new(),
+            crew: Crew::default(),
             restored: false,
+            cannot_write: false,
             dirty: true,
         }
     }
@@ -147,6 +132,7 @@ impl Importer {
     /// [`Importer::inherit`].
     pub async fn run(mut self, shutdown: CancellationToken) -> Kept {
         self.load_last_good().await;
+        self.desks.iter_mut().for_each(|desk| desk.pushes = desk.source.pushes());
         while shutdown.run_until_cancelled(self.turn()).await.is_some() {}
         if timeout(FLUSH, self.flush()).await.is_err() {
             warn!("last good zones were not written in time");
@@ -156,7 +142,23 @@ impl Importer {
 
     async fn turn(&mut self) {
         self.start_due();
-        match self.next_event().await {
+        let event = self.next_event().await;
+        self.handle(event);
+        // Reports that came in together cost one swap of the table.
+        for _ in 0..MAX_BATCH {
+            let Some(report) = self.crew.try_next() else { break };
+            self.take(report);
+        }
+        if self.dirty {
+            self.publish();
+        }
+        if !self.board.is_ready() && self.desks.iter().all(Desk::is_settled) {
+            self.board.set_ready();
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
             Event::Report(report) => self.take(report),
             Event::Push(at, push) => {
                 if let Some(desk) = self.desks.get_mut(at) {
@@ -170,19 +172,13 @@ impl Importer {
             }
             Event::Timer => {}
         }
-        if self.dirty {
-            self.publish();
-        }
-        if self.desks.iter().all(Desk::is_settled) {
-            self.board.set_ready();
-        }
     }
 
     async fn next_event(&mut self) -> Event {
         let wake = self.wake();
-        let Self { desks, jobs, owed, requests, .. } = self;
+        let Self { desks, crew, requests, .. } = self;
         tokio::select! {
-            Some(joined) = jobs.join_next_with_id() => Event::Report(settle(joined, owed)),
+            Some(report) = crew.next() => Event::Report(report),
             (at, push) = next_push(desks) => Event::Push(at, push),
             Some(request) = requests.recv() => Event::Request(request),
             () = sleep_until(wake) => Event::Timer,
@@ -199,131 +195,28 @@ impl Importer {
 
     fn start_due(&mut self) {
         let now = Instant::now();
-        for at in 0..self.desks.len() {
-            self.start_discovery(at, now);
-            while let Some((ticket, job)) = self.desks[at].next_job(now, self.store.is_some(), &self.clock) {
-                let owed = Owed::Import(at, ticket.clone());
-                self.board.note(at, &self.desks[at], std::iter::once(&ticket.id));
-                self.spawn(async move { Report::Imported(at, ticket, job::run(job).await) }, owed);
+        let keeps_state = self.store.is_some();
+        for (at, desk) in self.desks.iter_mut().enumerate() {
+            if !desk.discovery.running && desk.discovery.due <= now {
+                desk.discovery.running = true;
+                let limit = DISCOVERY_LIMIT.max(desk.effective() * 2);
+                self.crew.discover(at, Arc::clone(&desk.source), limit);
+            }
+            while let Some((ticket, job)) = desk.next_job(now, keeps_state, &self.clock) {
+                self.board.note(at, desk, std::iter::once(&ticket.id));
+                self.crew.import(at, ticket, job);
             }
         }
         let expired = self.publisher.take_expired(now);
         if !expired.is_empty() {
-            let handle = self.jobs.spawn_blocking(move || {
-                drop(expired);
-                Report::Freed
-            });
-            self.owed.insert(handle.id(), (Owed::Nothing, handle));
+            self.crew.free(expired);
         }
         self.start_write();
     }
 
-    fn start_discovery(&mut self, at: usize, now: Instant) {
-        let desk = &mut self.desks[at];
-        if desk.discovery.running || desk.discovery.due > now {
-            return;
-        }
-        desk.discovery.running = true;
-        let (source, limit) = (Arc::clone(&desk.source), DISCOVERY_LIMIT.max(desk.effective() * 2));
-        let work = async move {
-            let found = timeout(limit, source.discover()).await.unwrap_or_else(|e| {
-                Err(SourceError::Failed { what: "the listing of zones".to_owned(), source: Box::new(e) })
-            });
-            Report::Discovered(at, found)
-        };
-        self.spawn(work, Owed::Discovery(at));
-    }
-
     fn start_write(&mut self) {
-        let Some((path, op)) = self.store.as_mut().and_then(Store::take) else { return };
-        let owed = Owed::Write(path.clone());
-        let handle = self.jobs.spawn_blocking(move || {
-            let result = store::apply(&path, &op);
-            Report::Stored(path, result)
-        });
-        self.owed.insert(handle.id(), (owed, handle));
-    }
-
-    fn spawn(&mut self, work: impl Future<Output = Report> + Send + 'static, owed: Owed) {
-        let handle = self.jobs.spawn(work);
-        self.owed.insert(handle.id(), (owed, handle));
-    }
-
-    fn take(&mut self, report: Report) {
-        let now = Instant::now();
-        match report {
-            Report::Discovered(at, result) => self.discovered(at, result, now),
-            Report::Imported(at, ticket, done) => self.imported(at, ticket, done, now),
-            Report::Stored(path, result) => self.stored(path, result),
-            Report::Freed => {}
-        }
-    }
-
-    fn discovered(&mut self, at: usize, result: Result<Vec<FoundZone>, SourceError>, now: Instant) {
-        self.check_origin(at);
-        let Some(desk) = self.desks.get_mut(at) else { return };
-        desk.discovery.running = false;
-        let effects = match result {
-            Ok(found) => desk.discovered(found, now),
-            Err(error) => {
-                desk.discovery_failed(&error, now);
-                Effects::default()
-            }
-        };
-        self.apply(at, effects);
-    }
-
-    fn imported(&mut self, at: usize, ticket: Ticket, done: JobDone, now: Instant) {
-        let withdrawn = self.check_origin(at);
-        let id = ticket.id.clone();
-        let Some(desk) = self.desks.get_mut(at) else { return };
-        if withdrawn > 0 {
-            desk.rediscover(now);
-        }
-        let (effects, file) = desk.imported(ticket, done, now);
-        self.apply(at, effects);
-        if let Some(bytes) = file {
-            self.put_file(at, &id, Op::Write(bytes));
-        }
-    }
-
-    fn check_origin(&mut self, at: usize) -> usize {
-        let mut effects = Effects::default();
-        let withdrawn = self.desks.get_mut(at).map_or(0, |desk| desk.check_origin(&mut effects));
-        for _ in 0..withdrawn {
-            self.metrics.state_error(StateProblem::Foreign);
-        }
-        self.apply(at, effects);
-        withdrawn
-    }
-
-    fn stored(&mut self, path: PathBuf, result: std::io::Result<()>) {
-        if let Some(store) = &mut self.store {
-            store.done();
-        }
-        match result {
-            Ok(()) => debug!(file = %path.display(), "state file is up to date"),
-            Err(error) => {
-                self.metrics.state_error(StateProblem::Unwritten);
-                warn!(file = %path.display(), %error, "last good zone was not written");
-            }
-        }
-    }
-
-    /// Lets everybody know of a change at desk `at`.
-    fn apply(&mut self, at: usize, effects: Effects) {
-        self.dirty |= effects.publish;
-        for id in &effects.removed {
-            self.put_file(at, id, Op::Delete);
-        }
-        if let Some(desk) = self.desks.get(at) {
-            self.board.note(at, desk, effects.touched.iter());
-        }
-    }
-
-    fn put_file(&mut self, at: usize, id: &ZoneId, op: Op) {
-        if let (Some(store), Some(desk)) = (&mut self.store, self.desks.get(at)) {
-            store.put(state::file_name(desk.source.kind(), desk.source.label(), id), op);
+        if let Some((path, op)) = self.store.as_mut().and_then(Store::take) {
+            self.crew.write(path, op);
         }
     }
 
@@ -336,61 +229,18 @@ impl Importer {
         }
     }
 
-    fn refresh(&mut self, request: &RefreshRequest) -> usize {
-        let now = Instant::now();
-        let mut hurried = 0;
-        for (at, desk) in self.desks.iter_mut().enumerate() {
-            if request.zone.is_none() {
-                desk.rediscover(now);
-            }
-            let wanted = |apex| request.zone.as_ref().is_none_or(|zone| zone == apex);
-            let ids: Vec<ZoneId> =
-                desk.zones.iter().filter(|(_, z)| wanted(&z.found.apex)).map(|(id, _)| id.clone()).collect();
-            hurried += ids.iter().filter(|id| desk.hurry(id, now)).count();
-            self.board.note(at, desk, ids.iter());
-        }
-        hurried
-    }
-
     /// Ends running imports where they are (an unfinished one has published nothing) and writes
     /// the files that are still to be written.
     async fn flush(&mut self) {
-        for (owed, handle) in self.owed.values() {
-            if matches!(owed, Owed::Discovery(_) | Owed::Import(..)) {
-                handle.abort();
-            }
-        }
+        self.crew.abort_imports();
         self.start_write();
-        while let Some(joined) = self.jobs.join_next_with_id().await {
-            if let report @ Report::Stored(..) = settle(joined, &mut self.owed) {
-                self.take(report);
+        while let Some(report) = self.crew.next().await {
+            if let Report::Stored(path, result) = report {
+                self.stored(&path, result);
                 self.start_write();
             }
         }
     }
-}
-
-/// The report of a job, made up where it panicked.
-fn settle(joined: Result<(Id, Report), JoinError>, owed: &mut HashMap<Id, (Owed, AbortHandle)>) -> Report {
-    let (id, report) = match joined {
-        Ok((id, report)) => (id, Ok(report)),
-        Err(error) => (error.id(), Err(error)),
-    };
-    let debt = owed.remove(&id).map_or(Owed::Nothing, |(debt, _)| debt);
-    report.unwrap_or_else(|error| {
-        let failed =
-            |what: &str, cause: BoxError| SourceError::Failed { what: what.to_owned(), source: cause };
-        match debt {
-            Owed::Discovery(at) => Report::Discovered(at, Err(failed("the listing of zones", error.into()))),
-            Owed::Import(at, ticket) => {
-                let result = Err(failed("an import", error.into()));
-                let done = JobDone { progress: Progress::default(), took: Duration::ZERO, result };
-                Report::Imported(at, ticket, done)
-            }
-            Owed::Write(path) => Report::Stored(path, Err(std::io::Error::other(error))),
-            Owed::Nothing => Report::Freed,
-        }
-    })
 }
 
 /// The next update that any source pushes; pends for ever when none does.

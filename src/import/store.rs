@@ -82,16 +82,19 @@ impl Store {
 /// The failing system call's; the old file still stands.
 pub(super) fn apply(path: &Path, op: &Op) -> io::Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
+    let temporary = path.with_extension("tmp");
     match op {
         Op::Write(bytes) => {
             DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-            let temporary = path.with_extension("tmp");
             remove(&temporary)?;
             write_new(&temporary, bytes).and_then(|()| fs::rename(&temporary, path)).inspect_err(|_| {
                 let _ = fs::remove_file(&temporary);
             })?;
         }
-        Op::Delete => remove(path)?,
+        Op::Delete => {
+            remove(&temporary)?;
+            remove(path)?;
+        }
     }
     match File::open(dir) {
         Ok(handle) => handle.sync_all(),

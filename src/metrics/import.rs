@@ -9,6 +9,8 @@ use metrics::{
     histogram,
 };
 
+use super::tally::labels;
+
 /// Time since a zone's last successful import, over restarts. `source`, `zone`, `id`.
 pub const SUCCESS_AGE: &str = "zonelet_import_success_age_seconds";
 /// How often a zone is really imported, after budget and throttling. `source`, `zone`, `id`.
@@ -36,64 +38,35 @@ pub const STATE_ERRORS: &str = "zonelet_import_state_errors_total";
 pub const NAMES: &[&str] =
     &[SUCCESS_AGE, REFRESH, RECORDS, ZONES, SKIPPED, FETCH, FAILURES, CHANGES, HELD, SWAPS, STATE_ERRORS];
 
-/// Why a call of a source gave nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FailureKind {
-    /// The source asked for less.
-    Throttled,
-    /// A permission is missing.
-    Denied,
-    /// The zone is gone.
-    Gone,
-    /// A reply that may not be believed.
-    Damaged,
-    /// Network, time-outs, server errors.
-    Failed,
-    /// The settings cannot work.
-    Misconfigured,
-}
-
-impl FailureKind {
-    /// Every kind, in the order of the counters.
-    pub const ALL: [Self; 6] =
-        [Self::Throttled, Self::Denied, Self::Gone, Self::Damaged, Self::Failed, Self::Misconfigured];
-
-    /// The metric label.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Throttled => "throttled",
-            Self::Denied => "denied",
-            Self::Gone => "gone",
-            Self::Damaged => "damaged",
-            Self::Failed => "failed",
-            Self::Misconfigured => "misconfigured",
-        }
+labels! {
+    /// Why a call of a source gave nothing.
+    FailureKind {
+        /// The source asked for less.
+        Throttled = "throttled",
+        /// A permission is missing.
+        Denied = "denied",
+        /// The zone is gone.
+        Gone = "gone",
+        /// A reply that may not be believed.
+        Damaged = "damaged",
+        /// Network, time-outs, server errors.
+        Failed = "failed",
+        /// The settings cannot work.
+        Misconfigured = "misconfigured",
     }
 }
 
-/// Why a state file was not used or not written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StateProblem {
-    /// Cut, altered or of another format.
-    Damaged,
-    /// Of another origin or of a source that is not configured.
-    Foreign,
-    /// The system would not read it.
-    Unreadable,
-    /// The system would not write it, or it was too large.
-    Unwritten,
-}
-
-impl StateProblem {
-    const ALL: [Self; 4] = [Self::Damaged, Self::Foreign, Self::Unreadable, Self::Unwritten];
-
-    fn label(self) -> &'static str {
-        match self {
-            Self::Damaged => "damaged",
-            Self::Foreign => "foreign",
-            Self::Unreadable => "unreadable",
-            Self::Unwritten => "unwritten",
-        }
+labels! {
+    /// Why a state file was not used or not written.
+    StateProblem {
+        /// Cut, altered or of another format.
+        Damaged = "damaged",
+        /// Of another origin or of a source that is not configured.
+        Foreign = "foreign",
+        /// The system would not read it.
+        Unreadable = "unreadable",
+        /// The system would not write it, or it was too large.
+        Unwritten = "unwritten",
     }
 }
 
@@ -116,10 +89,10 @@ pub struct ZoneGauges {
 
 type ZoneKey = [String; 3];
 
-/// Ready handles.
+/// The handles the importer counts with.
 pub struct ImportMetrics {
-    discover_failures: [Counter; 6],
-    fetch_failures: [Counter; 6],
+    discover_failures: Vec<Counter>,
+    fetch_failures: Vec<Counter>,
     fetch_ok: Histogram,
     fetch_error: Histogram,
     added: Counter,
@@ -129,7 +102,7 @@ pub struct ImportMetrics {
     pub held: Counter,
     /// Swaps of the zone table.
     pub swaps: Counter,
-    state_errors: [Counter; 4],
+    state_errors: Vec<Counter>,
     /// Zones whose gauges stand in the exporter.
     shown: Mutex<HashSet<ZoneKey>>,
 }
@@ -139,7 +112,8 @@ impl ImportMetrics {
     pub fn register() -> Self {
         describe();
         let failures = |call: &'static str| {
-            FailureKind::ALL.map(|kind| counter!(FAILURES, "call" => call, "kind" => kind.label()))
+            let one = |kind: &FailureKind| counter!(FAILURES, "call" => call, "kind" => kind.label());
+            FailureKind::ALL.iter().map(one).collect()
         };
         Self {
             discover_failures: failures("discover"),
@@ -151,7 +125,10 @@ impl ImportMetrics {
             changed: counter!(CHANGES, "change" => "changed"),
             held: counter!(HELD),
             swaps: counter!(SWAPS),
-            state_errors: StateProblem::ALL.map(|p| counter!(STATE_ERRORS, "problem" => p.label())),
+            state_errors: StateProblem::ALL
+                .iter()
+                .map(|problem| counter!(STATE_ERRORS, "problem" => problem.label()))
+                .collect(),
             shown: Mutex::default(),
         }
     }
@@ -278,6 +255,6 @@ mod tests {
         }
         assert!(text.contains("change=\"changed\"} 3"));
         let line = |id: &str| text.lines().find(|l| l.starts_with(SUCCESS_AGE) && l.contains(id)).unwrap();
-        assert!(line("one").ends_with("NaN") && line("two").ends_with(" 9"), "{text}");
+        assert!(line("id=\"one\"").ends_with("NaN") && line("id=\"two\"").ends_with(" 9"), "{text}");
     }
 }

@@ -1,4 +1,7 @@
+use super::encode::MAX_TEXT;
 use super::*;
+use crate::wire::{Name, Rtype};
+use crate::zone::{DeferredReason, SkipReason, Skipped};
 
 fn sample() -> StateFile {
     let apex: Name = "z.test".parse().unwrap();
