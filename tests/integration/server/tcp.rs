@@ -227,6 +227,13 @@ fn a_client_that_does_not_read_is_cut_off() {
 }
 
 #[test]
+fn time_outs_without_end_are_no_overflow() {
+    let served = serve(Settings { tcp_idle: Duration::MAX, tcp_stall: Duration::MAX, ..settings() });
+    let hit = query("hit", 1);
+    assert_eq!(TcpClient::connect(served.addr()).ask(&hit), echo(&hit));
+}
+
+#[test]
 fn both_families_are_served_and_a_wildcard_answers_on_every_address() {
     let listen = ["0.0.0.0:0", "[::1]:0"].map(|addr| addr.parse().unwrap()).to_vec();
     let served = serve(Settings { listen, ..settings() });
