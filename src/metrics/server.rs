@@ -150,6 +150,11 @@ impl ServerMetrics {
         self.queued.load(Relaxed)
     }
 
+    /// The smallest receive buffer, [`RECEIVE_BUFFER`].
+    pub fn receive_buffer(&self) -> u64 {
+        self.receive_buffer.load(Relaxed)
+    }
+
     /// Datagrams lost so far, [`RECEIVE_DROPS`].
     pub fn lost_datagrams(&self) -> u64 {
         self.receive_drops.load(Relaxed)
@@ -187,7 +192,7 @@ impl ServerMetrics {
         for reason in CloseReason::ALL {
             counter!(TCP_CLOSED, "reason" => reason.label()).absolute(self.closings(reason));
         }
-        gauge!(RECEIVE_BUFFER).set(self.receive_buffer.load(Relaxed) as f64);
+        gauge!(RECEIVE_BUFFER).set(self.receive_buffer() as f64);
         gauge!(TCP_CONNECTIONS).set(self.open_connections() as f64);
         gauge!(TCP_QUEUED).set(self.queued_bytes() as f64);
     }

@@ -14,6 +14,11 @@ use crate::sys;
 /// Connections the kernel completes ahead of `accept`.
 pub(super) const BACKLOG: i32 = 1024;
 
+/// Kernel memory for one TCP connection's queries and responses; both are set so that they do not
+/// grow to the megabytes that a client which only sends, or never reads, could otherwise fill.
+const TCP_RECEIVE_BUFFER: usize = 64 << 10;
+const TCP_SEND_BUFFER: usize = 128 << 10;
+
 /// How often a port that UDP got is given up because TCP could not have it.
 const PORT_TRIES: usize = 16;
 
@@ -140,6 +145,9 @@ fn udp_socket(addr: SocketAddr, is_alone: bool, settings: &Settings) -> io::Resu
 fn tcp_listener(addr: SocketAddr, is_alone: bool) -> io::Result<TcpListener> {
     let socket = bound(addr, Type::STREAM, Protocol::TCP, is_alone)?;
     socket.set_nonblocking(true)?;
+    // Inherited by every connection.
+    socket.set_recv_buffer_size(TCP_RECEIVE_BUFFER)?;
+    socket.set_send_buffer_size(TCP_SEND_BUFFER)?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }

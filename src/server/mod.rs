@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
@@ -167,7 +167,7 @@ impl Running {
     ///
     /// Returns when all is done, at the latest shortly after `grace`.
     pub async fn drain(mut self, grace: Duration) -> Leftover {
-        let deadline = Instant::now() + grace;
+        let began = Instant::now();
         self.lifeline.drain.cancel();
         let (endpoints, threads) = (std::mem::take(&mut self.endpoints), std::mem::take(&mut self.threads));
         let retired = tokio::task::spawn_blocking(move || {
@@ -183,7 +183,7 @@ impl Running {
             self.replies.wait().await;
             self.lifeline.tasks.wait().await;
         };
-        if timeout_at(deadline, all).await.is_ok() {
+        if timeout(grace.saturating_sub(began.elapsed()), all).await.is_ok() {
             return Leftover::default();
         }
         let left = Leftover { replies: self.replies.len(), connections: self.lifeline.tasks.len() };

@@ -22,6 +22,9 @@ use crate::metrics::{ServerMetrics, Tally};
 /// How long accepting rests when descriptors or memory have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Time-outs longer than this end up here, where no deadline overflows.
+const WAIT_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// How a server's TCP tasks are told to end, and waited for.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Lifeline {
@@ -60,8 +63,8 @@ impl<R: Responder> Shared<R> {
             tally,
             budget: Budget::new(Arc::clone(&metrics)),
             metrics,
-            idle: settings.tcp_idle,
-            stall: settings.tcp_stall,
+            idle: settings.tcp_idle.min(WAIT_MAX),
+            stall: settings.tcp_stall.min(WAIT_MAX),
             in_flight_max: settings.tcp_in_flight.max(1),
             lifeline,
             places: Arc::new(Semaphore::new(settings.tcp_connections.min(Semaphore::MAX_PERMITS))),

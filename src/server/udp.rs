@@ -74,11 +74,14 @@ pub(super) struct Worker<R> {
     pub metrics: Arc<ServerMetrics>,
 }
 
+/// Queries of one batch that have to be fetched, and the addresses they were sent to.
+type Misses = Vec<(Box<PendingQuery>, Option<Local>)>;
+
 /// What a worker allocates, once.
 struct Desk {
     inbox: RecvBatch,
     outbox: SendBatch,
-    misses: Vec<(Box<PendingQuery>, Option<Local>)>,
+    misses: Misses,
     /// The kernel's count of lost datagrams when last seen.
     lost: u32,
 }
@@ -131,27 +134,30 @@ impl<R: Responder> Worker<R> {
 
     fn answer_batch(&self, desk: &mut Desk, got: usize) {
         let view = self.responder.view();
-        for i in 0..got {
-            let Some(datagram) = desk.inbox.get(i) else { break };
-            self.note(&datagram, &mut desk.lost);
-            let Some(client) = datagram.from else { continue };
-            if client.port() == 0 {
-                self.tally.query(Proto::Udp);
-                self.tally.drop_for(DropReason::PortZero);
-                continue;
-            }
-            // Never full: it has as many slots as the inbox.
-            let Some(out) = desk.outbox.slot() else { break };
-            let asker = Asker { client, transport: Transport::Udp };
-            match self.responder.answer(&view, datagram.bytes, asker, out, &self.tally) {
-                Disposition::Respond(len) => {
-                    if !desk.outbox.push(len, client, datagram.local) {
-                        self.tally.drop_for(DropReason::SendFailed);
-                    }
+        let Desk { inbox, outbox, misses, lost } = desk;
+        for datagram in (0..got).filter_map(|i| inbox.get(i)) {
+            self.note(&datagram, lost);
+            self.answer_one(&view, &datagram, outbox, misses);
+        }
+    }
+
+    fn answer_one(&self, view: &R::View, query: &Datagram<'_>, outbox: &mut SendBatch, misses: &mut Misses) {
+        let Some(client) = query.from else { return };
+        if client.port() == 0 {
+            self.tally.query(Proto::Udp);
+            return self.tally.drop_for(DropReason::PortZero);
+        }
+        // Never full: it has as many slots as the inbox.
+        let Some(out) = outbox.slot() else { return };
+        let asker = Asker { client, transport: Transport::Udp };
+        match self.responder.answer(view, query.bytes, asker, out, &self.tally) {
+            Disposition::Respond(len) => {
+                if !outbox.push(len, client, query.local) {
+                    self.tally.drop_for(DropReason::SendFailed);
                 }
-                Disposition::Forward(pending) => desk.misses.push((pending, datagram.local)),
-                Disposition::Drop => {}
             }
+            Disposition::Forward(pending) => misses.push((pending, query.local)),
+            Disposition::Drop => {}
         }
     }
 
@@ -192,5 +198,76 @@ impl Reply for UdpReply {
         if sent.is_err() {
             self.tally.drop_for(DropReason::SendFailed);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Answers everything with as many bytes as its query has.
+    struct Same;
+
+    impl Responder for Same {
+        type View = ();
+
+        fn view(&self) {}
+
+        fn answer(&self, _: &(), query: &[u8], _: Asker, _: &mut [u8], _: &Tally) -> Disposition {
+            Disposition::Respond(query.len())
+        }
+
+        fn submit(&self, _: Box<PendingQuery>, _: Box<dyn Reply>) {}
+    }
+
+    fn worker() -> Worker<Same> {
+        Worker {
+            endpoint: Arc::new(Endpoint::new(UdpSocket::bind("127.0.0.1:0").unwrap())),
+            responder: Arc::new(Same),
+            tally: Arc::new(Tally::default()),
+            replies: TaskTracker::new(),
+            metrics: Arc::new(ServerMetrics::default()),
+        }
+    }
+
+    fn datagram<'a>(bytes: &'a [u8], port: u16) -> Datagram<'a> {
+        let from = (port > 0 || !bytes.is_empty()).then(|| SocketAddr::from(([127, 0, 0, 1], port)));
+        Datagram { bytes, is_cut: false, from, local: None, overflow: None }
+    }
+
+    /// The failed sends of a batch of one.
+    fn answered(worker: &Worker<Same>, query: &Datagram<'_>) -> (usize, u64, u64) {
+        let mut outbox = SendBatch::new();
+        worker.answer_one(&(), query, &mut outbox, &mut Vec::new());
+        let drops = |reason| worker.tally.drops(reason);
+        (outbox.queued(), drops(DropReason::PortZero), drops(DropReason::SendFailed))
+    }
+
+    #[test]
+    fn source_port_zero_is_counted_and_never_answered() {
+        let worker = worker();
+        assert_eq!(answered(&worker, &datagram(b"query", 0)), (0, 1, 0));
+        assert_eq!(worker.tally.queries(Proto::Udp), 1);
+    }
+
+    #[test]
+    fn the_empty_message_of_a_woken_socket_is_no_query() {
+        assert_eq!(answered(&worker(), &datagram(b"", 0)), (0, 0, 0));
+    }
+
+    #[test]
+    fn a_length_that_no_response_can_have_is_counted_as_lost() {
+        let worker = worker();
+        assert_eq!(answered(&worker, &datagram(&[0; 12], 9)), (1, 0, 0));
+        assert_eq!(answered(&worker, &datagram(&[0; sys::RESPONSE_MAX + 1], 9)), (0, 0, 1));
+    }
+
+    #[test]
+    fn the_kernels_count_of_lost_datagrams_is_followed_across_its_wrap() {
+        let (worker, mut lost) = (worker(), 0);
+        for overflow in [None, Some(u32::MAX - 1), Some(u32::MAX - 1), None, Some(3)] {
+            worker.note(&Datagram { overflow, ..datagram(b"x", 9) }, &mut lost);
+        }
+        assert_eq!(worker.metrics.lost_datagrams(), u64::from(u32::MAX - 1) + 5);
     }
 }

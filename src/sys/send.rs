@@ -86,6 +86,11 @@ impl SendBatch {
         Some(())
     }
 
+    /// How many responses are kept.
+    pub fn queued(&self) -> usize {
+        self.queued
+    }
+
     /// Sends what was kept, empties the batch, and says how many the kernel would not take.
     ///
     /// A full socket buffer blocks, up to the socket's send time-out; once that has run out the

@@ -1,11 +1,13 @@
 //! What every integration test shares: temporary directories, scripted upstreams, a raw DNS client.
 
+pub mod client;
 #[cfg(feature = "route53")]
 pub mod moto;
 #[cfg(feature = "route53")]
 pub mod python;
 #[cfg(feature = "route53")]
 pub mod r53sim;
+pub mod responder;
 pub mod source;
 #[cfg(feature = "route53")]
 pub mod venv;
