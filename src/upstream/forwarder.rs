@@ -279,6 +279,3 @@ fn identities(settings: &Settings, specs: &[UpstreamSpec], system: &[SocketAddr]
     let identity = |(address, tcp_only)| Identity { address, tcp_only, sockets, lifetime };
     found.into_iter().map(identity).collect()
 }
-
-#[cfg(test)]
-mod tests;

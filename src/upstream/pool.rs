@@ -8,6 +8,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -126,8 +127,21 @@ impl Link {
 
 impl Inner {
     async fn read(self: Arc<Self>, stop: CancellationToken) {
-        while let Some(Ok(())) = stop.run_until_cancelled(self.socket.readable()).await {
+        let news = Interest::READABLE | Interest::ERROR;
+        while let Some(Ok(ready)) = stop.run_until_cancelled(self.socket.ready(news)).await {
+            if ready.is_error() {
+                self.take_error();
+            }
             self.drain();
+        }
+    }
+
+    /// Fetches the error that the network has reported. Reading does not: an error alone does not
+    /// make a socket readable.
+    fn take_error(&self) {
+        let take = || self.socket.take_error()?.ok_or_else(|| io::ErrorKind::WouldBlock.into());
+        while let Ok(error) = self.socket.try_io(Interest::ERROR, take) {
+            self.pending.fail(error.kind());
         }
     }
 

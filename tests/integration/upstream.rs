@@ -1,1 +1,6 @@
-//! Tests of upstream.
+//! Forwarding through real sockets: what leaves, what is believed, what is kept.
+
+mod caching;
+mod exchange;
+mod joining;
+mod system;

@@ -1,6 +1,8 @@
 //! What every integration test shares: temporary directories, scripted upstreams, a raw DNS client.
 
+pub mod agent;
 pub mod client;
+pub mod message;
 #[cfg(feature = "route53")]
 pub mod moto;
 #[cfg(feature = "route53")]
@@ -9,5 +11,7 @@ pub mod python;
 pub mod r53sim;
 pub mod responder;
 pub mod source;
+pub mod time;
+pub mod upstream;
 #[cfg(feature = "route53")]
 pub mod venv;
