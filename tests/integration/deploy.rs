@@ -1,6 +1,7 @@
 //! Every file of deploy/ is parsed and held against the program that it deploys.
 
 mod alerts;
+mod cli;
 mod config;
 mod iam;
 mod image;
