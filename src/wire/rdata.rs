@@ -18,7 +18,8 @@ enum Piece {
     Rest,
 }
 
-/// The form of the types whose names a sender may have compressed, and of addresses.
+/// The form of the types whose names a sender may have compressed, of addresses, and of signatures
+/// and proofs, whose names are relied on.
 fn form(rtype: Rtype) -> &'static [Piece] {
     use Piece::{Bytes, Name, Rest, Text};
     const NXT: Rtype = Rtype(30);
@@ -33,8 +34,8 @@ fn form(rtype: Rtype) -> &'static [Piece] {
         Rtype::PX => &[Bytes(2), Name, Name],
         Rtype::SRV => &[Bytes(6), Name],
         Rtype::NAPTR => &[Bytes(4), Text, Text, Text, Name],
-        Rtype::SIG => &[Bytes(18), Name, Rest],
-        NXT => &[Name, Rest],
+        Rtype::SIG | Rtype::RRSIG => &[Bytes(18), Name, Rest],
+        NXT | Rtype::NSEC => &[Name, Rest],
         _ => &[Rest],
     }
 }
@@ -91,6 +92,9 @@ mod tests {
         {
             assert!(expand(message, rtype, range.clone(), &mut Vec::new()).is_err(), "{rtype} {range:?}");
         }
+        let signature = [&[0; 30][..], b"\x04test\x00sig"].concat();
+        assert!(expand(&signature, Rtype::RRSIG, 12..39, &mut Vec::new()).is_ok());
+        assert!(expand(&signature, Rtype::RRSIG, 12..35, &mut Vec::new()).is_err(), "the signer is cut");
         let mut out = Vec::new();
         expand(message, Rtype(65280), 18..22, &mut out).unwrap();
         assert_eq!(out, b"\x00\x05\xc0\x0c", "unknown types are opaque");

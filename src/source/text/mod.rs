@@ -10,6 +10,7 @@ mod svcb;
 
 use crate::wire::name::{MAX_NAME, unescape, wire_from_text};
 use crate::wire::{Escapes, NameError, NameRef, Rtype};
+use crate::zone::rdata::check;
 
 use fields::Field;
 
@@ -103,6 +104,10 @@ pub fn rdata(rtype: Rtype, fields: &[Field<'_>], dialect: Dialect<'_>) -> Result
     };
     if wire.len() > MAX_RDATA {
         return Err(format!("{} bytes of data, above {MAX_RDATA}", wire.len()));
+    }
+    if is_generic {
+        // RFC 3597 §5: of a known type, generic data must have that type's form.
+        check(rtype, &wire)?;
     }
     Ok(wire.into())
 }

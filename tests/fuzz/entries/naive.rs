@@ -1,0 +1,166 @@
+//! A zone looked up without any index, as RFC 1034 §4.3.2 and RFC 4592 tell it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use zonelet::wire::{Name, NameRef, Rtype};
+use zonelet::zone::{Body, DeferredReason, Lookup, RecordSet, ZoneData, rdata};
+
+/// Most bytes of records in one RRset: 64 KiB less header, longest question and OPT.
+const MAX_BLOCK: usize = 65_535 - 12 - 255 - 4 - 64;
+
+/// What a zone has at one owner and type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// These records, in order.
+    Records(u32, BTreeSet<Vec<u8>>),
+    /// Only the origin knows.
+    Deferred(DeferredReason),
+}
+
+/// What a lookup says.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Said {
+    Answer(u32, BTreeSet<Vec<u8>>),
+    Cname(u32, BTreeSet<Vec<u8>>),
+    Any,
+    NoData,
+    NxDomain,
+    Delegated,
+    Deferred(DeferredReason),
+}
+
+impl From<Lookup<'_>> for Said {
+    fn from(lookup: Lookup<'_>) -> Self {
+        match lookup {
+            Lookup::Answer(set) => Self::Answer(set.ttl, set.rdata().map(<[u8]>::to_vec).collect()),
+            Lookup::Cname(set) => Self::Cname(set.ttl, set.rdata().map(<[u8]>::to_vec).collect()),
+            Lookup::Any => Self::Any,
+            Lookup::NoData => Self::NoData,
+            Lookup::NxDomain => Self::NxDomain,
+            Lookup::Delegated => Self::Delegated,
+            Lookup::Deferred(reason) => Self::Deferred(reason),
+        }
+    }
+}
+
+/// A zone as a list of owners.
+pub struct Naive {
+    apex: Name,
+    owners: Vec<(Name, BTreeMap<Rtype, Held>)>,
+}
+
+impl Naive {
+    pub fn of(data: &ZoneData) -> Self {
+        let mut zone = Self { apex: data.apex.clone(), owners: Vec::new() };
+        for set in data.sets.iter().filter(|set| stands(set, &data.apex)) {
+            if zone.types_at(set.owner.as_ref()).is_none() {
+                zone.owners.push((set.owner.clone(), types_of(data, &set.owner)));
+            }
+        }
+        zone
+    }
+
+    fn types_at(&self, owner: NameRef<'_>) -> Option<&BTreeMap<Rtype, Held>> {
+        self.owners.iter().find(|(name, _)| name.as_ref() == owner).map(|(_, types)| types)
+    }
+
+    /// Whether the zone has `owner` and a set of type `rtype` there.
+    pub fn has(&self, owner: NameRef<'_>, rtype: Rtype) -> bool {
+        self.types_at(owner).is_some_and(|types| types.contains_key(&rtype))
+    }
+
+    fn exists(&self, name: NameRef<'_>) -> bool {
+        name == self.apex.as_ref() || self.owners.iter().any(|(owner, _)| owner.as_ref().is_at_or_below(name))
+    }
+
+    /// Whether names below `owner` are not of this zone.
+    fn ends_at(&self, owner: NameRef<'_>) -> bool {
+        let delegates = owner != self.apex.as_ref() && !owner.is_wildcard() && self.has(owner, Rtype::NS);
+        delegates || self.has(owner, Rtype::DNAME)
+    }
+
+    /// `qname` is at or below the apex.
+    pub fn lookup(&self, qname: NameRef<'_>, qtype: Rtype) -> Said {
+        let within = |name: &NameRef<'_>| name.is_at_or_below(self.apex.as_ref());
+        let mut path: Vec<_> = qname.suffixes().take_while(within).filter(|n| self.exists(*n)).collect();
+        let Some(&closest_encloser) = path.first() else { panic!("the apex exists") };
+        path.retain(|&name| name != qname);
+        if path.iter().any(|&ancestor| self.ends_at(ancestor)) {
+            return Said::Delegated;
+        }
+        if closest_encloser == qname {
+            return self.at(qname, qtype);
+        }
+        match Name::child(b"*", closest_encloser) {
+            Ok(source) if self.exists(source.as_ref()) => self.at(source.as_ref(), qtype),
+            _ => Said::NxDomain,
+        }
+    }
+
+    fn at(&self, owner: NameRef<'_>, qtype: Rtype) -> Said {
+        if self.ends_at(owner) && !self.has(owner, Rtype::DNAME) && qtype != Rtype::DS {
+            return Said::Delegated;
+        }
+        let none = BTreeMap::new();
+        let types = self.types_at(owner).unwrap_or(&none);
+        let is_alias = !types.contains_key(&qtype) && types.contains_key(&Rtype::CNAME);
+        let found = types.get(if is_alias { &Rtype::CNAME } else { &qtype });
+        match (qtype, found, types.get(&Rtype::ANY)) {
+            (Rtype::ANY, ..) => Said::Any,
+            (_, Some(Held::Deferred(reason)), _) => Said::Deferred(*reason),
+            (_, Some(Held::Records(ttl, set)), _) if is_alias => Said::Cname(*ttl, set.clone()),
+            (_, Some(Held::Records(ttl, set)), _) => Said::Answer(*ttl, set.clone()),
+            (_, None, Some(Held::Deferred(reason))) => Said::Deferred(*reason),
+            (_, None, _) => Said::NoData,
+        }
+    }
+}
+
+/// Whether a set can be part of the zone at all.
+fn stands(set: &RecordSet, apex: &Name) -> bool {
+    let stands_for_others = set.rtype == Rtype::ANY && matches!(set.body, Body::Deferred(_));
+    set.owner.as_ref().is_at_or_below(apex.as_ref())
+        && (stands_for_others || !set.rtype.is_meta())
+        && set.rtype.0 != 0
+        && (set.rtype != Rtype::SOA || set.owner == *apex)
+}
+
+fn types_of(data: &ZoneData, owner: &Name) -> BTreeMap<Rtype, Held> {
+    let sets = data.sets.iter().filter(|set| set.owner == *owner && stands(set, &data.apex));
+    let types: BTreeSet<Rtype> = sets.clone().map(|set| set.rtype).collect();
+    let mut held: BTreeMap<Rtype, Held> = types
+        .into_iter()
+        .map(|rtype| (rtype, held(rtype, sets.clone().filter(|set| set.rtype == rtype))))
+        .collect();
+    if *owner == data.apex {
+        held.remove(&Rtype::CNAME);
+    } else if held.contains_key(&Rtype::CNAME) {
+        held.retain(|&rtype, _| rtype == Rtype::CNAME);
+    }
+    held
+}
+
+fn held<'d>(rtype: Rtype, sets: impl Iterator<Item = &'d RecordSet>) -> Held {
+    let (mut least, mut all) = (u32::MAX, BTreeSet::new());
+    for set in sets {
+        match &set.body {
+            Body::Deferred(DeferredReason::Unknown) => {}
+            Body::Deferred(reason) => return Held::Deferred(*reason),
+            Body::Records { ttl, rdata } => {
+                let good: Vec<_> = rdata.iter().filter(|r| rdata::check(rtype, r).is_ok()).collect();
+                if !good.is_empty() {
+                    least = least.min(if *ttl > i32::MAX as u32 { 0 } else { *ttl });
+                }
+                all.extend(good.into_iter().map(|r| r.to_vec()));
+            }
+        }
+    }
+    if matches!(rtype, Rtype::CNAME | Rtype::SOA) {
+        all = all.into_iter().take(1).collect();
+    }
+    let size: usize = all.iter().map(|r| 12 + r.len()).sum();
+    if all.is_empty() || size > MAX_BLOCK {
+        return Held::Deferred(DeferredReason::Unknown);
+    }
+    Held::Records(least, all)
+}
