@@ -103,7 +103,7 @@ impl Responder for Double {
             return Disposition::Drop;
         }
         if query[13..].starts_with(b"slow") {
-            return Disposition::Forward(Box::new(PendingQuery { query: query.into(), asker }));
+            return Disposition::Forward(Box::new(PendingQuery::new(query, asker)));
         }
         let response = echo(query);
         let kept = response.len().min(1232);
@@ -115,7 +115,7 @@ impl Responder for Double {
 
     fn submit(&self, pending: Box<PendingQuery>, reply: Box<dyn Reply>) {
         let mut state = self.state.lock().unwrap();
-        state.held.push(Held { query: pending.query, reply });
+        state.held.push(Held { query: pending.query().into(), reply });
         state.out += 1;
         state.most = state.most.max(state.out);
         self.changed.notify_all();
