@@ -11,54 +11,26 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use super::marker::MARKER_OPTION;
-use super::pending::{Event, Pending, Place, What};
-use super::server::Upstream;
+use super::candidate::{Candidate, candidates};
+use super::pending::{Event, Place, What};
 use super::verdict::{Fault, is_answer, verdict};
-use super::{Ask, ExchangeError, Forwarder, Route, tcp};
+use super::{Ask, ExchangeError, Forwarder, Route};
 use crate::metrics::UpstreamFault;
-use crate::wire::ask::{Query, read_reply};
+use crate::wire::ask::read_reply;
 use crate::wire::{Learned, Name, Rcode, Rtype, learn};
-
-/// Sockets drawn until one has room for another query.
-const MAX_DRAWS: usize = 4;
-
-/// One upstream of the question's domain, and how it does.
-pub(super) struct Candidate {
-    pub(super) upstream: Arc<Upstream>,
-    /// Queries sent to it.
-    tries: u32,
-    started: Instant,
-    pub(super) fault: Option<Fault>,
-    /// Asked over TCP; what still comes over UDP is not believed any more.
-    over_tcp: bool,
-    edns: bool,
-    /// Its silence has been held against it.
-    late: bool,
-}
-
-impl Candidate {
-    fn is_awaited(&self) -> bool {
-        self.tries > 0 && self.fault.is_none()
-    }
-
-    fn is_untried(&self) -> bool {
-        self.tries == 0 && self.fault.is_none()
-    }
-}
 
 /// A question under way.
 pub(super) struct Exchange<'a> {
-    forwarder: &'a Forwarder,
-    ask: &'a Ask,
+    pub(super) forwarder: &'a Forwarder,
+    pub(super) ask: &'a Ask,
     route: &'a Route,
-    question: Arc<(Name, Rtype)>,
-    candidates: Vec<Candidate>,
+    pub(super) question: Arc<(Name, Rtype)>,
+    pub(super) candidates: Vec<Candidate>,
     /// Dropped with the exchange: until then late replies find it.
-    places: Vec<Place>,
-    events: mpsc::Sender<Event>,
-    streams: JoinSet<(usize, io::Result<Vec<u8>>)>,
-    sends: u32,
+    pub(super) places: Vec<Place>,
+    pub(super) events: mpsc::Sender<Event>,
+    pub(super) streams: JoinSet<(usize, io::Result<Vec<u8>>)>,
+    pub(super) sends: u32,
     started: Instant,
     next_at: Option<Instant>,
     fail_over: bool,
@@ -70,28 +42,7 @@ pub(super) async fn exchange(
     ask: &Ask,
     route: &Route,
 ) -> Result<Learned, ExchangeError> {
-    let now = forwarder.clock.now();
-    let mut candidates: Vec<_> = route
-        .upstreams
-        .iter()
-        .filter(|u| !u.isolation.covers(ask.qname.as_ref(), now))
-        .map(|upstream| Candidate {
-            upstream: Arc::clone(upstream),
-            tries: 0,
-            started: Instant::now(),
-            fault: None,
-            over_tcp: false,
-            edns: true,
-            late: false,
-        })
-        .collect();
-    if candidates.is_empty() {
-        return Err(match route.upstreams.first() {
-            Some(upstream) => ExchangeError::Looping { upstream: upstream.to_string().into(), known: true },
-            None => ExchangeError::NoUpstream(route.domain.to_string()),
-        });
-    }
-    candidates.sort_by_key(|c| c.upstream.is_set_back(now));
+    let candidates = candidates(route, ask.qname.as_ref(), forwarder.clock.now())?;
     // Three events a query at most.
     let (sender, events) = mpsc::channel(3 * route.max_sends.max(1) as usize);
     let exchange = Exchange {
@@ -185,80 +136,6 @@ impl Exchange<'_> {
             n => whole.mul_f64(0.375 + 0.25 * f64::from(n - 2)),
         };
         (self.started + slot).max(Instant::now() + step)
-    }
-
-    async fn send(&mut self, index: usize) -> Result<(), Fault> {
-        let Some(candidate) = self.candidates.get_mut(index) else { return Ok(()) };
-        candidate.tries += 1;
-        candidate.started = Instant::now();
-        self.sends += 1;
-        let upstream = Arc::clone(&candidate.upstream);
-        let mut message = self.message(index);
-        if upstream.identity.tcp_only {
-            self.ask_over_tcp(index);
-            return Ok(());
-        }
-        let place = self.place(index, &upstream)?;
-        if let Some(slot) = message.first_chunk_mut() {
-            *slot = place.id.to_be_bytes();
-        }
-        upstream.metrics.udp_sends.increment(1);
-        let sent = place.link.send(&message).await;
-        self.places.push(place);
-        sent.map_err(|error| Fault::network(&upstream, &error))
-    }
-
-    /// A socket and an id on it.
-    fn place(&self, index: usize, upstream: &Upstream) -> Result<Place, Fault> {
-        for _ in 0..MAX_DRAWS {
-            let link = upstream
-                .pool
-                .draw(&upstream.metrics.mismatches)
-                .map_err(|error| Fault::network(upstream, &error))?;
-            if let Some(place) = Pending::join(&link, &self.question, index, &self.events) {
-                return Ok(place);
-            }
-        }
-        Err(Fault::busy(upstream))
-    }
-
-    /// The query for one upstream, without an id.
-    fn message(&self, index: usize) -> Vec<u8> {
-        let Some(candidate) = self.candidates.get(index) else { return Vec::new() };
-        let (ask, upstream) = (self.ask, &candidate.upstream);
-        let marker = upstream.takes_marker().then(|| {
-            let now = self.forwarder.clock.now();
-            let stamp = self.forwarder.stamper.stamp(ask.qname.as_ref(), ask.qtype, upstream.address(), now);
-            ask.stamps.with(stamp)
-        });
-        let query = Query {
-            qname: ask.qname.as_ref(),
-            qtype: ask.qtype,
-            dnssec_ok: ask.dnssec_ok,
-            checking_disabled: ask.checking_disabled,
-            edns: candidate.edns,
-            option: marker.as_deref().map(|m| (MARKER_OPTION, m)),
-        };
-        query.to_bytes()
-    }
-
-    fn ask_over_tcp(&mut self, index: usize) {
-        let message = self.message(index);
-        let Some(candidate) = self.candidates.get_mut(index) else { return };
-        if std::mem::replace(&mut candidate.over_tcp, true) {
-            return;
-        }
-        let (upstream, question) = (Arc::clone(&candidate.upstream), Arc::clone(&self.question));
-        self.streams.spawn(async move {
-            let result = match upstream.connections.acquire().await {
-                Ok(_permit) => {
-                    upstream.metrics.tcp_sends.increment(1);
-                    tcp::query(upstream.address(), message, question.0.as_ref(), question.1).await
-                }
-                Err(_) => Err(io::ErrorKind::NotConnected.into()),
-            };
-            (index, result)
-        });
     }
 
     fn on_event(&mut self, event: Event) -> Option<Learned> {

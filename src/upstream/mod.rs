@@ -2,6 +2,7 @@
 
 mod ask;
 mod bootstrap;
+mod candidate;
 mod error;
 mod exchange;
 mod forwarder;
@@ -10,6 +11,7 @@ mod loops;
 mod marker;
 mod pending;
 mod pool;
+mod sending;
 mod server;
 pub mod settings;
 mod system;

@@ -158,3 +158,97 @@ impl Pending {
         self.lock().waiting.iter_mut().for_each(|w| w.tell(What::Io(kind)));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::pool::Pool;
+    use crate::wire::Rcode;
+    use crate::wire::sample::{name, response};
+
+    struct Bench {
+        link: Arc<Link>,
+        sender: mpsc::Sender<Event>,
+        events: mpsc::Receiver<Event>,
+    }
+
+    fn bench() -> Bench {
+        let pool = Pool::new("127.0.0.1:9".parse().unwrap(), 1, std::time::Duration::from_secs(60));
+        let link = pool.draw(&metrics::Counter::noop()).unwrap();
+        let (sender, events) = mpsc::channel(16);
+        Bench { link, sender, events }
+    }
+
+    impl Bench {
+        fn join(&self, tag: usize) -> Place {
+            let question = Arc::new((name("a.test"), Rtype::A));
+            Pending::join(&self.link, &question, tag, &self.sender).unwrap()
+        }
+
+        fn deliver(&self, id: u16) {
+            let mut message = response("a.test", Rtype::A, Rcode::NOERROR, &[], &[]);
+            message[..2].copy_from_slice(&id.to_be_bytes());
+            self.link.pending().deliver(&message);
+        }
+
+        fn told(&mut self) -> Vec<(usize, &'static str)> {
+            std::iter::from_fn(|| self.events.try_recv().ok())
+                .map(|event| match event.what {
+                    What::Reply(_) => (event.tag, "reply"),
+                    What::Mismatch => (event.tag, "mismatch"),
+                    What::Io(_) => (event.tag, "io"),
+                })
+                .collect()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_reply_reaches_the_query_whose_id_it_has() {
+        let mut bench = bench();
+        let (one, two) = (bench.join(1), bench.join(2));
+        assert_ne!(one.id, two.id);
+        bench.deliver(two.id);
+        bench.deliver(two.id);
+        assert_eq!(bench.told(), [(2, "reply")]);
+    }
+
+    #[tokio::test]
+    async fn a_guessed_id_warns_all_who_wait_on_the_socket_once() {
+        let mut bench = bench();
+        let (one, two) = (bench.join(1), bench.join(2));
+        let guess = (0..=u16::MAX).find(|id| ![one.id, two.id].contains(id)).unwrap();
+        for _ in 0..100 {
+            bench.deliver(guess);
+        }
+        bench.link.pending().deliver(b"x");
+        assert_eq!(bench.told(), [(1, "mismatch"), (2, "mismatch")]);
+        bench.deliver(one.id);
+        assert_eq!(bench.told(), [(1, "reply")], "the flood has not crowded it out");
+    }
+
+    #[tokio::test]
+    async fn a_late_reply_to_a_finished_query_is_no_forgery() {
+        let mut bench = bench();
+        let finished = bench.join(1).id;
+        let waiting = bench.join(2);
+        bench.deliver(finished);
+        assert!(bench.told().is_empty() || waiting.id == finished);
+    }
+
+    #[tokio::test]
+    async fn an_unreachable_upstream_is_told_to_all_who_wait_once() {
+        let mut bench = bench();
+        let _places = (bench.join(1), bench.join(2));
+        bench.link.pending().fail(io::ErrorKind::ConnectionRefused);
+        bench.link.pending().fail(io::ErrorKind::ConnectionRefused);
+        assert_eq!(bench.told(), [(1, "io"), (2, "io")]);
+    }
+
+    #[tokio::test]
+    async fn a_socket_takes_so_many_queries_and_no_more() {
+        let bench = bench();
+        let _places: Vec<_> = (0..MAX_WAITING).map(|tag| bench.join(tag)).collect();
+        let question = Arc::new((name("a.test"), Rtype::A));
+        assert!(Pending::join(&bench.link, &question, 0, &bench.sender).is_none());
+    }
+}

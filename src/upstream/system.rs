@@ -1,6 +1,6 @@
 //! `system`: the name servers of the system's resolver file, without ourselves.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::path::Path;
 
 use super::Settings;
@@ -90,8 +90,17 @@ pub(super) fn is_own(own: &[SocketAddr], upstream: SocketAddr) -> bool {
 }
 
 /// Whether the address is this host's: only then can a socket be bound to it.
+///
+/// Where the kernel lets any address be bound (`ip_nonlocal_bind`, as some failover set-ups want
+/// it), only loopback is known to be ours; a loop through another address is found at run time.
 fn is_local(ip: IpAddr) -> bool {
-    ip.is_loopback() || ip.is_unspecified() || UdpSocket::bind((ip, 0)).is_ok()
+    // Nobody's: set aside for documentation (RFC 5737, RFC 3849).
+    let nobodys: IpAddr = match ip {
+        IpAddr::V4(_) => Ipv4Addr::new(192, 0, 2, 1).into(),
+        IpAddr::V6(_) => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),
+    };
+    let binds = |ip| UdpSocket::bind((ip, 0)).is_ok();
+    ip.is_loopback() || ip.is_unspecified() || binds(ip) && !binds(nobodys)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::ExchangeError;
-use super::exchange::Candidate;
+use super::candidate::Candidate;
 use super::server::Upstream;
 use crate::metrics::UpstreamFault;
 use crate::wire::{EdeCode, Rcode};

@@ -5,11 +5,14 @@
 //! they were asked for. Of the authority section stay the SOA of a negative answer and, with DO,
 //! the proofs. Everything else an upstream may have added is not believed.
 
+mod block;
+
 use super::learned::{Learned, Outcome};
-use super::name::{NameRef, wire_len};
-use super::rdata::expand;
-use super::read::{HEADER, LowerName, Malformed, NameBuf, Record, Sections, u16_at, u32_at};
+use super::name::NameRef;
+use super::read::{LowerName, Malformed, NameBuf, Record, Sections, u16_at, u32_at};
 use super::{CLASS_IN, EdeCode, Name, Rcode, Rtype};
+
+use block::Block;
 
 /// Most CNAMEs taken from one message; a longer chain is left open at its end.
 const MAX_LINKS: usize = 16;
@@ -275,108 +278,6 @@ fn covers(message: &[u8], record: &Record, covered: Rtype) -> bool {
 /// A TTL as RFC 2181 §8 reads it: with the top bit set it is 0.
 fn real_ttl(ttl: u32) -> u32 {
     if ttl > i32::MAX as u32 { 0 } else { ttl }
-}
-
-/// The block being written.
-struct Block {
-    base: usize,
-    qname_len: usize,
-    bytes: Vec<u8>,
-    starts: Vec<u16>,
-    answers: usize,
-    open_end: Option<u16>,
-    /// Names that owners can point at, with their message offset.
-    known: Vec<(Box<[u8]>, usize)>,
-}
-
-impl Block {
-    fn new(qname: NameRef<'_>) -> Self {
-        let qname_len = qname.as_bytes().len();
-        Self {
-            base: HEADER + qname_len + 4,
-            qname_len,
-            bytes: Vec::new(),
-            starts: Vec::new(),
-            answers: 0,
-            open_end: None,
-            known: vec![(qname.as_bytes().into(), HEADER)],
-        }
-    }
-
-    fn push(
-        &mut self,
-        message: &[u8],
-        owner: NameRef<'_>,
-        record: &Record,
-        ttl: u32,
-    ) -> Result<(), Malformed> {
-        self.starts.push(u16::try_from(self.bytes.len()).map_err(|_| Malformed::TooLong)?);
-        self.push_owner(owner);
-        self.bytes.extend(record.rtype.0.to_be_bytes());
-        self.bytes.extend(CLASS_IN.to_be_bytes());
-        self.bytes.extend(ttl.to_be_bytes());
-        let rdlength_at = self.bytes.len();
-        self.bytes.extend([0, 0]);
-        expand(message, record.rtype, record.rdata.clone(), &mut self.bytes)?;
-        let rdata = self.bytes.get_mut(rdlength_at + 2..).unwrap_or_default();
-        let len = u16::try_from(rdata.len()).map_err(|_| Malformed::TooLong)?;
-        if record.rtype == Rtype::CNAME {
-            rdata.make_ascii_lowercase();
-            let target: Box<[u8]> = (&*rdata).into();
-            self.open_end = u16::try_from(rdlength_at + 2).ok();
-            self.learn_place(target, rdlength_at + 2);
-        }
-        if let Some(slot) = self.bytes.get_mut(rdlength_at..rdlength_at + 2) {
-            slot.copy_from_slice(&len.to_be_bytes());
-        }
-        if self.base + self.bytes.len() > usize::from(u16::MAX) { Err(Malformed::TooLong) } else { Ok(()) }
-    }
-
-    fn push_owner(&mut self, owner: NameRef<'_>) {
-        match self.place_of(owner) {
-            Some(place) => self.bytes.extend((0xc000 | place).to_be_bytes()),
-            None => {
-                let at = self.bytes.len();
-                self.bytes.extend(owner.as_bytes());
-                self.learn_place(owner.as_bytes().into(), at);
-            }
-        }
-    }
-
-    /// Remembers that `name` stands at `at` in the block, if a pointer reaches that far.
-    fn learn_place(&mut self, name: Box<[u8]>, at: usize) {
-        const MAX_PLACES: usize = 32;
-        if self.known.len() < MAX_PLACES && wire_len(&name) == Ok(name.len()) {
-            self.known.push((name, self.base + at));
-        }
-    }
-
-    /// The message offset where `name` stands already, whole or as the end of a longer name.
-    fn place_of(&self, name: NameRef<'_>) -> Option<u16> {
-        self.known.iter().find_map(|(known, at)| {
-            let known = NameRef::from_checked(known);
-            let front = known.as_bytes().len().checked_sub(name.as_bytes().len())?;
-            let place = u16::try_from(at + front).ok().filter(|&p| p < 0x4000)?;
-            known.is_at_or_below(name).then_some(place)
-        })
-    }
-
-    /// The records are whole; the caller fills in what the header and OPT say.
-    fn finish(self, rcode: Rcode, outcome: Outcome) -> Learned {
-        Learned {
-            rcode,
-            outcome,
-            authentic: false,
-            answers: self.answers as u16,
-            authorities: (self.starts.len() - self.answers) as u16,
-            block: self.bytes.into(),
-            starts: self.starts.into(),
-            open_end: self.open_end,
-            qname_len: self.qname_len as u8,
-            lifetime: 0,
-            ede: None,
-        }
-    }
 }
 
 #[cfg(test)]

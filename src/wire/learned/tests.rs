@@ -118,3 +118,44 @@ fn caps_lower_the_ttls_shown_and_the_lifetime() {
     let ttls: Vec<u32> = negative.records().map(|r| r.ttl).collect();
     assert_eq!((ttls, negative.lifetime), (vec![200, 30], 30));
 }
+
+/// What another parser makes of a whole message with the block served in it: (owner, type, TTL).
+fn judged(learned: &Learned, qname: &str, age: u32, rotate: usize) -> Vec<(String, u16, u32)> {
+    let mut message = response(qname, Rtype::A, learned.rcode, &[], &[]);
+    message[6..8].copy_from_slice(&learned.answers.to_be_bytes());
+    message[8..10].copy_from_slice(&learned.authorities.to_be_bytes());
+    message.resize(4096, 0);
+    let end = learned.copy_into(&mut message, learned.base(), 12, age, Sections::Both, rotate).unwrap();
+    let judge = hickory_proto::op::Message::from_vec(&message[..end]).unwrap();
+    judge
+        .answers
+        .iter()
+        .chain(&judge.authorities)
+        .map(|r| (r.name.to_string(), u16::from(r.record_type()), r.ttl))
+        .collect()
+}
+
+proptest::proptest! {
+    #[test]
+    fn what_is_served_is_what_was_learned_in_the_eyes_of_another_parser(
+        links in 0usize..5,
+        ttls in proptest::collection::vec(0u32..1000, 0..6),
+        zone in proptest::sample::select(vec!["test", "n.test", "other"]),
+        age in 0u32..1500,
+        rotate in 0usize..10,
+    ) {
+        let at = |i: usize| format!("n{i}.{}", if i.is_multiple_of(2) { "n.test" } else { "other" });
+        let mut records: Vec<Rec> = (0..links).map(|i| cname(&at(i), 500, &at(i + 1))).collect();
+        records.extend(ttls.iter().enumerate().map(|(i, &ttl)| a(&at(links), ttl, i as u8)));
+        let denial = soa(zone, 900, 60);
+        let learned = learned(&at(0), Rcode::NOERROR, &records, &[denial]);
+        let mut expected: Vec<_> =
+            records.iter().map(|(n, t, ttl, _)| (n.to_string(), t.0, ttl.saturating_sub(age))).collect();
+        if !ttls.is_empty() {
+            expected[links..].rotate_left(rotate % ttls.len());
+        } else if name(&at(links)).as_ref().is_at_or_below(name(zone).as_ref()) {
+            expected.push((format!("{zone}."), Rtype::SOA.0, 60u32.saturating_sub(age)));
+        }
+        proptest::prop_assert_eq!(judged(&learned, &at(0), age, rotate), expected);
+    }
+}

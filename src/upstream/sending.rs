@@ -1,0 +1,95 @@
+//! How the queries of an exchange leave.
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::exchange::Exchange;
+use super::marker::MARKER_OPTION;
+use super::pending::{Pending, Place};
+use super::server::Upstream;
+use super::tcp;
+use super::verdict::Fault;
+use crate::wire::ask::Query;
+
+/// Sockets drawn until one has room for another query.
+const MAX_DRAWS: usize = 4;
+
+impl Exchange<'_> {
+    /// Sends the upstream its query, over UDP where it takes that.
+    pub(super) async fn send(&mut self, index: usize) -> Result<(), Fault> {
+        let Some(candidate) = self.candidates.get_mut(index) else { return Ok(()) };
+        candidate.tries += 1;
+        candidate.started = Instant::now();
+        self.sends += 1;
+        let upstream = Arc::clone(&candidate.upstream);
+        let mut message = self.message(index);
+        if upstream.identity.tcp_only {
+            self.ask_over_tcp(index);
+            return Ok(());
+        }
+        let place = self.place(index, &upstream)?;
+        if let Some(slot) = message.first_chunk_mut() {
+            *slot = place.id.to_be_bytes();
+        }
+        upstream.metrics.udp_sends.increment(1);
+        let sent = place.link.send(&message).await;
+        self.places.push(place);
+        sent.map_err(|error| Fault::network(&upstream, &error))
+    }
+
+    /// A socket and an id on it.
+    fn place(&self, index: usize, upstream: &Upstream) -> Result<Place, Fault> {
+        for _ in 0..MAX_DRAWS {
+            let link = upstream
+                .pool
+                .draw(&upstream.metrics.mismatches)
+                .map_err(|error| Fault::network(upstream, &error))?;
+            if let Some(place) = Pending::join(&link, &self.question, index, &self.events) {
+                return Ok(place);
+            }
+        }
+        Err(Fault::busy(upstream))
+    }
+
+    /// The query for one upstream, without an id.
+    fn message(&self, index: usize) -> Vec<u8> {
+        let Some(candidate) = self.candidates.get(index) else { return Vec::new() };
+        let (ask, upstream) = (self.ask, &candidate.upstream);
+        let marker = upstream.takes_marker().then(|| {
+            let now = self.forwarder.clock.now();
+            let stamp = self.forwarder.stamper.stamp(ask.qname.as_ref(), ask.qtype, upstream.address(), now);
+            ask.stamps.with(stamp)
+        });
+        let query = Query {
+            qname: ask.qname.as_ref(),
+            qtype: ask.qtype,
+            dnssec_ok: ask.dnssec_ok,
+            checking_disabled: ask.checking_disabled,
+            edns: candidate.edns,
+            option: marker.as_deref().map(|m| (MARKER_OPTION, m)),
+        };
+        query.to_bytes()
+    }
+
+    /// Asks the upstream over TCP from now on; what it says over UDP is not listened to any more.
+    pub(super) fn ask_over_tcp(&mut self, index: usize) {
+        let message = self.message(index);
+        let Some(candidate) = self.candidates.get_mut(index) else { return };
+        if std::mem::replace(&mut candidate.over_tcp, true) {
+            return;
+        }
+        let (upstream, question) = (Arc::clone(&candidate.upstream), Arc::clone(&self.question));
+        self.streams.spawn(async move {
+            let result = match upstream.connections.acquire().await {
+                Ok(_permit) => {
+                    upstream.metrics.tcp_sends.increment(1);
+                    tcp::query(upstream.address(), message, question.0.as_ref(), question.1).await
+                }
+                Err(_) => Err(io::ErrorKind::NotConnected.into()),
+            };
+            (index, result)
+        });
+    }
+}
