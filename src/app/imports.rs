@@ -97,7 +97,7 @@ fn importer(
     forwarder: &Arc<Forwarder>,
 ) -> Importer {
     let sources: Vec<(Arc<dyn ZoneSource>, SourcePolicy)> =
-        config.sources.iter().map(|source| (open(source, forwarder), source.policy.clone())).collect();
+        config.sources.iter().filter_map(|s| Some((open(s, forwarder)?, s.policy.clone()))).collect();
     let hooks = Arc::new(Hooks(Arc::clone(forwarder)));
     Importer::new(
         config.import.clone(),
@@ -109,10 +109,11 @@ fn importer(
     )
 }
 
-/// One source of the configuration. Nothing is asked of it yet.
-fn open(source: &Source, forwarder: &Arc<Forwarder>) -> Arc<dyn ZoneSource> {
+/// One source of the configuration, if this build has its kind. Nothing is asked of it yet.
+#[cfg_attr(not(feature = "route53"), allow(unused_variables))]
+fn open(source: &Source, forwarder: &Arc<Forwarder>) -> Option<Arc<dyn ZoneSource>> {
     match &source.kind {
-        SourceKind::File(settings) => Arc::new(FileSource::new(settings.clone())),
+        SourceKind::File(settings) => Some(Arc::new(FileSource::new(settings.clone()))),
         #[cfg(feature = "route53")]
         SourceKind::Route53(settings) => {
             use crate::metrics::SourceMetrics;
@@ -120,8 +121,11 @@ fn open(source: &Source, forwarder: &Arc<Forwarder>) -> Arc<dyn ZoneSource> {
             use crate::upstream::BootstrapResolver;
             let metrics = SourceMetrics::register(&Route53Source::label_of(settings));
             let resolver = Arc::new(names::Names(BootstrapResolver::new(Arc::clone(forwarder))));
-            Arc::new(Route53Source::new(settings.clone(), resolver, metrics))
+            Some(Arc::new(Route53Source::new(settings.clone(), resolver, metrics)))
         }
+        // The configuration has been refused for it.
+        #[cfg(not(feature = "route53"))]
+        SourceKind::Route53(_) => None,
     }
 }
 

@@ -52,6 +52,10 @@ fn source(section: &Section<'_>, base: &Path) -> Option<Source> {
     };
     // Without a known kind, which keys there are is anybody's guess.
     let kind = kind.word(&kinds)?;
+    if matches!(kind, Kind::Route53) && !cfg!(feature = "route53") {
+        let fix = "build with the default features, or set kind = \"file\"";
+        section.reject("kind", "route53 is not part of this build", Some(fix));
+    }
     section.refuse("roles", "is not supported yet", Some("remove it"));
     let (source, strange, what) = match kind {
         Kind::File => (file(section, base), &ROUTE53_KEYS[..], "has no meaning for kind = \"file\""),
