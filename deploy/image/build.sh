@@ -60,8 +60,11 @@ build() {
     target="$(rustc -vV | sed -n 's/^host: //p')"
     target_dir="${ZONELET_TARGET_DIR:-$top/target/image}"
     # --target, even for the machine's own kind: without it the flags would also reach
-    # procedural macros, which cannot be linked statically.
-    RUSTFLAGS="-C target-feature=+crt-static" CARGO_TARGET_DIR="$target_dir" \
+    # procedural macros, which cannot be linked statically. The cfg takes random numbers from the
+    # system call: looked for in a shared library, as by default, it is not found, and there may
+    # be no /dev/urandom instead.
+    RUSTFLAGS='-C target-feature=+crt-static --cfg getrandom_backend="linux_getrandom"' \
+        CARGO_TARGET_DIR="$target_dir" \
         cargo build --release --locked --bin zonelet --target "$target"
     binary="$target_dir/$target/release/zonelet"
 }

@@ -67,7 +67,7 @@ fn script_and_dockerfile_make_the_same_image() {
         assert!(script.contains(&format!("--port {port}")), "{SCRIPT} lacks port {port}");
     }
     for both in [
-        "-C target-feature=+crt-static",
+        "RUSTFLAGS='-C target-feature=+crt-static --cfg getrandom_backend=\"linux_getrandom\"'",
         "--release --locked --bin zonelet --target \"$target\"",
         "setcap cap_net_bind_service=+ep",
         "/etc/ssl/certs/ca-certificates.crt",
