@@ -27,6 +27,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Drain, Environment, Log};
 use crate::metrics::{AnswerMetrics, Board, CacheMetrics, Exporter, ImportMetrics, ReloadMetrics};
 use crate::server::{Running, Server};
+use crate::sys;
 use crate::upstream::{self, Forwarder};
 use crate::zone::{SharedTable, ZoneTable};
 
@@ -55,8 +56,12 @@ pub struct Setup {
 /// What kept it from starting: an address that cannot be bound, named with a hint.
 pub async fn run(setup: Setup) -> anyhow::Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let mut app = App::start(setup).await?;
+    // Before anything that takes time: a reload asked for too early must not end the process.
     let hangup = signal(SignalKind::hangup())?;
+    if let Err(error) = sys::raise_descriptor_limit() {
+        warn!(%error, "the limit of open files stays as it is");
+    }
+    let mut app = App::start(setup).await?;
     tokio::select! {
         _ = terminate.recv() => info!("SIGTERM: draining"),
         _ = interrupt.recv() => info!("SIGINT: draining"),
