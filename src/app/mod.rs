@@ -27,6 +27,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Drain, Environment, Log};
 use crate::metrics::{AnswerMetrics, Board, CacheMetrics, Exporter, ImportMetrics, ReloadMetrics};
 use crate::server::{Running, Server};
+use crate::sys::raise_descriptor_limit;
 use crate::upstream::{self, Forwarder};
 use crate::zone::{SharedTable, ZoneTable};
 
@@ -84,6 +85,10 @@ impl App {
     /// served, sources start. Nothing waits for a source or an upstream.
     async fn start(setup: Setup) -> anyhow::Result<Self> {
         let exporter = Exporter::install()?;
+        // Each upstream has hundreds of sockets, and service managers start with 1024 descriptors.
+        if let Err(error) = raise_descriptor_limit() {
+            warn!(%error, "the limit of open files stays as it is");
+        }
         let config = &setup.config;
         let (clock, board) = (Clock::real(), Arc::new(Board::default()));
         let table: SharedTable = Arc::new(ArcSwap::from_pointee(ZoneTable::default()));
@@ -204,5 +209,5 @@ fn serve_admin(
     }
 }
 
-/// Set once the drain begins; read by readiness.
+/// Set once and read by readiness.
 type Flag = AtomicBool;

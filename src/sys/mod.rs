@@ -11,6 +11,7 @@
 
 mod control;
 mod drain;
+mod limits;
 mod options;
 mod recv;
 mod send;
@@ -18,6 +19,7 @@ mod slots;
 
 pub use control::Local;
 pub use drain::{drop_everything, leave_group, settle, wake};
+pub use limits::raise_descriptor_limit;
 pub use options::{count_overflow, ignore_path_mtu, readable_bytes, receive_buffer, report_local_address};
 pub use recv::{Datagram, QUERY_MAX, RecvBatch, Wait};
 pub use send::{RESPONSE_MAX, SendBatch, send_late};
