@@ -72,6 +72,7 @@ struct App {
     setup: Setup,
     forwarder: Arc<Forwarder>,
     answerer: Answerer,
+    cache: Arc<Cache>,
     imports: Imports,
     server: Running,
     state: Arc<State>,
@@ -135,11 +136,11 @@ impl App {
             imports: imports.status(),
             import: imports.metrics(),
         };
-        let status = Arc::new(Status { imports: imports.status(), cache });
+        let status = Arc::new(Status { imports: imports.status(), cache: Arc::clone(&cache) });
         serve_admin(pages, scrape, status, &state, &tasks, &shutdown);
         tasks.spawn(banner::print(own, imports.status(), table, shutdown.clone()));
         let reloads = ReloadMetrics::register();
-        Ok(Self { setup, forwarder, answerer, imports, server, state, reloads, tasks, shutdown })
+        Ok(Self { setup, forwarder, answerer, cache, imports, server, state, reloads, tasks, shutdown })
     }
 
     /// Not ready → keep answering for the delay → read the queues dry and close → finish what is
