@@ -263,6 +263,18 @@ proptest! {
 }
 
 #[test]
+fn a_loop_fails_at_once_however_little_the_asker_takes() {
+    let zone = "a CNAME b\nb CNAME c\nc CNAME d\nd CNAME b\ne CNAME E\n";
+    let scene = Scene::new([build("corp.test", &format!("$TTL 60\n{zone}")).zone]);
+    for qname in ["a.corp.test", "b.corp.test", "d.corp.test", "e.corp.test"] {
+        let answer = scene.ask(&in_mixed_case(&query(&name(qname), Rtype::A, None), 0x5555), UDP).unwrap();
+        let read = Message::from_vec(&answer).unwrap();
+        assert_eq!(read.metadata.response_code, ResponseCode::ServFail, "{qname}");
+        assert!(!read.metadata.truncation && read.answers.is_empty());
+    }
+}
+
+#[test]
 fn the_properties_see_answers_of_every_kind() {
     // Guards the generators: a property over answers that never come says nothing.
     let mut runner = proptest::test_runner::TestRunner::deterministic();

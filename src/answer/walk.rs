@@ -121,6 +121,8 @@ impl<'w> Walk<'w, '_, '_> {
         let mut name = [0u8; MAX_NAME];
         let mut len = copy_name(qname.as_bytes(), &mut name);
         let mut at = HEADER;
+        // Where a name passed before stands: a loop comes by it again, before it fills the response.
+        let mut landmark = HEADER;
         for restart in 0..=MAX_RESTARTS {
             let current = NameAt { at, name: NameRef::from_checked(&name[..len]) };
             let target_at = match self.step(current, restart == 0) {
@@ -129,6 +131,12 @@ impl<'w> Walk<'w, '_, '_> {
                 Ok(Step::Restart(target_at)) => target_at,
             };
             let Some(target) = self.response.name_at(target_at) else { break };
+            if self.response.name_at(landmark).is_some_and(|passed| passed.eq_ignore_ascii_case(target)) {
+                break;
+            }
+            if restart.is_power_of_two() {
+                landmark = target_at;
+            }
             len = copy_name(target, &mut name);
             at = target_at;
         }

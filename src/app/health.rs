@@ -12,6 +12,8 @@ use crate::upstream::Forwarder;
 pub struct State {
     /// The drain has begun.
     pub draining: Flag,
+    /// The first imports were finished once; a reload starts others, but serves all the while.
+    started: Flag,
     imports: SharedBoard,
     forwarder: Arc<Forwarder>,
 }
@@ -19,7 +21,7 @@ pub struct State {
 impl State {
     /// Not draining.
     pub fn new(imports: SharedBoard, forwarder: Arc<Forwarder>) -> Self {
-        Self { draining: Flag::new(false), imports, forwarder }
+        Self { draining: Flag::new(false), started: Flag::new(false), imports, forwarder }
     }
 }
 
@@ -33,8 +35,11 @@ impl Health for State {
         if self.draining.load(Ordering::Relaxed) {
             return Err("draining".to_owned());
         }
-        if !self.imports.load().is_ready() {
-            return Err("the first import of every source is not finished".to_owned());
+        if !self.started.load(Ordering::Relaxed) {
+            if !self.imports.load().is_ready() {
+                return Err("the first import of every source is not finished".to_owned());
+            }
+            self.started.store(true, Ordering::Relaxed);
         }
         let unserved = self.forwarder.health().borrow().unserved.clone();
         match unserved.first() {

@@ -27,7 +27,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Drain, Environment, Log};
 use crate::metrics::{AnswerMetrics, Board, CacheMetrics, Exporter, ImportMetrics, ReloadMetrics};
 use crate::server::{Running, Server};
-use crate::sys;
+use crate::sys::raise_descriptor_limit;
 use crate::upstream::{self, Forwarder};
 use crate::zone::{SharedTable, ZoneTable};
 
@@ -58,9 +58,6 @@ pub async fn run(setup: Setup) -> anyhow::Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     // Before anything that takes time: a reload asked for too early must not end the process.
     let hangup = signal(SignalKind::hangup())?;
-    if let Err(error) = sys::raise_descriptor_limit() {
-        warn!(%error, "the limit of open files stays as it is");
-    }
     let mut app = App::start(setup).await?;
     tokio::select! {
         _ = terminate.recv() => info!("SIGTERM: draining"),
@@ -76,6 +73,7 @@ struct App {
     setup: Setup,
     forwarder: Arc<Forwarder>,
     answerer: Answerer,
+    cache: Arc<Cache>,
     imports: Imports,
     server: Running,
     state: Arc<State>,
@@ -89,6 +87,10 @@ impl App {
     /// served, sources start. Nothing waits for a source or an upstream.
     async fn start(setup: Setup) -> anyhow::Result<Self> {
         let exporter = Exporter::install()?;
+        // Each upstream has hundreds of sockets, and service managers start with 1024 descriptors.
+        if let Err(error) = raise_descriptor_limit() {
+            warn!(%error, "the limit of open files stays as it is");
+        }
         let config = &setup.config;
         let (clock, board) = (Clock::real(), Arc::new(Board::default()));
         let table: SharedTable = Arc::new(ArcSwap::from_pointee(ZoneTable::default()));
@@ -135,11 +137,11 @@ impl App {
             imports: imports.status(),
             import: imports.metrics(),
         };
-        let status = Arc::new(Status { imports: imports.status(), cache });
+        let status = Arc::new(Status { imports: imports.status(), cache: Arc::clone(&cache) });
         serve_admin(pages, scrape, status, &state, &tasks, &shutdown);
         tasks.spawn(banner::print(own, imports.status(), table, shutdown.clone()));
         let reloads = ReloadMetrics::register();
-        Ok(Self { setup, forwarder, answerer, imports, server, state, reloads, tasks, shutdown })
+        Ok(Self { setup, forwarder, answerer, cache, imports, server, state, reloads, tasks, shutdown })
     }
 
     /// Not ready → keep answering for the delay → read the queues dry and close → finish what is
@@ -209,5 +211,5 @@ fn serve_admin(
     }
 }
 
-/// Set once the drain begins; read by readiness.
+/// Set once and read by readiness.
 type Flag = AtomicBool;

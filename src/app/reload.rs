@@ -62,6 +62,10 @@ impl App {
         let (sources, forwards) = (old.sources != new.sources, old.upstream != new.upstream);
         (self.setup.set_level)(&new.log);
         self.answerer.reload(new.answer.clone());
+        self.server.reload(&new.server);
+        if old.cache != new.cache {
+            self.cache.reload(&new.cache);
+        }
         if forwards {
             let own = self.server.local_addrs().to_vec();
             self.forwarder.reload(upstream::Settings { own, ..new.upstream.clone() });

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use quick_cache::UnitWeighter;
 use quick_cache::sync::Cache as Store;
 
@@ -35,14 +36,30 @@ struct Remembered {
 #[derive(Debug)]
 pub(super) struct Failures {
     store: Store<Stored, Remembered, UnitWeighter, KeyedHash>,
+    spans: ArcSwap<Spans>,
+}
+
+/// How long a first failure is remembered, and the longest one.
+#[derive(Clone, Copy, Debug)]
+struct Spans {
     first: Duration,
     most: Duration,
+}
+
+impl Spans {
+    fn of(settings: &Settings) -> Self {
+        Self { first: settings.failure_ttl, most: settings.max_failure_ttl }
+    }
 }
 
 impl Failures {
     pub(super) fn new(settings: &Settings, hash: KeyedHash) -> Self {
         let store = Store::with(MAX_FAILURES, MAX_FAILURES as u64, UnitWeighter, hash, Default::default());
-        Self { store, first: settings.failure_ttl, most: settings.max_failure_ttl }
+        Self { store, spans: ArcSwap::from_pointee(Spans::of(settings)) }
+    }
+
+    pub(super) fn reload(&self, settings: &Settings) {
+        self.spans.store(Arc::new(Spans::of(settings)));
     }
 
     pub(super) fn get(&self, key: &CacheKey<'_>, now: Moment) -> Option<Arc<Failure>> {
@@ -50,9 +67,10 @@ impl Failures {
     }
 
     pub(super) fn remember(&self, key: &CacheKey<'_>, failure: Failure, now: Moment) -> Arc<Failure> {
+        let Spans { first, most } = **self.spans.load();
         // Failures are in a row if the last one has not been over for longer than the longest pause.
-        let before = self.store.get(&key.for_type()).filter(|r| now < r.until.after(self.most));
-        let lasts = before.map_or(self.first, |r| r.lasts.saturating_mul(2)).min(self.most);
+        let before = self.store.get(&key.for_type()).filter(|r| now < r.until.after(most));
+        let lasts = before.map_or(first, |r| r.lasts.saturating_mul(2)).min(most);
         let failure = Arc::new(failure);
         let remembered = Remembered { failure: Arc::clone(&failure), until: now.after(lasts), lasts };
         self.store.insert(key.for_type().into(), remembered);

@@ -5,6 +5,7 @@ mod key;
 pub mod settings;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use quick_cache::sync::Cache as Store;
@@ -28,8 +29,9 @@ pub use settings::Settings;
 pub struct Cache {
     store: Store<Stored, Arc<Entry>, Weigh, KeyedHash, CountEvictions>,
     failures: Failures,
-    max_ttl: u32,
-    max_negative_ttl: u32,
+    /// Seconds; read where a response is put in.
+    max_ttl: AtomicU32,
+    max_negative_ttl: AtomicU32,
     metrics: CacheMetrics,
 }
 
@@ -66,10 +68,19 @@ impl Cache {
         Self {
             store: Store::with(capacity.max(1), settings.max_bytes, Weigh, hash.clone(), evictions),
             failures: Failures::new(settings, hash),
-            max_ttl: seconds(settings.max_ttl),
-            max_negative_ttl: seconds(settings.max_negative_ttl),
+            max_ttl: AtomicU32::new(seconds(settings.max_ttl)),
+            max_negative_ttl: AtomicU32::new(seconds(settings.max_negative_ttl)),
             metrics,
         }
+    }
+
+    /// Takes other bounds. Less memory evicts at once what is too much; the times hold for what is
+    /// put in from now on.
+    pub fn reload(&self, settings: &Settings) {
+        self.store.set_capacity(settings.max_bytes);
+        self.failures.reload(settings);
+        self.max_ttl.store(seconds(settings.max_ttl), Ordering::Relaxed);
+        self.max_negative_ttl.store(seconds(settings.max_negative_ttl), Ordering::Relaxed);
     }
 
     /// The fresh answer to a question: one learned for its type, or that the name does not exist.
@@ -105,7 +116,8 @@ impl Cache {
 
     /// A response as an entry that is not put in: for an answer that only those who wait may have.
     pub fn entry(&self, key: &CacheKey<'_>, mut learned: Learned, now: Moment) -> Arc<Entry> {
-        learned.cap_ttls(self.max_ttl, self.max_negative_ttl);
+        let (longest, negative) = (&self.max_ttl, &self.max_negative_ttl);
+        learned.cap_ttls(longest.load(Ordering::Relaxed), negative.load(Ordering::Relaxed));
         let for_name = learned.denies_qname();
         let lifetime = if learned.outcome == Outcome::Error { 0 } else { learned.lifetime };
         let expires = now.after(Duration::from_secs(lifetime.into()));

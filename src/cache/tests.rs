@@ -192,3 +192,51 @@ fn evictions_are_counted() {
     assert!(text.contains(&format!("zonelet_cache_evictions_total {}", 100 - kept)), "{text}");
     assert!(text.contains(&format!("zonelet_cache_entries {kept}")), "{text}");
 }
+
+#[test]
+fn other_times_hold_for_what_is_put_in_from_then_on() {
+    let (cache, clock) = (cache(&Settings::default()), Clock::manual());
+    let (before, after, broken) = (name("a.test"), name("b.test"), name("broken.test"));
+    cache.insert(&key(&before, Rtype::A), good(60), clock.now());
+    cache.reload(&Settings {
+        max_ttl: Duration::from_secs(5),
+        max_negative_ttl: Duration::from_secs(2),
+        failure_ttl: Duration::from_secs(9),
+        max_failure_ttl: Duration::from_secs(9),
+        ..Settings::default()
+    });
+    let late = learned("b.test", Rtype::A, Rcode::NOERROR, &[a("b.test", 60, 1)], &[]);
+    cache.insert(&key(&after, Rtype::A), late, clock.now());
+    let denied = learned("x.test", Rtype::A, Rcode::NXDOMAIN, &[], &[soa("test", 30, 30)]);
+    cache.insert(&key(&name("x.test"), Rtype::A), denied, clock.now());
+    cache.remember_failure(&key(&broken, Rtype::A), failure("down"), clock.now());
+    let knows = |qname: &str| cache.get(&key(&name(qname), Rtype::A), clock.now()).is_some();
+    clock.advance(Duration::from_secs(3));
+    assert_eq!(["a.test", "b.test", "x.test"].map(knows), [true, true, false]);
+    clock.advance(Duration::from_secs(3));
+    assert_eq!(["a.test", "b.test"].map(knows), [true, false]);
+    assert!(cache.failure(&key(&broken, Rtype::A), clock.now()).is_some());
+    clock.advance(Duration::from_secs(3));
+    assert!(cache.failure(&key(&broken, Rtype::A), clock.now()).is_none());
+}
+
+#[test]
+fn less_memory_evicts_at_once_and_more_has_room_again() {
+    let settings = Settings { max_bytes: 1 << 20, ..Settings::default() };
+    let (cache, now) = (cache(&settings), Moment::default());
+    let fill = || {
+        for n in 0..10_000 {
+            let qname = format!("n{n}.test");
+            let answer = learned(&qname, Rtype::A, Rcode::NOERROR, &[a(&qname, 60, 1)], &[]);
+            cache.insert(&key(&name(&qname), Rtype::A), answer, now);
+        }
+        cache.size().1
+    };
+    let whole = fill();
+    assert!(whole > 1 << 19, "{whole}");
+    cache.reload(&Settings { max_bytes: 1 << 17, ..settings.clone() });
+    assert!(cache.size().1 <= 1 << 17, "{:?}", cache.size());
+    assert!(fill() <= 1 << 17);
+    cache.reload(&settings);
+    assert!(fill() > 1 << 19);
+}

@@ -215,14 +215,9 @@ impl Config {
         let changed = [
             ("server.listen", self.server.listen != new.server.listen),
             ("server.workers", self.server.workers != new.server.workers),
-            ("limits.tcp_connections", self.server.tcp_connections != new.server.tcp_connections),
-            ("limits.tcp_idle", self.server.tcp_idle != new.server.tcp_idle),
-            ("limits.tcp_stall", self.server.tcp_stall != new.server.tcp_stall),
-            ("limits.tcp_in_flight", self.server.tcp_in_flight != new.server.tcp_in_flight),
             ("limits.receive_buffer", self.server.receive_buffer != new.server.receive_buffer),
             ("admin.listen", self.admin.listen != new.admin.listen),
             ("admin.socket", self.admin.socket != new.admin.socket),
-            ("cache", self.cache != new.cache),
             ("state.dir", self.import.state_dir != new.import.state_dir),
             ("log.format", self.log.format != new.log.format),
         ];

@@ -510,10 +510,11 @@ dir = 's'
 [limits]
 tcp_idle = '1s'
 waiters = 1
+receive_buffer = '1MiB'
 ";
     let new = read(text).unwrap();
     assert_eq!(
         old.needs_restart(&new),
-        ["server.listen", "limits.tcp_idle", "admin.listen", "cache", "state.dir"]
+        ["server.listen", "limits.receive_buffer", "admin.listen", "state.dir"]
     );
 }

@@ -132,6 +132,7 @@ impl Importer {
     /// [`Importer::inherit`].
     pub async fn run(mut self, shutdown: CancellationToken) -> Kept {
         self.load_last_good().await;
+        self.note_settled();
         self.desks.iter_mut().for_each(|desk| desk.pushes = desk.source.pushes());
         while shutdown.run_until_cancelled(self.turn()).await.is_some() {}
         if timeout(FLUSH, self.flush()).await.is_err() {
@@ -152,6 +153,11 @@ impl Importer {
         if self.dirty {
             self.publish();
         }
+        self.note_settled();
+    }
+
+    /// Without a source there is nothing to wait for, so this is asked before the first event, too.
+    fn note_settled(&self) {
         if !self.board.is_ready() && self.desks.iter().all(Desk::is_settled) {
             self.board.set_ready();
         }

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::framing::Framing;
 use super::outbox::{Late, Outbox};
-use super::tcp::Shared;
+use super::tcp::{Limits, Shared};
 use crate::answer::Responder;
 use crate::metrics::CloseReason;
 use crate::sys;
@@ -24,6 +24,8 @@ pub(super) struct Connection<R> {
     pub(super) stream: TcpStream,
     pub(super) client: SocketAddr,
     pub(super) shared: Arc<Shared<R>>,
+    /// Those in force when it was accepted.
+    limits: Limits,
     pub(super) framing: Framing,
     /// Read and not answered: the begin of a query, or many queries while `is_held_up`.
     pub(super) held: Vec<u8>,
@@ -44,13 +46,14 @@ pub(super) struct Connection<R> {
 
 impl<R: Responder> Connection<R> {
     /// A connection that nothing has been read from.
-    pub fn new(stream: TcpStream, client: SocketAddr, shared: Arc<Shared<R>>) -> Self {
-        let (way_back, late) = mpsc::channel(shared.in_flight_max);
+    pub fn new(stream: TcpStream, client: SocketAddr, limits: Limits, shared: Arc<Shared<R>>) -> Self {
+        let (way_back, late) = mpsc::channel(limits.in_flight);
         let now = Instant::now();
         Self {
             stream,
             client,
             shared,
+            limits,
             framing: Framing::default(),
             held: Vec::new(),
             is_held_up: false,
@@ -81,7 +84,7 @@ impl<R: Responder> Connection<R> {
         let shared = Arc::clone(&self.shared);
         let mut drain = pin!(shared.lifeline.drain.cancelled());
         let mut cut = pin!(shared.lifeline.cut.cancelled());
-        let mut timer = pin!(sleep_until(self.idle_since + shared.idle));
+        let mut timer = pin!(sleep_until(self.idle_since + self.limits.idle));
         loop {
             tokio::task::consume_budget().await;
             if let Some(reason) = self.finished() {
@@ -137,17 +140,17 @@ impl<R: Responder> Connection<R> {
     /// What the connection waits for must come until then, or it ends for that reason.
     fn limit(&self) -> Option<(Instant, CloseReason)> {
         if let Some(since) = self.outbox.since() {
-            return Some((since + self.shared.stall, CloseReason::SlowReader));
+            return Some((since + self.limits.stall, CloseReason::SlowReader));
         }
         match self.begun.filter(|_| self.may_read()) {
-            Some(begun) => Some((begun + self.shared.stall, CloseReason::SlowQuery)),
-            None if self.in_flight == 0 => Some((self.idle_since + self.shared.idle, CloseReason::Idle)),
+            Some(begun) => Some((begun + self.limits.stall, CloseReason::SlowQuery)),
+            None if self.in_flight == 0 => Some((self.idle_since + self.limits.idle, CloseReason::Idle)),
             None => None,
         }
     }
 
     pub(super) fn has_room(&self) -> bool {
-        self.in_flight < self.shared.in_flight_max && self.outbox.is_empty()
+        self.in_flight < self.limits.in_flight && self.outbox.is_empty()
     }
 
     fn may_read(&self) -> bool {

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout};
@@ -28,7 +29,7 @@ use tracing::{info, warn};
 use crate::answer::Responder;
 use crate::metrics::{Board, ServerMetrics};
 use bind::Place;
-use tcp::{Lifeline, Shared};
+use tcp::{Lifeline, Limits, Shared};
 use udp::{Endpoint, Worker};
 
 pub use bind::BindError;
@@ -95,11 +96,13 @@ impl Bound {
             threads: Vec::new(),
             replies: TaskTracker::new(),
             lifeline: Lifeline::default(),
+            limits: Arc::new(ArcSwap::from_pointee(Limits::of(&self.settings))),
             metrics: self.metrics,
         };
         let (tally, lifeline) = (board.register(), running.lifeline.clone());
         let metrics = Arc::clone(&running.metrics);
-        let shared = Arc::new(Shared::new(&self.settings, Arc::clone(&responder), tally, metrics, lifeline));
+        let limits = Arc::clone(&running.limits);
+        let shared = Arc::new(Shared::new(limits, Arc::clone(&responder), tally, metrics, lifeline));
         for (number, place) in self.places.into_iter().enumerate() {
             let listener = TcpListener::from_std(place.tcp)?;
             running.lifeline.tasks.spawn(Arc::clone(&shared).accept(listener));
@@ -137,6 +140,7 @@ pub struct Running {
     /// UDP responses that are still to come.
     replies: TaskTracker,
     lifeline: Lifeline,
+    limits: Arc<ArcSwap<Limits>>,
     metrics: Arc<ServerMetrics>,
 }
 
@@ -159,6 +163,13 @@ impl Running {
     /// The cells this server counts in.
     pub fn metrics(&self) -> Arc<ServerMetrics> {
         Arc::clone(&self.metrics)
+    }
+
+    /// Puts the TCP limits of other settings in force: the cap on connections for all, where those
+    /// above it stay open, the rest for connections accepted from now on. What else has changed
+    /// takes a new server.
+    pub fn reload(&self, settings: &Settings) {
+        self.limits.store(Arc::new(Limits::of(settings)));
     }
 
     /// Ends serving. Every datagram that reached a socket before its close is answered, and every

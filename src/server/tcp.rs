@@ -3,8 +3,10 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
@@ -36,23 +38,64 @@ pub(super) struct Lifeline {
     pub tasks: TaskTracker,
 }
 
+/// The bounds of connections; each keeps those that were in force when it was accepted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Open connections; one more is closed at once.
+    pub connections: usize,
+    /// See [`Settings::tcp_idle`].
+    pub idle: Duration,
+    /// See [`Settings::tcp_stall`].
+    pub stall: Duration,
+    /// See [`Settings::tcp_in_flight`].
+    pub in_flight: usize,
+}
+
+impl Limits {
+    /// Those of `settings`.
+    pub fn of(settings: &Settings) -> Self {
+        Self {
+            connections: settings.tcp_connections,
+            idle: settings.tcp_idle.min(WAIT_MAX),
+            stall: settings.tcp_stall.min(WAIT_MAX),
+            in_flight: settings.tcp_in_flight.clamp(1, Semaphore::MAX_PERMITS),
+        }
+    }
+}
+
+/// One open connection among all.
+struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    /// Takes one if fewer than `most` are open.
+    fn take(open: &Arc<AtomicUsize>, most: usize) -> Option<Self> {
+        let one_more = |now: usize| (now < most).then_some(now + 1);
+        open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
+        Some(Self(Arc::clone(open)))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// What all connections share.
 pub(super) struct Shared<R> {
     pub responder: Arc<R>,
     pub tally: Arc<Tally>,
     pub metrics: Arc<ServerMetrics>,
     pub budget: Budget,
-    pub idle: Duration,
-    pub stall: Duration,
-    pub in_flight_max: usize,
     pub lifeline: Lifeline,
-    places: Arc<Semaphore>,
+    limits: Arc<ArcSwap<Limits>>,
+    open: Arc<AtomicUsize>,
 }
 
 impl<R: Responder> Shared<R> {
-    /// `settings`' limits over `responder`.
+    /// No connections yet; `limits` is read for each that comes.
     pub fn new(
-        settings: &Settings,
+        limits: Arc<ArcSwap<Limits>>,
         responder: Arc<R>,
         tally: Arc<Tally>,
         metrics: Arc<ServerMetrics>,
@@ -63,11 +106,9 @@ impl<R: Responder> Shared<R> {
             tally,
             budget: Budget::new(Arc::clone(&metrics)),
             metrics,
-            idle: settings.tcp_idle.min(WAIT_MAX),
-            stall: settings.tcp_stall.min(WAIT_MAX),
-            in_flight_max: settings.tcp_in_flight.max(1),
             lifeline,
-            places: Arc::new(Semaphore::new(settings.tcp_connections.min(Semaphore::MAX_PERMITS))),
+            limits,
+            open: Arc::default(),
         }
     }
 
@@ -114,7 +155,8 @@ impl<R: Responder> Shared<R> {
 
     /// Starts a connection's task, or closes it at once when there are too many.
     fn admit(self: &Arc<Self>, stream: TcpStream, client: SocketAddr) {
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+        let limits = **self.limits.load();
+        let Some(place) = Place::take(&self.open, limits.connections) else {
             self.metrics.tcp_refused();
             return;
         };
@@ -124,7 +166,7 @@ impl<R: Responder> Shared<R> {
         let shared = Arc::clone(self);
         self.lifeline.tasks.spawn(async move {
             let metrics = Arc::clone(&shared.metrics);
-            let reason = Connection::new(stream, client, shared).run().await;
+            let reason = Connection::new(stream, client, limits, shared).run().await;
             metrics.tcp_closed(reason);
             debug!(%client, reason = reason.label(), "TCP connection closed");
             drop(place);

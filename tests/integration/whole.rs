@@ -1,1 +1,3 @@
-//! Tests of whole.
+//! The whole program, and what changes in it while it serves.
+
+mod limits;

@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod client;
+pub mod dns;
 pub mod message;
 #[cfg(feature = "route53")]
 pub mod moto;

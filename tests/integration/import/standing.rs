@@ -161,3 +161,10 @@ async fn failing_discoveries_leave_every_zone_where_it_is() {
     assert_eq!(world.ask("a.two.test"), "carved out");
     assert!(world.board.sources()[0].error.is_some());
 }
+
+#[tokio::test(start_paused = true)]
+async fn without_a_source_nothing_is_waited_for() {
+    let world = start(&[]);
+    world.until_true("ready", |w| w.board.is_ready()).await;
+    assert_eq!(world.ask("example.org"), "forward");
+}
