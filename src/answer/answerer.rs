@@ -98,7 +98,7 @@ impl Answerer {
             qtype: query.qtype,
             dnssec_ok: query.dnssec_ok(),
             checking_disabled: query.checking_disabled(),
-            rotate: tally.queries(Proto::Udp).wrapping_add(tally.queries(Proto::Tcp)),
+            rotate: spread(tally.queries(Proto::Udp).wrapping_add(tally.queries(Proto::Tcp))),
             authoritative: false,
             authentic: true,
             source: AnswerSource::Cache,
@@ -206,6 +206,14 @@ impl Responder for Answerer {
     fn submit(&self, pending: Box<PendingQuery>, reply: Box<dyn Reply>) {
         self.fetch(pending, reply);
     }
+}
+
+/// Where RRsets start turning for the query of this number.
+///
+/// The number itself would do badly: stubs ask for A and AAAA in pairs, and a set of two records
+/// would show each type the same one first for ever. Fibonacci hashing breaks every such step.
+fn spread(query: u64) -> u64 {
+    query.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32
 }
 
 /// Whether the client's network is on the list; a mapped IPv4 address counts as IPv4.

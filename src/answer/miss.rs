@@ -14,7 +14,7 @@ use crate::cache::{Cache, CacheKey, Entry, Failure};
 use crate::clock::Clock;
 use crate::metrics::{MissMetrics, Refusal};
 use crate::upstream::{Ask, ExchangeError, Forwarder, MAX_HOPS, Stamps};
-use crate::wire::{EdeCode, Learned, Name, NameRef, Outcome, Rcode, Rtype};
+use crate::wire::{EdeCode, Learned, Name, NameRef, Rcode, Rtype};
 
 use flights::{Flight, Flights, Kind, Seat, Waiter};
 
@@ -196,7 +196,7 @@ impl Shared {
     /// The answer or the failure that is known by now.
     fn known(&self, want: &Want) -> Option<Fetched> {
         let (key, now) = (want.key(), self.clock.now());
-        let believed = |e: &Arc<Entry>| !(want.must_exist && denies(&e.learned));
+        let believed = |e: &Arc<Entry>| !(want.must_exist && e.learned.denies_qname());
         let entry = self.cache.get(&key, now).filter(believed).map(Fetched::Entry);
         entry.or_else(|| self.cache.failure(&key, now).map(Fetched::Failed))
     }
@@ -236,7 +236,7 @@ impl Shared {
     ) -> (Fetched, Option<Fetched>) {
         let now = self.clock.now();
         match result {
-            Ok(learned) if denies(&learned) && flight.waiters.iter().any(|w| w.must_exist) => {
+            Ok(learned) if learned.denies_qname() && flight.waiters.iter().any(|w| w.must_exist) => {
                 let denied = failure("the upstream denies a name that a zone here holds");
                 let denied = self.cache.remember_failure(key, denied, now);
                 (Fetched::Entry(self.cache.entry(key, learned, now)), Some(Fetched::Failed(denied)))
@@ -260,11 +260,6 @@ impl Shared {
 /// Whether the failure may come of a forged marker: it then is nobody else's.
 fn may_be_forged(ask: &Ask, error: &ExchangeError) -> bool {
     ask.stamps.hops() > 0 && matches!(error, ExchangeError::Failed { refused: true, .. })
-}
-
-/// Whether the response says that the question's own name does not exist.
-fn denies(learned: &Learned) -> bool {
-    learned.outcome == Outcome::NxDomain && learned.answers == 0
 }
 
 fn failure(text: &str) -> Failure {

@@ -225,7 +225,7 @@ impl<'w> Walk<'w, '_, '_> {
             Ok(entry) => entry,
             Err(end) => return Ok(Step::End(end)),
         };
-        if entry.learned.rcode == Rcode::NXDOMAIN {
+        if entry.learned.denies_qname() {
             match fallback {
                 Fallback::MustExist => return Ok(Step::End(End::Failed(Why::Denied))),
                 Fallback::NoData(zone) => {
@@ -256,7 +256,7 @@ impl<'w> Walk<'w, '_, '_> {
         let must_exist = matches!(fallback, Fallback::MustExist);
         match self.cache.get(&key, self.view.now) {
             // A denial learned before the name was imported says nothing now.
-            Some(entry) if must_exist && entry.learned.rcode == Rcode::NXDOMAIN => {}
+            Some(entry) if must_exist && entry.learned.denies_qname() => {}
             Some(entry) => return Ok(entry),
             None => {}
         }

@@ -99,14 +99,15 @@ impl Cache {
     /// in either case, for those who wait for it.
     ///
     /// NXDOMAIN without a CNAME chain counts for the name (every type), everything else for the
-    /// type. What was known before for the question is replaced, and its failures are forgotten.
+    /// type and ends a denial of the name. What was known before for the question is replaced, and
+    /// its failures are forgotten.
     pub fn insert(&self, key: &CacheKey<'_>, learned: Learned, now: Moment) -> Arc<Entry> {
         let entry = self.entry(key, learned, now);
         self.failures.forget(key);
         if entry.is_fresh(now) {
-            if entry.qtype().is_none() {
-                self.store.remove(&key.for_type());
-            }
+            // Whichever of the two says the opposite: questions for several types cross.
+            let other = if entry.qtype().is_none() { key.for_type() } else { key.for_any_type() };
+            self.store.remove(&other);
             self.store.insert(entry.key.clone(), Arc::clone(&entry));
             self.metrics.inserts.increment(1);
         }
@@ -117,7 +118,7 @@ impl Cache {
     pub fn entry(&self, key: &CacheKey<'_>, mut learned: Learned, now: Moment) -> Arc<Entry> {
         let (longest, negative) = (&self.max_ttl, &self.max_negative_ttl);
         learned.cap_ttls(longest.load(Ordering::Relaxed), negative.load(Ordering::Relaxed));
-        let for_name = learned.outcome == Outcome::NxDomain && learned.answers == 0;
+        let for_name = learned.denies_qname();
         let lifetime = if learned.outcome == Outcome::Error { 0 } else { learned.lifetime };
         let expires = now.after(Duration::from_secs(lifetime.into()));
         let key = if for_name { key.for_any_type() } else { key.for_type() }.into();

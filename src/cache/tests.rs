@@ -53,6 +53,16 @@ fn type_do_and_cd_tell_questions_apart() {
 }
 
 #[test]
+fn an_answer_ends_what_was_believed_of_a_name_that_did_not_exist() {
+    let (cache, now, qname) = (cache(&Settings::default()), Moment::default(), name("a.test"));
+    let denied = learned("a.test", Rtype::AAAA, Rcode::NXDOMAIN, &[], &[soa("test", 30, 30)]);
+    cache.insert(&key(&qname, Rtype::AAAA), denied, now);
+    cache.insert(&key(&qname, Rtype::A), good(60), now);
+    assert!(cache.get(&key(&qname, Rtype::A), now).is_some());
+    assert!(cache.get(&key(&qname, Rtype::AAAA), now).is_none());
+}
+
+#[test]
 fn nxdomain_answers_every_type_and_nodata_only_its_own() {
     let (cache, now, qname) = (cache(&Settings::default()), Moment::default(), name("x.test"));
     let denied = learned("x.test", Rtype::A, Rcode::NXDOMAIN, &[], &[soa("test", 30, 30)]);

@@ -115,6 +115,12 @@ impl Learned {
         matches!(self.outcome, Outcome::NoData | Outcome::NxDomain)
     }
 
+    /// Whether it says that the question's own name does not exist. NXDOMAIN behind a CNAME chain
+    /// does not: it is the chain's last name that is missing (RFC 6604 §3).
+    pub fn denies_qname(&self) -> bool {
+        self.outcome == Outcome::NxDomain && self.answers == 0
+    }
+
     /// Where the last name of a CNAME chain stands in `block` (uncompressed, lower case), `None`
     /// unless the answer is such a chain without records of the type asked for.
     ///

@@ -40,6 +40,11 @@ pub enum Malformed {
     Referral,
 }
 
+/// Most pointers followed for one name: as many as it can have labels. A sender that compresses
+/// needs no more, and without a bound a chain of bare pointers makes each name cost thousands of
+/// steps.
+const MAX_POINTERS: usize = 127;
+
 /// A name out of a message, decompressed, its case kept.
 pub(super) struct NameBuf {
     bytes: [u8; MAX_NAME],
@@ -49,11 +54,11 @@ pub(super) struct NameBuf {
 impl NameBuf {
     /// Reads the name at `at`. Returns it with the offset behind it.
     ///
-    /// Each pointer must lead in front of the piece it ends, so the work is bounded by the
-    /// message's length and the result by 255 bytes.
+    /// Each pointer must lead in front of the piece it ends. The work is bounded by
+    /// [`MAX_POINTERS`] and the result by 255 bytes.
     pub(super) fn read(message: &[u8], at: usize) -> Result<(Self, usize), Malformed> {
         let mut name = Self { bytes: [0; MAX_NAME], len: 0 };
-        let (mut pos, mut limit, mut end) = (at, at, None);
+        let (mut pos, mut limit, mut end, mut pointers) = (at, at, None, 0);
         loop {
             let first = *message.get(pos).ok_or(Malformed::BadName)?;
             let len = usize::from(first);
@@ -65,7 +70,8 @@ impl NameBuf {
                 pos += 1 + len;
             } else {
                 let target = pointer(message, pos).ok_or(Malformed::BadName)?;
-                if target >= limit || target < HEADER {
+                pointers += 1;
+                if target >= limit || target < HEADER || pointers > MAX_POINTERS {
                     return Err(Malformed::BadName);
                 }
                 end.get_or_insert(pos + 2);
@@ -247,6 +253,18 @@ mod tests {
         message.extend(b"\x01a\xc0\x0e");
         assert!(NameBuf::read(&message, 14).is_err());
         message.extend(b"\xc0\x02");
+        assert!(NameBuf::read(&message, message.len() - 2).is_err());
+    }
+
+    #[test]
+    fn a_name_behind_more_pointers_than_labels_is_bad() {
+        let mut message = vec![0; HEADER];
+        message.extend(b"\x01a\x00\xc0\x0c");
+        for _ in 1..=MAX_POINTERS {
+            let previous = message.len() as u16 - 2;
+            message.extend((0xc000 | previous).to_be_bytes());
+        }
+        assert!(NameBuf::read(&message, message.len() - 4).is_ok());
         assert!(NameBuf::read(&message, message.len() - 2).is_err());
     }
 

@@ -1,0 +1,111 @@
+//! Faults that were found by trying to break the whole, each with what should have happened.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::rr::RecordType;
+use tokio::sync::oneshot;
+
+use zonelet::answer::{Answerer, Asker, Disposition, Reply, Responder, Settings, Transport};
+use zonelet::metrics::{Board, Tally};
+use zonelet::wire::Rtype;
+use zonelet::zone::{
+    Authority, Body, DeferredReason, RecordSet, SharedTable, Zone, ZoneData, ZoneOptions, ZoneTable,
+};
+
+use crate::harness::agent::{Agent, forward_all};
+use crate::harness::client::{ask, message};
+use crate::harness::message::{Rec, a, cname, name, soa};
+use crate::harness::upstream::{Out, Scripted};
+
+/// The whole answering half over one zone and one upstream, without a server.
+struct House {
+    answerer: Answerer,
+    tally: Arc<Tally>,
+}
+
+struct Told(oneshot::Sender<Vec<u8>>);
+
+impl Reply for Told {
+    fn send(self: Box<Self>, response: &[u8]) {
+        let _ = self.0.send(response.to_vec());
+    }
+}
+
+impl House {
+    fn new(zone: ZoneData, upstream: SocketAddr) -> Self {
+        let agent = Agent::new(forward_all(&[upstream]));
+        let apex = zone.apex.clone();
+        let zone = Arc::new(Zone::build(&zone, &ZoneOptions::default()).zone);
+        let table = ZoneTable::new(vec![(apex, Authority::Loaded(zone))]);
+        let table: SharedTable = Arc::new(ArcSwap::from_pointee(table));
+        let board = Board::default();
+        let (cache, clock) = (Arc::clone(&agent.cache), agent.clock.clone());
+        let answerer = Answerer::new(table, cache, agent.miss, Settings::default(), clock, &board);
+        Self { answerer, tally: board.register() }
+    }
+
+    async fn ask(&self, qname: &str, qtype: RecordType) -> Message {
+        let query = ask(qname, qtype).edns(1232, false).bytes();
+        let asker = Asker { client: ([127, 0, 0, 99], 4711).into(), transport: Transport::Udp };
+        let mut out = [0; 1232];
+        let view = self.answerer.view();
+        let bytes = match self.answerer.answer(&view, &query, asker, &mut out, &self.tally) {
+            Disposition::Respond(len) => out[..len].to_vec(),
+            Disposition::Drop => panic!("dropped"),
+            Disposition::Forward(pending) => {
+                let (told, response) = oneshot::channel();
+                self.answerer.submit(pending, Box::new(Told(told)));
+                response.await.expect("exactly one response")
+            }
+        };
+        message(&bytes)
+    }
+}
+
+fn zone(apex: &str, sets: Vec<RecordSet>) -> ZoneData {
+    let (_, rtype, ttl, rdata) = soa(apex, 900, 60);
+    let soa = RecordSet { owner: name(apex), rtype, body: Body::Records { ttl, rdata: vec![rdata.into()] } };
+    ZoneData { apex: name(apex), sets: [vec![soa], sets].concat(), skipped: Vec::new() }
+}
+
+fn records(all: &[Rec]) -> RecordSet {
+    let (owner, rtype, ttl, _) = all[0].clone();
+    let rdata = all.iter().map(|(.., rdata)| rdata.clone().into()).collect();
+    RecordSet { owner, rtype, body: Body::Records { ttl, rdata } }
+}
+
+#[tokio::test]
+async fn a_deferred_alias_for_a_name_that_does_not_exist_is_passed_on_as_the_upstream_says_it() {
+    let upstream = Scripted::start(|asked| {
+        let chain = [cname("app.corp.test", 60, "gone.example")];
+        vec![Out::Reply(asked.question.reply(3, &chain, &[soa("example", 60, 60)]))]
+    })
+    .await;
+    let body = Body::Deferred(DeferredReason::Choice);
+    let deferred = RecordSet { owner: name("app.corp.test"), rtype: Rtype::CNAME, body };
+    let house = House::new(zone("corp.test", vec![deferred]), upstream.addr);
+    for from in ["upstream", "cache"] {
+        let response = house.ask("app.corp.test.", RecordType::A).await;
+        assert_eq!(response.metadata.response_code, ResponseCode::NXDomain, "{from}");
+        assert_eq!((response.answers.len(), response.authorities.len()), (1, 1), "{from}");
+    }
+    assert_eq!(upstream.count(), 1);
+}
+
+#[tokio::test]
+async fn a_client_that_asks_for_both_families_sees_every_address_first() {
+    let upstream = Scripted::silent().await;
+    let sets = vec![records(&[a("two.corp.test", 60, 1), a("two.corp.test", 60, 2)])];
+    let house = House::new(zone("corp.test", sets), upstream.addr);
+    let mut first = [0; 2];
+    for _ in 0..100 {
+        let response = house.ask("two.corp.test.", RecordType::A).await;
+        let is_two = response.answers[0].data.to_string().ends_with('2');
+        first[usize::from(is_two)] += 1;
+        house.ask("two.corp.test.", RecordType::AAAA).await;
+    }
+    assert!(first.iter().all(|&n| n >= 25), "{first:?}");
+}
