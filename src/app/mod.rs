@@ -27,7 +27,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Drain, Environment, Log};
 use crate::metrics::{AnswerMetrics, Board, CacheMetrics, Exporter, ImportMetrics, ReloadMetrics};
 use crate::server::{Running, Server};
-use crate::sys::raise_descriptor_limit;
+use crate::sys;
 use crate::upstream::{self, Forwarder};
 use crate::zone::{SharedTable, ZoneTable};
 
@@ -58,6 +58,9 @@ pub async fn run(setup: Setup) -> anyhow::Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     // Before anything that takes time: a reload asked for too early must not end the process.
     let hangup = signal(SignalKind::hangup())?;
+    if let Err(error) = sys::raise_descriptor_limit() {
+        warn!(%error, "the limit of open files stays as it is");
+    }
     let mut app = App::start(setup).await?;
     tokio::select! {
         _ = terminate.recv() => info!("SIGTERM: draining"),
@@ -87,10 +90,6 @@ impl App {
     /// served, sources start. Nothing waits for a source or an upstream.
     async fn start(setup: Setup) -> anyhow::Result<Self> {
         let exporter = Exporter::install()?;
-        // Each upstream has hundreds of sockets, and service managers start with 1024 descriptors.
-        if let Err(error) = raise_descriptor_limit() {
-            warn!(%error, "the limit of open files stays as it is");
-        }
         let config = &setup.config;
         let (clock, board) = (Clock::real(), Arc::new(Board::default()));
         let table: SharedTable = Arc::new(ArcSwap::from_pointee(ZoneTable::default()));
