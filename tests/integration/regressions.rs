@@ -15,7 +15,7 @@ use zonelet::zone::{
     Authority, Body, DeferredReason, RecordSet, SharedTable, Zone, ZoneData, ZoneOptions, ZoneTable,
 };
 
-use crate::harness::agent::{Agent, forward_all};
+use crate::harness::agent::{Agent, failed, forward_all};
 use crate::harness::client::{ask, message};
 use crate::harness::message::{Rec, a, cname, name, soa};
 use crate::harness::upstream::{Out, Scripted};
@@ -108,4 +108,12 @@ async fn a_client_that_asks_for_both_families_sees_every_address_first() {
         house.ask("two.corp.test.", RecordType::AAAA).await;
     }
     assert!(first.iter().all(|&n| n >= 25), "{first:?}");
+}
+
+#[tokio::test]
+async fn an_upstream_that_echoes_queries_is_said_to_do_so() {
+    let upstream = Scripted::start(|asked| vec![Out::Reply(asked.question.message.clone())]).await;
+    let agent = Agent::new(forward_all(&[upstream.addr]));
+    let (code, text) = failed(agent.ask(Agent::want("a.test", Rtype::A)).await);
+    assert_eq!((code, text), (0, format!("{} sent what is no reply to the query", upstream.addr)));
 }
