@@ -61,7 +61,7 @@ fn no_query_is_lost_or_answered_wrongly_while_everything_is_reloaded_under_load(
     let upstreams = [upstream(|q| q.address(0, 1)), upstream(|q| q.address(0, 2))];
     let config = |n: usize| {
         let access = ["['loopback']", "['127.0.0.0/8', 'private']"][n % 2];
-        let second = if n % 3 == 0 { file("other.zone") } else { String::new() };
+        let second = if n.is_multiple_of(3) { file("other.zone") } else { String::new() };
         let limits = format!(
             "in_flight = {}\ntcp_in_flight = {}\n[cache]\nmax_ttl = '{}s'\n",
             1000 + n,
@@ -186,6 +186,36 @@ fn a_changed_file_is_noticed_without_a_signal() {
     home.configure(&format!("{}{}", file("other.zone"), forward(server.addr)));
     program.logged("configuration reloaded");
     program.answers("db.other.internal. A", "NOERROR aa; db.other.internal. 60 A 10.0.0.2");
+}
+
+#[test]
+fn a_reload_that_meets_the_end_does_not_hold_it_up() {
+    let home = home();
+    let server = upstream(|q| q.address(300, 1));
+    home.configure(&format!("{}{}", file("corp.zone"), forward(server.addr)));
+    let program = home.start();
+    home.configure(&format!("{}{}", file("other.zone"), forward(server.addr)));
+    program.signal("HUP");
+    let (code, log) = program.terminate();
+    assert_eq!(code, Some(0), "{log:#?}");
+    assert!(log.iter().all(|line| !line.contains("ERROR") && !line.contains("WARN")), "{log:#?}");
+}
+
+#[test]
+fn a_zone_file_that_breaks_changes_nothing_that_is_served() {
+    let home = home();
+    let server = upstream(|q| q.address(300, 1));
+    home.configure(&format!("{}{}", file("corp.zone"), forward(server.addr)));
+    let program = home.start();
+    home.put("corp.zone", "$INCLUDE elsewhere\n");
+    program.logged("WARN");
+    assert_eq!(program.ask("db.corp.internal. A"), DB1);
+    std::fs::remove_file(home.path("corp.zone")).unwrap();
+    let table = || String::from_utf8(home.run(&["zones"]).stdout).unwrap();
+    until("the error in the listing", || table().contains("corp.zone").then_some(()));
+    assert_eq!(program.ask("db.corp.internal. A"), DB1);
+    home.put("corp.zone", &zone("corp.internal", 3));
+    program.answers("db.corp.internal. A", "NOERROR aa; db.corp.internal. 60 A 10.0.0.3");
 }
 
 #[test]
