@@ -192,7 +192,7 @@ fn log_verdict(source: &str, entry: &Entry, verdict: &Verdict, imported: &Import
 }
 
 fn log_failure(source: &str, entry: &mut Entry, error: &SourceError, wait: Duration) {
-    let (text, again_in) = (chain(error), wait.as_secs_f32());
+    let (text, again_in) = (chain(error), Duration::from_millis(wait.as_millis() as u64));
     let served = match (&entry.served, entry.denied) {
         (Some(_), _) => "the last good zone stays",
         (None, true) => "its names are forwarded",
@@ -201,8 +201,8 @@ fn log_failure(source: &str, entry: &mut Entry, error: &SourceError, wait: Durat
     let is_news = entry.is_news(kind_of(error));
     let (zone, id) = (&entry.found.apex, &entry.found.id);
     if is_news {
-        warn!(source, %zone, %id, error = %text, again_in, served, "import failed");
+        warn!(source, %zone, %id, error = %text, ?again_in, served, "import failed");
     } else {
-        debug!(source, %zone, %id, error = %text, again_in, served, "import failed again");
+        debug!(source, %zone, %id, error = %text, ?again_in, served, "import failed again");
     }
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::wire::Name;
-use crate::zone::{SkipReason, Skipped, ZoneData};
+use crate::zone::{Body, SkipReason, Skipped, ZoneData};
 
 use super::settings::FileSettings;
 use super::{Access, BoxFuture, Fetched, FoundZone, Origin, Progress, Push, SourceError, ZoneId, ZoneSource};
@@ -194,6 +194,11 @@ fn parse(content: &[u8], zone: Option<Name>) -> Result<ZoneData, LoadError> {
         return json::parse(content, zone)?.ok_or_else(|| LoadError::NotAZone(NO_APEX.into()));
     }
     let file = zonefile::parse(content, zone.clone())?;
+    if !file.records.iter().any(|(_, set)| matches!(set.body, Body::Records { .. })) {
+        // Cut off by a writer that failed, or no zone file at all: names it had must not vanish.
+        let first = file.skipped.first().map_or("it is empty", |skipped| &skipped.detail);
+        return Err(LoadError::NotAZone(format!("no record in it can be read: {first}")));
+    }
     if let (Some(zone), Some(soa)) = (&zone, &file.soa)
         && zone != soa
     {

@@ -83,6 +83,14 @@ async fn a_file_without_an_soa_needs_its_zone_named() {
 }
 
 #[tokio::test]
+async fn a_file_without_a_single_readable_record_is_not_an_empty_zone() {
+    for content in [&b""[..], b"\n; nothing\n", b"\xff\x00garbage\nmore of it\n", b"$TTL 60\n"] {
+        let problem = problem(content, Some("nick.test")).await;
+        assert!(problem.contains("no record in it can be read"), "{problem}");
+    }
+}
+
+#[tokio::test]
 async fn a_file_above_the_limit_is_refused_by_name() {
     let dir = tempfile::tempdir().unwrap();
     fs::File::create(dir.path().join("zone")).unwrap().set_len(MAX_FILE_BYTES + 1).unwrap();
