@@ -41,7 +41,7 @@ pub struct View {
     pub now: Moment,
     /// The zones of the batch.
     pub table: Guard<Arc<ZoneTable>>,
-    settings: Guard<Arc<Settings>>,
+    pub(super) settings: Guard<Arc<Settings>>,
 }
 
 impl Answerer {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::answerer::View;
 use super::miss::Fetched;
+use super::special::{self, Special};
 use crate::cache::{Cache, CacheKey, Entry, Failure};
 use crate::metrics::AnswerSource;
 use crate::wire::learned::{Outcome, Sections};
@@ -149,8 +150,13 @@ impl<'w> Walk<'w, '_, '_> {
     }
 
     fn step(&mut self, owner: NameAt<'_>, first: bool) -> Result<Step, Full> {
-        let name = Suffixes::of(owner.name);
         let view: &'w View = self.view;
+        // The question's own name was looked at before.
+        let special = || special::find(owner.name, self.qtype, view.settings.special);
+        if let Some(special) = (!first).then(special).flatten() {
+            return self.special(owner, special);
+        }
+        let name = Suffixes::of(owner.name);
         match view.table.find(&name) {
             Some((_, Authority::Loaded(zone))) => self.in_zone(zone, owner, &name, first),
             Some((_, Authority::Unloaded(WhenUnloaded::Fail))) => Ok(Step::End(End::Failed(Why::NotLoaded))),
@@ -204,6 +210,19 @@ impl<'w> Walk<'w, '_, '_> {
         self.response.answer(owner, rrset.block, rrset.count, 0)?;
         // The owner is a pointer of two bytes, the fixed fields ten: the target follows.
         Ok(Step::Restart(at + 12))
+    }
+
+    /// A chain that leads to a special name ends here: it is no more an upstream's than the name.
+    fn special(&mut self, owner: NameAt<'_>, special: Special) -> Result<Step, Full> {
+        self.authentic = false;
+        match special.rdata {
+            Some(rdata) => self.response.record(false, owner.at, self.qtype, special::TTL, rdata)?,
+            None => {
+                let zone_at = owner.at + owner.name.as_bytes().len() - special.zone_len;
+                self.response.record(true, zone_at, Rtype::SOA, special::TTL, special::SOA)?;
+            }
+        }
+        Ok(done(special.rcode))
     }
 
     /// ANY gets one made-up record (RFC 8482 §4.2).

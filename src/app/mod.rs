@@ -134,6 +134,7 @@ impl App {
             cache: Arc::clone(&cache),
             forwarder: Arc::clone(&forwarder),
             imports: imports.status(),
+            state: Arc::clone(&state),
             import: imports.metrics(),
         };
         let status = Arc::new(Status { imports: imports.status(), cache: Arc::clone(&cache) });

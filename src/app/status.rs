@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use metrics::gauge;
+
+use super::health::State;
 use super::imports::SharedBoard;
-use crate::admin::Commands;
 use crate::admin::protocol::{Listing, SkippedReport, SourceReport, ZoneReport};
+use crate::admin::{Commands, Health as _};
 use crate::cache::Cache;
 use crate::import::{RefreshRequest, SkippedStatus, ZoneStatus};
-use crate::metrics::{AnswerMetrics, Board, Exporter, ImportMetrics, ServerMetrics};
+use crate::metrics::{AnswerMetrics, Board, Exporter, ImportMetrics, READY, ServerMetrics};
 use crate::source::BoxFuture;
 use crate::upstream::Forwarder;
 use crate::wire::Name;
@@ -99,6 +102,8 @@ pub struct Scrape {
     pub forwarder: Arc<Forwarder>,
     /// For ages.
     pub imports: SharedBoard,
+    /// For readiness.
+    pub state: Arc<State>,
     /// The gauges of zones.
     pub import: Arc<ImportMetrics>,
 }
@@ -111,6 +116,7 @@ impl Scrape {
         self.cache.observe();
         self.forwarder.observe();
         self.imports.load().update_gauges(&self.import);
+        gauge!(READY).set(f64::from(u8::from(self.state.ready().is_ok())));
         self.exporter.render()
     }
 }

@@ -2,13 +2,13 @@
 
 pub mod admin;
 pub mod answer;
+pub mod app;
 pub mod cache;
 #[cfg(test)]
 mod catalogue;
 pub mod export;
 pub mod import;
 pub mod process;
-pub mod reload;
 pub mod server;
 pub mod source;
 pub mod tally;
@@ -16,10 +16,10 @@ pub mod upstream;
 
 pub use admin::AdminMetrics;
 pub use answer::AnswerMetrics;
+pub use app::{READY, ReloadMetrics};
 pub use cache::CacheMetrics;
 pub use export::Exporter;
 pub use import::ImportMetrics;
-pub use reload::ReloadMetrics;
 pub use server::{CloseReason, ServerMetrics};
 pub use source::SourceMetrics;
 pub use tally::{AnswerSource, Board, DropReason, Proto, Tally};

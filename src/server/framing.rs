@@ -8,7 +8,7 @@ use crate::sys::QUERY_MAX;
 /// a datagram is cut: a connection never holds more, and so long a query is answered FORMERR or
 /// by its question, over both transports alike.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Framing {
+pub struct Framing {
     skip: usize,
 }
 

@@ -6,7 +6,7 @@
 
 mod bind;
 mod connection;
-mod framing;
+pub mod framing;
 mod outbox;
 pub mod settings;
 mod step;

@@ -107,6 +107,29 @@ def queries():
     }
     for label, content in inputs.items():
         seed("query", label, content)
+    answers = {
+        label: content for label, content in inputs.items()
+        if label in ("plain", "root", "edns", "edns-do", "edns-version-1", "any", "axfr", "class-chaos", "type-zero", "type-opt", "dso",
+                     "response", "ad-cd", "empty", "cut-name", "trailing-byte")
+    }
+    for owner in ("corp.test www.corp.test NO.corp.test x.y.apps.corp.test er.corp.test one.corp.test loop.corp.test out.corp.test "
+                  "open.corp.test a.sub.corp.test a.d.corp.test large.corp.test www.x.corp.test in.example.net no.example.net "
+                  "far.example.net new.example.net db.localhost v.invalid _dns.resolver.arpa").split():
+        answers["of-" + owner.lower()] = edns(opt(), qname=owner)
+    for label, content in answers.items():
+        seed("answer", label, b"\0" + content)
+    for label in ("plain", "of-large.corp.test", "of-loop.corp.test", "edns-version-1"):
+        seed("answer", label + "-tcp", b"\1" + answers[label])
+        seed("answer", label + "-stranger", b"\6" + answers[label])
+    frame = struct.pack(">H", len(query())) + query()
+    streams = {
+        "one": frame, "three": frame * 3, "empty-query": b"\0\0" + frame, "cut": frame[:-1], "length-only": b"\0", "nothing": b"",
+        "too-long": b"\xff\xff" + b"x" * 65535 + frame, "just-too-long": b"\x10\x01" + b"x" * 4097 + frame,
+        "longest": b"\x10\0" + b"x" * 4096 + frame, "too-long-cut": b"\xff\xff" + b"x" * 4200,
+    }
+    for label, content in streams.items():
+        seed("tcp_stream", label, b"\0" + content)
+        seed("tcp_stream", label + "-in-pieces", b"\x25" + content)
 
 
 def soa(minimum=60):
@@ -198,6 +221,7 @@ def responses():
             if do and "sign" not in label and label not in ("any", "chain-of-20", "nodata"):
                 continue
             seed("upstream", label + ("-do" if do else ""), scene + content)
+            seed("relay", label + ("-do" if do else ""), scene + content)
     seed("upstream", "far-away", struct.pack(">BHBHBB", 1, 16400, 63, 65535, 255, 0) + response([cname, *sets]))
 
 
@@ -349,6 +373,46 @@ def zones():
         seed("zone_lookup", label, content)
 
 
+def states():
+    def text(value):
+        return struct.pack(">H", len(value)) + value.encode()
+
+    def short(value):
+        return bytes([len(value)]) + value
+
+    def records(owner, rtype, *rdata, ttl=300):
+        values = b"".join(struct.pack(">H", len(value)) + value for value in rdata)
+        return short(name(owner)) + struct.pack(">HBII", rtype, 0, ttl, len(rdata)) + values
+
+    def deferred(owner, rtype, reason):
+        return short(name(owner)) + struct.pack(">HBB", rtype, 1, reason)
+
+    def body(sets=(), skipped=(), origin=b"\0", apex=name("corp.test"), counts=None):
+        plain = sum(struct.unpack(">I", s[1 + s[0] + 7:1 + s[0] + 11])[0] for s in sets if s[1 + s[0] + 2] == 0)
+        later = sum(1 for s in sets if s[1 + s[0] + 2] == 1)
+        counts = counts or (len(sets), plain, later, len(skipped))
+        return (text("file") + text("zones/corp.json") + origin + text("corp.json") + short(apex)
+                + struct.pack(">QIIIII", 1790000000000, 3, *counts) + b"".join(sets) + b"".join(skipped))
+
+    one = records("www.corp.test", A, b"\x0a\0\0\1", b"\x0a\0\0\2")
+    skip = text("x.corp.test") + text("A") + text("not an address") + b"\2"
+    start = records("corp.test", SOA, soa()), records("corp.test", NS, name("ns.test"))
+    inputs = {
+        "empty-zone": body(), "zone": body([*start, one]), "origin": body([one], origin=b"\1" + text("123") + text("vpc-1")),
+        "deferred": body([*start, one, deferred("lb.corp.test", A, 0), deferred("w.corp.test", ANY, 2)]),
+        "skipped": body([one], [skip]), "count-too-high": body([one], counts=(0xffffffff, 0xffffffff, 0, 0)),
+        "records-miscounted": body([one], counts=(1, 3, 0, 0)), "skipped-too-many": body([one], counts=(1, 2, 0, 1001)),
+        "skip-reason-unknown": body([one], [skip[:-1] + b"\x09"]), "body-unknown": body([one[:-15] + b"\2" + one[-14:]], counts=(1, 2, 0, 0)),
+        "out-of-zone": body([records("else.test", A, b"\x0a\0\0\1")]), "bad-rdata": body([records("x.corp.test", A, b"\x0a")]),
+        "no-rdata": body([records("x.corp.test", A)]), "upper-case": body([records("X.Corp.Test", A, b"\x0a\0\0\1")]),
+        "trailing": body([one]) + b"\0", "cut": body([one])[:-1], "apex-pointer": body([one], apex=b"\xc0\x0c"),
+        "file-unsealed": b"zonelet\x1a\0\1" + body([one]) + bytes(16), "file-of-version-2": b"zonelet\x1a\0\2", "file-magic": b"zonelet\x1a",
+        "not-utf8": body([one]).replace(b"corp.json", b"c\xffrp.json"),
+    }
+    for label, content in inputs.items():
+        seed("state_file", label, content)
+
+
 def configs():
     example = (CORPUS.parent.parent.parent / "config.toml").read_bytes()
     inputs = {
@@ -374,6 +438,6 @@ def configs():
 
 
 if __name__ == "__main__":
-    for write in (queries, responses, names, values, listings, zone_files, zones, configs):
+    for write in (queries, responses, names, values, listings, zone_files, zones, states, configs):
         write()
     print(sum(1 for path in CORPUS.rglob("*") if path.is_file()), "inputs")

@@ -106,7 +106,7 @@ pub struct Learnt {
 pub type Rec = (Name, Rtype, u32, Vec<u8>);
 
 impl Learnt {
-    fn to_bytes(&self) -> Vec<u8> {
+    pub fn to_bytes(&self) -> Vec<u8> {
         let counts = [self.answers.len() as u16, self.authorities.len() as u16];
         let header = [0, 0x8180 | self.rcode.0, 1, counts[0], counts[1], 0];
         let mut out: Vec<u8> = header.iter().flat_map(|number| number.to_be_bytes()).collect();

@@ -2,14 +2,20 @@
 //!
 //! `fuzz_targets/` feeds them on nightly; `tests/corpus.rs` replays `corpus/` through them on stable.
 
+mod answer;
 mod message;
 mod naive;
 mod query;
+#[path = "../../scene/mod.rs"]
+mod scene;
+mod stream;
 mod text;
 mod upstream;
 mod zone;
 
+pub use answer::{answer, relay};
 pub use query::query;
+pub use stream::{state_file, tcp_stream};
 pub use text::{config_text, octal_name, record_value};
 pub use upstream::upstream;
 pub use zone::{api_json, zone_file, zone_lookup};
@@ -20,12 +26,16 @@ pub type Entry = fn(&[u8]);
 /// Every target by its name, that of its folder in `corpus/` and of its file in `fuzz_targets/`.
 pub const ENTRIES: &[(&str, Entry)] = &[
     ("query", query),
+    ("tcp_stream", tcp_stream),
+    ("answer", answer),
     ("upstream", upstream),
+    ("relay", relay),
     ("octal_name", octal_name),
     ("record_value", record_value),
     ("api_json", api_json),
     ("zone_file", zone_file),
     ("zone_lookup", zone_lookup),
+    ("state_file", state_file),
     ("config_text", config_text),
 ];
 

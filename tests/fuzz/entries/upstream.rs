@@ -46,7 +46,7 @@ struct Scene {
 }
 
 /// The question of a message, read as the one who sent it would know it.
-fn question(message: &[u8]) -> Option<(Name, Rtype)> {
+pub fn question(message: &[u8]) -> Option<(Name, Rtype)> {
     let rest = message.get(12..)?;
     let len = name::wire_len(rest).ok()?;
     let qname = Name::from_wire(rest.get(..len)?).ok()?;

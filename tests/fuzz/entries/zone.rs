@@ -123,7 +123,7 @@ fn values_stand(data: &ZoneData) {
 }
 
 /// Compiles `data` and asks it for all it has and for names around that.
-fn audit(data: &ZoneData) {
+pub fn audit(data: &ZoneData) {
     let built = Zone::build(data, &ZoneOptions::default());
     let (zone, naive) = (&built.zone, Naive::of(data));
     assert!(built.skipped.len() >= data.skipped.len());

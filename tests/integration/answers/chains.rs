@@ -135,6 +135,28 @@ fn sixteen_restarts_are_followed_and_seventeen_are_not() {
 }
 
 #[test]
+fn a_chain_that_leads_to_a_special_name_ends_here() {
+    let zone = format!("{CORP}lo CNAME localhost.\ntor CNAME x.onion.\n");
+    let stack = Plan::new().zone(&zone).start(|question| match question.qname.to_string().as_str() {
+        "lo.example.test." => question.reply(0, &[cname("lo.example.test", 50, "db.localhost")], &[]),
+        _ => question.address(60, 66),
+    });
+    stack.expect(&[
+        (
+            "lo.corp.internal. A",
+            "NOERROR aa; lo.corp.internal. 300 CNAME localhost.; localhost. 10800 A 127.0.0.1",
+        ),
+        ("lo.corp.internal. MX", "NOERROR aa; lo.corp.internal. 300 CNAME localhost. | localhost. 10800 SOA"),
+        ("tor.corp.internal. A", "NXDOMAIN aa; tor.corp.internal. 300 CNAME x.onion. | onion. 10800 SOA"),
+        (
+            "lo.example.test. A",
+            "NOERROR; lo.example.test. 50 CNAME db.localhost.; db.localhost. 10800 A 127.0.0.1",
+        ),
+    ]);
+    assert_eq!(stack.upstream.count(), 1);
+}
+
+#[test]
 fn a_chain_into_a_failing_upstream_is_a_failure_for_the_whole_chain() {
     let stack = Plan::new().zone(CORP).without_upstream().start(unknown);
     let line = stack.line("out.corp.internal. A");

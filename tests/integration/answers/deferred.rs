@@ -13,6 +13,9 @@ const ZONE: &str = r#"{"ResourceRecordSets":[
     {"Name":"w.corp.internal.","Type":"A","TTL":60,"SetIdentifier":"a","Weight":0,"ResourceRecords":[{"Value":"10.0.0.1"}]},
     {"Name":"w.corp.internal.","Type":"A","TTL":60,"SetIdentifier":"b","Weight":9,"ResourceRecords":[{"Value":"10.0.0.2"}]},
     {"Name":"w.corp.internal.","Type":"TXT","TTL":60,"ResourceRecords":[{"Value":"\"plain\""}]},
+    {"Name":"wc.corp.internal.","Type":"CNAME","TTL":60,"SetIdentifier":"a","Weight":1,"ResourceRecords":[{"Value":"a.test"}]},
+    {"Name":"wc.corp.internal.","Type":"CNAME","TTL":60,"SetIdentifier":"b","Weight":1,"ResourceRecords":[{"Value":"b.test"}]},
+    {"Name":"\\052.wild.corp.internal.","Type":"A","AliasTarget":{"HostedZoneId":"Z35","DNSName":"lb.elb.amazonaws.com.","EvaluateTargetHealth":false}},
     {"Name":"to.corp.internal.","Type":"CNAME","TTL":60,"ResourceRecords":[{"Value":"w.corp.internal"}]}
 ]}"#;
 
@@ -20,6 +23,10 @@ fn upstream(question: &Question) -> Vec<u8> {
     match question.qname.to_string().as_str() {
         "corp.internal." => question.address(60, 1),
         "w.corp.internal." => question.address(30, 2),
+        "wc.corp.internal." => {
+            question.reply(0, &[cname("wc.corp.internal", 60, "b.test"), a("b.test", 20, 3)], &[])
+        }
+        "x.wild.corp.internal." => question.address(40, 4),
         "lost.corp.internal." => question.reply(3, &[], &[soa("internal", 900, 60)]),
         _ => unknown(question),
     }
@@ -86,6 +93,26 @@ fn an_upstream_chain_that_leads_to_a_deferred_name_ends_at_its_answer() {
         "x.example.test. A",
         "NOERROR; x.example.test. 50 CNAME w.corp.internal.; w.corp.internal. 30 A 192.0.2.2",
     )]);
+}
+
+#[test]
+fn a_policy_of_cnames_is_decided_by_the_upstream_for_every_type() {
+    let stack = stack();
+    let one = "NOERROR; wc.corp.internal. 60 CNAME b.test.; b.test. 20 A 192.0.2.3";
+    stack.expect(&[("wc.corp.internal. A", one)]);
+    assert!(stack.line("wc.corp.internal. CNAME").starts_with("NOERROR; wc.corp.internal. 60 CNAME b.test."));
+    assert_eq!(stack.forwarded("wc.corp.internal"), 2);
+}
+
+#[test]
+fn a_wildcard_alias_is_asked_for_the_name_that_was_asked() {
+    let stack = stack();
+    stack.expect(&[
+        ("x.wild.corp.internal. A", "NOERROR; x.wild.corp.internal. 40 A 192.0.2.4"),
+        ("x.wild.corp.internal. AAAA", "NOERROR aa | corp.internal. 30 SOA"),
+    ]);
+    let line = stack.line("y.wild.corp.internal. A");
+    assert!(line.starts_with("SERVFAIL EDE 0 the upstream denies a name"), "{line}");
 }
 
 #[test]

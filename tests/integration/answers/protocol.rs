@@ -95,6 +95,64 @@ fn edns_is_a_matter_of_each_hop() {
 }
 
 #[test]
+fn the_do_bit_comes_back_and_only_where_it_was_set() {
+    let stack = stack();
+    for question in ["glued.corp.internal. A", "nope.corp.internal. A", "example.test. A", "localhost. A"] {
+        for dnssec_ok in [true, false] {
+            let query = asked(question).edns(1232, dnssec_ok).bytes();
+            let response = message(&stack.raw(Via::Udp, &query));
+            assert_eq!(response.edns.expect("an OPT").flags().dnssec_ok, dnssec_ok, "{question}");
+        }
+    }
+}
+
+#[test]
+fn the_root_is_asked_upstream_like_any_name() {
+    // CoreDNS checks its upstreams' health so.
+    let stack = Plan::new().zone(CORP).start(|question| {
+        let ns = crate::harness::message::name("ns.test").as_bytes().to_vec();
+        question.reply(0, &[(question.qname.clone(), question.qtype, 60, ns)], &[])
+    });
+    stack.expect(&[(". NS", "NOERROR; . 60 NS ns.test.")]);
+}
+
+#[test]
+fn packets_with_any_byte_changed_get_a_whole_answer_or_silence_and_do_no_harm() {
+    let stack = stack();
+    let client = UdpClient::near(stack.addr);
+    let good = asked("glued.corp.internal. A").id(1).edns(1232, true).bytes();
+    let mut id = 2u16;
+    for question in ["www.corp.internal. A", "a.b.ent.corp.internal. TXT", "x.apps.corp.internal. A"] {
+        let query = asked(question).edns(1232, false).bytes();
+        for at in 2..query.len() {
+            for change in [0x01, 0x40, 0x80, 0xc0, 0xff] {
+                let mut bytes = query.clone();
+                bytes[at] ^= change;
+                bytes[..2].copy_from_slice(&id.to_be_bytes());
+                id += 1;
+                client.send(&bytes, stack.addr);
+            }
+            let mut cut = query[..at].to_vec();
+            cut[..2].copy_from_slice(&id.to_be_bytes());
+            id += 1;
+            client.send(&cut, stack.addr);
+            // Nothing outruns the answers to what was sent before.
+            client.send(&good, stack.addr);
+            loop {
+                let (response, _) = client.recv();
+                let read = message(&response);
+                assert!(response[2] & 0x80 != 0 && response.len() <= 1232);
+                if read.metadata.id == 1 {
+                    assert_eq!(read.answers.len(), 1);
+                    break;
+                }
+                assert!(read.metadata.id < id);
+            }
+        }
+    }
+}
+
+#[test]
 fn unknown_flag_bits_of_edns_are_ignored() {
     let stack = stack();
     let mut query = asked("glued.corp.internal. A").edns(1232, false).bytes();

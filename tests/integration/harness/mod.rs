@@ -6,6 +6,7 @@ pub mod dns;
 pub mod message;
 #[cfg(feature = "route53")]
 pub mod moto;
+pub mod program;
 #[cfg(feature = "route53")]
 pub mod python;
 #[cfg(feature = "route53")]

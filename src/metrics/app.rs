@@ -1,9 +1,12 @@
-//! Reloads of the configuration.
+//! Readiness, and reloads of the configuration.
 
 use metrics::{Counter, Unit, counter, describe_counter};
 
 /// Reloads of the configuration. `result`: `taken` or `refused` (the old one stays).
 pub const RELOADS: &str = "zonelet_config_reloads_total";
+
+/// Whether /readyz says yes: 1, or 0 while something is waited for or the drain has begun.
+pub const READY: &str = "zonelet_app_ready";
 
 /// Ready handles.
 pub struct ReloadMetrics {
