@@ -58,6 +58,7 @@ pub async fn run(setup: Setup) -> anyhow::Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     // Before anything that takes time: a reload asked for too early must not end the process.
     let hangup = signal(SignalKind::hangup())?;
+    // Each upstream has hundreds of sockets, and service managers start with 1024 descriptors.
     if let Err(error) = sys::raise_descriptor_limit() {
         warn!(%error, "the limit of open files stays as it is");
     }
