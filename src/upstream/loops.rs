@@ -43,6 +43,8 @@ struct Probe {
     hold: Duration,
     sent: Moment,
     round: mpsc::Sender<Name>,
+    /// It has come back. It may do so again: dnsmasq repeats what was refused.
+    is_back: bool,
 }
 
 impl Loops {
@@ -97,7 +99,7 @@ impl Loops {
             return None;
         }
         let (upstream, suffix, round) = (Arc::clone(upstream), suffix.to_owned(), round.clone());
-        outstanding.insert(nonce, Probe { upstream, suffix, hold, sent, round });
+        outstanding.insert(nonce, Probe { upstream, suffix, hold, sent, round, is_back: false });
         Some(probe)
     }
 
@@ -130,11 +132,14 @@ impl Loops {
     /// loop by being passed on.
     pub(super) fn saw_probe(&self, qname: NameRef<'_>) -> bool {
         let Some(nonce) = probe_nonce(qname) else { return false };
-        let probe = self.outstanding.lock().unwrap_or_else(PoisonError::into_inner).remove(&nonce);
-        let Some(probe) = probe else { return false };
-        if probe.round.try_send(probe.suffix.clone()).is_err() {
+        let mut outstanding = self.outstanding.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(probe) = outstanding.get_mut(&nonce) else { return false };
+        let is_first = !std::mem::replace(&mut probe.is_back, true);
+        if is_first && probe.round.try_send(probe.suffix.clone()).is_err() {
             // Its round is over: a slow loop is a loop, too.
-            self.isolate(&probe.upstream, probe.suffix.as_ref(), probe.hold);
+            let (upstream, suffix, hold) = (Arc::clone(&probe.upstream), probe.suffix.clone(), probe.hold);
+            drop(outstanding);
+            self.isolate(&upstream, suffix.as_ref(), hold);
         }
         true
     }
@@ -208,6 +213,7 @@ async fn send_probes(upstream: Arc<Upstream>, probes: Vec<Name>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::upstream::server::Identity;
 
     fn name(text: &str) -> Name {
         text.parse().unwrap()
@@ -241,6 +247,22 @@ mod tests {
         ] {
             assert_eq!(probe_nonce(name(&other).as_ref()), None, "{other}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_probe_is_known_each_time_it_comes_back() {
+        let loops = Loops::new(Clock::manual());
+        let address = "127.0.0.1:9".parse().unwrap();
+        let lifetime = Duration::from_secs(60);
+        let identity = Identity { address, tcp_only: false, sockets: 1, lifetime };
+        let (round, mut returned) = mpsc::channel(MAX_PROBES);
+        let upstream = Upstream::new(identity);
+        let probe = loops.remember(&upstream, name("test").as_ref(), ROUND_LASTS, &round).unwrap();
+        for _ in 0..2 * MAX_PROBES {
+            assert!(loops.saw_probe(probe.as_ref()));
+        }
+        assert_eq!(returned.try_recv(), Ok(name("test")));
+        assert!(returned.try_recv().is_err(), "told once");
     }
 
     #[test]
