@@ -116,6 +116,27 @@ fn throttling_delays_an_import_and_changes_nothing_that_is_served() {
 }
 
 #[test]
+fn an_api_that_stalls_holds_up_neither_queries_nor_a_reload_nor_the_end() {
+    let (sim, _) = simulated();
+    outside().block_on(sim.fault(json!({ "kind": "stall", "seconds": 600 })));
+    let server = upstream(|q| q.address(300, 1));
+    let keys = format!(
+        "zones = {{ vpc = '{VPC}', names = ['corp.internal'] }}\nregion = '{VPC_REGION}'\nendpoint = '{}'\non_unloaded = 'fail'",
+        sim.url()
+    );
+    let home = Home::new(&format!("{}{}", route53(&keys), forward(server.addr)));
+    let program = home.start();
+    until("a call", || (!outside().block_on(sim.calls()).is_empty()).then_some(()));
+    assert!(program.ask("db.corp.internal. A").starts_with("SERVFAIL EDE 14"));
+    let patient = keys.replace("'fail'", "'forward'");
+    home.configure(&format!("{}{}", route53(&patient), forward(server.addr)));
+    program.signal("HUP");
+    program.logged("configuration reloaded");
+    program.answers("db.corp.internal. A", "NOERROR; db.corp.internal. 300 A 192.0.2.1");
+    assert_eq!(program.terminate().0, Some(0));
+}
+
+#[test]
 fn a_zone_that_never_loaded_is_answered_as_on_unloaded_says_and_the_start_does_not_wait() {
     let server = upstream(|q| q.address(300, 1));
     for (word, want) in [
