@@ -86,6 +86,10 @@ fn the_vpc_of_instance_metadata_decides_which_zones_are_served() {
     assert_eq!(program.ask("lb.corp.internal. A"), "NOERROR; lb.corp.internal. 300 A 192.0.2.1", "an alias");
     assert_eq!(program.ask("lb.corp.internal. AAAA"), "NOERROR aa | corp.internal. 30 SOA");
     assert_eq!(program.ask("x.elsewhere.internal. A"), "NOERROR; x.elsewhere.internal. 300 A 192.0.2.1");
+    // One that is made, or associated, later is found without a restart.
+    let records = json!({ "records": [set("db.late.internal.", "A", &["10.0.0.8"])] });
+    outside().block_on(sim.zone("late.internal.", records));
+    program.answers("db.late.internal. A", "NOERROR aa; db.late.internal. 60 A 10.0.0.8");
 }
 
 #[test]
