@@ -136,7 +136,8 @@ impl MissPath {
             return done(overloaded("too many queries wait for upstreams"));
         }
         self.0.metrics.waiting.increment(1);
-        self.0.seat(want, stamps, done);
+        let from_upstream = self.0.forwarder.is_upstream(want.qname.as_ref(), want.client.ip());
+        self.0.seat(want, stamps, from_upstream, done);
     }
 }
 
@@ -154,15 +155,16 @@ impl Shared {
         })
     }
 
-    /// Joins a question in flight, finds the answer after all, or starts asking.
-    fn seat(self: &Arc<Self>, want: Want, stamps: Stamps, done: Done) {
+    /// Joins a question in flight, finds the answer after all, or starts asking. What comes
+    /// `from_upstream` may be a question of ours, and joins whatever its DO and CD.
+    fn seat(self: &Arc<Self>, want: Want, stamps: Stamps, from_upstream: bool, done: Done) {
         let kind = Kind {
             dnssec_ok: want.dnssec_ok,
             checking_disabled: want.checking_disabled,
             hops: stamps.hops(),
         };
-        let from_upstream = self.forwarder.is_upstream(want.qname.as_ref(), want.client.ip());
-        let waiter = Waiter::new(want.must_exist, done);
+        let again = from_upstream.then(|| Box::new((want.clone(), stamps.clone())));
+        let waiter = Waiter::new(want.must_exist, done).with_again(again);
         let max_waiters = self.max_waiters.load(Ordering::Relaxed);
         // Asked under the lock of the question: who lands puts the answer in before it leaves.
         let known = || self.known(&want);
@@ -208,7 +210,7 @@ impl Shared {
     }
 
     /// Ends a flight: what it brought is kept, and all who wait for it are told.
-    fn land(&self, ask: &Ask, number: u64, result: Result<Learned, ExchangeError>) {
+    fn land(self: &Arc<Self>, ask: &Ask, number: u64, result: Result<Learned, ExchangeError>) {
         let key = CacheKey {
             qname: ask.qname.as_ref(),
             qtype: ask.qtype,
@@ -220,7 +222,13 @@ impl Shared {
             outcome = Some(self.keep(&key, ask, flight, result));
         });
         let (Some(flight), Some((fetched, denied))) = (flight, outcome) else { return };
-        for waiter in flight.waiters {
+        for mut waiter in flight.waiters {
+            if let (Some(again), Fetched::Entry(_)) = (waiter.again.take(), &fetched) {
+                // It has been answered, so it was no loop: a client on the upstream's host.
+                let (want, stamps) = *again;
+                self.seat(want, stamps, false, waiter.into_done());
+                continue;
+            }
             let fetched = denied.as_ref().filter(|_| waiter.must_exist).unwrap_or(&fetched).clone();
             self.finish(waiter, fetched);
         }

@@ -159,7 +159,10 @@ impl Exchange<'_> {
         match result {
             Ok(message) => self.take(index, &message, true),
             Err(error) => {
-                let fault = Fault::network(upstream, &error);
+                let fault = match error.kind() {
+                    io::ErrorKind::InvalidData => Fault::malformed(upstream, "what is no reply to the query"),
+                    _ => Fault::network(upstream, &error),
+                };
                 self.fail(index, fault);
                 None
             }

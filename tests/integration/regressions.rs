@@ -8,6 +8,7 @@ use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType;
 use tokio::sync::oneshot;
 
+use zonelet::answer::miss::{Fetched, Want};
 use zonelet::answer::{Answerer, Asker, Disposition, Reply, Responder, Settings, Transport};
 use zonelet::metrics::{Board, Tally};
 use zonelet::wire::Rtype;
@@ -15,7 +16,7 @@ use zonelet::zone::{
     Authority, Body, DeferredReason, RecordSet, SharedTable, Zone, ZoneData, ZoneOptions, ZoneTable,
 };
 
-use crate::harness::agent::{Agent, forward_all};
+use crate::harness::agent::{Agent, failed, forward_all};
 use crate::harness::client::{ask, message};
 use crate::harness::message::{Rec, a, cname, name, soa};
 use crate::harness::upstream::{Out, Scripted};
@@ -108,4 +109,33 @@ async fn a_client_that_asks_for_both_families_sees_every_address_first() {
         house.ask("two.corp.test.", RecordType::AAAA).await;
     }
     assert!(first.iter().all(|&n| n >= 25), "{first:?}");
+}
+
+#[tokio::test]
+async fn an_upstream_that_echoes_queries_is_said_to_do_so() {
+    let upstream = Scripted::start(|asked| vec![Out::Reply(asked.question.message.clone())]).await;
+    let agent = Agent::new(forward_all(&[upstream.addr]));
+    let (code, text) = failed(agent.ask(Agent::want("a.test", Rtype::A)).await);
+    assert_eq!((code, text), (0, format!("{} sent what is no reply to the query", upstream.addr)));
+}
+
+#[tokio::test]
+async fn a_client_on_the_upstreams_host_gets_the_signatures_it_asked_for() {
+    let upstream = Scripted::start(|asked| {
+        let last = if asked.question.dnssec_ok() { 2 } else { 1 };
+        vec![Out::Reply(asked.question.address(60, last))]
+    })
+    .await;
+    let agent = Agent::new(forward_all(&[upstream.addr]));
+    let client = (upstream.addr.ip(), 4711).into();
+    let plain = Want { client, ..Agent::want("a.test", Rtype::A) };
+    let signed = Want { dnssec_ok: true, ..plain.clone() };
+    let asked = [agent.fetch(plain), agent.fetch(signed.clone()), agent.fetch(signed)];
+    let mut last = Vec::new();
+    for outcome in asked {
+        let Fetched::Entry(entry) = outcome.await.unwrap() else { panic!("failed") };
+        last.extend(entry.learned.block.last().copied());
+    }
+    assert_eq!((last, upstream.count()), (vec![1, 2, 2], 2));
+    assert_eq!(agent.miss.waiting(), 0);
 }

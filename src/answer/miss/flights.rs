@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry as Place;
 
-use super::{Done, Fetched};
-use crate::upstream::Signs;
+use super::{Done, Fetched, Want};
+use crate::upstream::{Signs, Stamps};
 use crate::wire::{Name, Rtype};
 
 /// What else tells flights for one name and type apart.
@@ -27,26 +27,41 @@ impl Kind {
     /// Whether one who asks in this way may wait for a flight of the kind `other`: never for one
     /// with a longer marker, or a forger could have it refused further on for everybody.
     fn may_join(self, other: Kind) -> bool {
-        self.dnssec_ok == other.dnssec_ok
-            && self.checking_disabled == other.checking_disabled
-            && self.hops >= other.hops
+        self.is_answered_by(other) && self.hops >= other.hops
+    }
+
+    /// Whether what answers the kind `other` answers this one.
+    fn is_answered_by(self, other: Kind) -> bool {
+        self.dnssec_ok == other.dnssec_ok && self.checking_disabled == other.checking_disabled
     }
 }
 
 /// One who waits.
 pub(super) struct Waiter {
     pub(super) must_exist: bool,
+    /// What it asks by itself if the flight it waits for brings an answer: it asked with another
+    /// DO or CD, and was let in only because it may be the question come back.
+    pub(super) again: Option<Box<(Want, Stamps)>>,
     /// Never contended: the lock only makes what is called once fit for a shared map.
     done: Mutex<Done>,
 }
 
 impl Waiter {
     pub(super) fn new(must_exist: bool, done: Done) -> Self {
-        Self { must_exist, done: Mutex::new(done) }
+        Self { must_exist, again: None, done: Mutex::new(done) }
+    }
+
+    /// The same, with what to ask if it had to wait for another kind of question.
+    pub(super) fn with_again(self, again: Option<Box<(Want, Stamps)>>) -> Self {
+        Self { again, ..self }
+    }
+
+    pub(super) fn into_done(self) -> Done {
+        self.done.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn tell(self, fetched: Fetched) {
-        self.done.into_inner().unwrap_or_else(PoisonError::into_inner)(fetched);
+        self.into_done()(fetched);
     }
 }
 
@@ -106,7 +121,7 @@ impl Flights {
         kind: Kind,
         returning: bool,
         max_waiters: usize,
-        waiter: Waiter,
+        mut waiter: Waiter,
         known: impl FnOnce() -> Option<Fetched>,
     ) -> Seat {
         let mut place = self.by_question.entry((qname.clone(), qtype)).or_default();
@@ -117,6 +132,9 @@ impl Flights {
         if let Some(flight) = flights.iter_mut().find(joins) {
             if flight.waiters.len() >= max_waiters {
                 return Seat::Full(waiter);
+            }
+            if kind.is_answered_by(flight.kind) {
+                waiter.again = None;
             }
             flight.waiters.push(waiter);
             return Seat::Joined;
@@ -131,6 +149,7 @@ impl Flights {
         if shared {
             signs.join();
         }
+        waiter.again = None;
         flights.push(Flight { number, kind, signs: Arc::clone(&signs), waiters: vec![waiter] });
         Seat::Started { number, signs, shared }
     }
