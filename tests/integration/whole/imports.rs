@@ -86,6 +86,10 @@ fn the_vpc_of_instance_metadata_decides_which_zones_are_served() {
     assert_eq!(program.ask("lb.corp.internal. A"), "NOERROR; lb.corp.internal. 300 A 192.0.2.1", "an alias");
     assert_eq!(program.ask("lb.corp.internal. AAAA"), "NOERROR aa | corp.internal. 30 SOA");
     assert_eq!(program.ask("x.elsewhere.internal. A"), "NOERROR; x.elsewhere.internal. 300 A 192.0.2.1");
+    // One that is made, or associated, later is found without a restart.
+    let records = json!({ "records": [set("db.late.internal.", "A", &["10.0.0.8"])] });
+    outside().block_on(sim.zone("late.internal.", records));
+    program.answers("db.late.internal. A", "NOERROR aa; db.late.internal. 60 A 10.0.0.8");
 }
 
 #[test]
@@ -113,6 +117,27 @@ fn throttling_delays_an_import_and_changes_nothing_that_is_served() {
     assert_eq!(program.ask("db.corp.internal. A"), DB1);
     outside().block_on(sim.heal());
     program.answers("db.corp.internal. A", "NOERROR aa; db.corp.internal. 60 A 10.0.0.5");
+}
+
+#[test]
+fn an_api_that_stalls_holds_up_neither_queries_nor_a_reload_nor_the_end() {
+    let (sim, _) = simulated();
+    outside().block_on(sim.fault(json!({ "kind": "stall", "seconds": 600 })));
+    let server = upstream(|q| q.address(300, 1));
+    let keys = format!(
+        "zones = {{ vpc = '{VPC}', names = ['corp.internal'] }}\nregion = '{VPC_REGION}'\nendpoint = '{}'\non_unloaded = 'fail'",
+        sim.url()
+    );
+    let home = Home::new(&format!("{}{}", route53(&keys), forward(server.addr)));
+    let program = home.start();
+    until("a call", || (!outside().block_on(sim.calls()).is_empty()).then_some(()));
+    assert!(program.ask("db.corp.internal. A").starts_with("SERVFAIL EDE 14"));
+    let patient = keys.replace("'fail'", "'forward'");
+    home.configure(&format!("{}{}", route53(&patient), forward(server.addr)));
+    program.signal("HUP");
+    program.logged("configuration reloaded");
+    program.answers("db.corp.internal. A", "NOERROR; db.corp.internal. 300 A 192.0.2.1");
+    assert_eq!(program.terminate().0, Some(0));
 }
 
 #[test]

@@ -189,6 +189,22 @@ fn a_changed_file_is_noticed_without_a_signal() {
 }
 
 #[test]
+fn the_level_of_the_log_changes_while_serving() {
+    let home = home();
+    let server = upstream(|q| q.reply(2, &[], &[]));
+    let config = format!("{}{}", file("corp.zone"), forward(server.addr));
+    home.configure(&config);
+    let program = home.start();
+    program.ask("quiet.test. A");
+    home.configure(&format!("{config}[log]\nlevel = 'debug'\n"));
+    reload(&program, 1);
+    program.ask("loud.test. A");
+    let line = program.logged("loud.test");
+    assert!(line.contains("DEBUG"), "{line}");
+    assert!(program.log().iter().all(|line| !line.contains("quiet.test")));
+}
+
+#[test]
 fn a_reload_that_meets_the_end_does_not_hold_it_up() {
     let home = home();
     let server = upstream(|q| q.address(300, 1));

@@ -59,6 +59,26 @@ fn the_last_good_state_is_served_at_once_after_a_restart_and_its_age_is_shown() 
 }
 
 #[test]
+fn what_was_served_from_disk_is_imported_anew_once_the_api_is_back() {
+    let home = left_behind("state");
+    let (sim, _) = simulated();
+    let text = fs::read_to_string(home.path("config.toml")).unwrap();
+    let endpoint = text.lines().find(|line| line.starts_with("endpoint")).expect("an endpoint").to_owned();
+    let program = home.start();
+    assert_eq!(program.ask("db.corp.internal. A"), DB1);
+    let text = text.replace(&endpoint, &format!("endpoint = '{}'", sim.url()));
+    home.put("config.toml", &text);
+    program.signal("HUP");
+    until("an import", || {
+        let listing: Value = serde_json::from_slice(&home.run(&["zones", "--json"]).stdout).unwrap();
+        assert_eq!(program.ask("db.corp.internal. A"), DB1, "served all the time");
+        (listing["zones"][0]["state"] == "loaded" && listing["zones"][0]["from_state_file"] == false)
+            .then_some(())
+    });
+    assert_eq!(program.terminate().0, Some(0));
+}
+
+#[test]
 fn a_damaged_state_file_is_named_and_not_served_and_the_start_goes_on() {
     let home = left_behind("state");
     let path = files(&home, "state").remove(0);
