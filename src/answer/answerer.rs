@@ -8,7 +8,7 @@ use ipnet::IpNet;
 
 use super::miss::{Fetched, MissPath, Want};
 use super::special::{self, Special};
-use super::walk::{End, Missing, Resolved, Walk};
+use super::walk::{End, Missing, Resolved, Walk, Why};
 use super::{Asker, Disposition, PendingQuery, Reply, Responder, Settings, Transport};
 use crate::cache::Cache;
 use crate::clock::{Clock, Moment};
@@ -18,6 +18,10 @@ use crate::wire::query::{HEADER, Query, Unreadable};
 use crate::wire::response::{self, MAX_MESSAGE, Response, UDP_SIZE, Verdict};
 use crate::wire::{CLASS_IN, EdeCode, Rcode, Rtype};
 use crate::zone::{SharedTable, ZoneTable};
+
+/// Questions put to upstreams for one client's query: an upstream that answers each with one more
+/// CNAME must not turn one packet into dozens.
+const MAX_FETCHES: usize = 8;
 
 /// Answers queries from zones and cache, and knows who fetches the rest.
 ///
@@ -103,7 +107,10 @@ impl Answerer {
             authentic: true,
             source: AnswerSource::Cache,
         };
-        let end = walk.run(query.qname());
+        let end = match walk.run(query.qname()) {
+            End::Missing(_) if resolved.len() >= MAX_FETCHES => End::Failed(Why::ChainTooLong),
+            end => end,
+        };
         finish(walk, end, tally)
     }
 

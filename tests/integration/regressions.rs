@@ -139,3 +139,17 @@ async fn a_client_on_the_upstreams_host_gets_the_signatures_it_asked_for() {
     assert_eq!((last, upstream.count()), (vec![1, 2, 2], 2));
     assert_eq!(agent.miss.waiting(), 0);
 }
+
+#[tokio::test]
+async fn an_upstream_that_always_has_one_more_cname_is_asked_a_few_times_only() {
+    let upstream = Scripted::start(|asked| {
+        let owner = asked.question.qname.to_string();
+        let chain = [cname(&owner, 60, &format!("x{owner}"))];
+        vec![Out::Reply(asked.question.reply(0, &chain, &[]))]
+    })
+    .await;
+    let house = House::new(zone("corp.test", Vec::new()), upstream.addr);
+    let response = house.ask("a.endless.example.", RecordType::A).await;
+    assert_eq!((response.metadata.response_code, response.answers.len()), (ResponseCode::ServFail, 0));
+    assert_eq!(upstream.count(), 8);
+}
