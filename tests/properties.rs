@@ -74,6 +74,11 @@ fn line() -> impl Strategy<Value = String> {
             "HTTPS 1 . alpn=h2",
             "NAPTR 1 1 \"u\" \"sip\" \"\" .",
             "TYPE65280 \\# 2 c00c",
+            "NAPTR \\# 3 010203",
+            "HTTPS \\# 2 c00c",
+            "CAA \\# 2 00ff",
+            "DS \\# 1 00",
+            "MX \\# 4 0001c00c",
         ]).prop_map(str::to_owned),
     ];
     let line =

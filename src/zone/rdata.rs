@@ -18,6 +18,17 @@ pub fn check(rtype: Rtype, rdata: &[u8]) -> Result<(), &'static str> {
         Rtype::MX => rdata.len() > 2 && names_then(&rdata[2..], 1, 0),
         Rtype::SRV => rdata.len() > 6 && names_then(&rdata[6..], 1, 0),
         Rtype::TXT | Rtype::SPF => !rdata.is_empty() && strings(rdata),
+        Rtype::HINFO => after_strings(rdata, 2).is_some_and(<[u8]>::is_empty),
+        Rtype::NAPTR => {
+            let names = rdata.get(4..).and_then(|rest| after_strings(rest, 3));
+            names.is_some_and(|rest| names_then(rest, 1, 0))
+        }
+        Rtype::SVCB | Rtype::HTTPS => rdata.get(2..).is_some_and(service),
+        // A flag byte and a tag that is not empty (RFC 8659 §4.1).
+        Rtype::CAA => rdata.len() > 2 && rdata[1] > 0 && after_strings(&rdata[1..], 1).is_some(),
+        Rtype::DS => rdata.len() > 4,
+        Rtype::TLSA => rdata.len() > 3,
+        Rtype::SSHFP => rdata.len() > 2,
         _ => true,
     };
     if whole { Ok(()) } else { Err("not valid RDATA for its type") }
@@ -35,15 +46,36 @@ fn names_then(rdata: &[u8], count: usize, tail: usize) -> bool {
     rest.len() == tail
 }
 
-fn strings(rdata: &[u8]) -> bool {
-    let mut rest = rdata;
-    while let Some((&len, tail)) = rest.split_first() {
-        match tail.get(usize::from(len)..) {
-            Some(after) => rest = after,
+fn strings(mut rdata: &[u8]) -> bool {
+    while !rdata.is_empty() {
+        match after_strings(rdata, 1) {
+            Some(after) => rdata = after,
             None => return false,
         }
     }
     true
+}
+
+/// What follows `count` character-strings, `None` if they do not end.
+fn after_strings(rdata: &[u8], count: usize) -> Option<&[u8]> {
+    (0..count).try_fold(rdata, |rest, _| {
+        let (&len, tail) = rest.split_first()?;
+        tail.get(usize::from(len)..)
+    })
+}
+
+/// A target, then parameters with keys that rise (RFC 9460 §2.2).
+fn service(rdata: &[u8]) -> bool {
+    let Some(mut rest) = name::wire_len(rdata).ok().and_then(|len| rdata.get(len..)) else { return false };
+    let mut last = None;
+    while let Some((head, tail)) = rest.split_first_chunk::<4>() {
+        let (key, len) = (u16::from_be_bytes([head[0], head[1]]), u16::from_be_bytes([head[2], head[3]]));
+        let Some(after) = tail.get(usize::from(len)..).filter(|_| last.is_none_or(|last| last < key)) else {
+            return false;
+        };
+        (last, rest) = (Some(key), after);
+    }
+    rest.is_empty()
 }
 
 /// SERIAL and MINIMUM of checked SOA RDATA (RFC 1035 §3.3.13); zeros for anything else.
@@ -72,6 +104,14 @@ mod tests {
         assert!(check(Rtype::MX, b"\x00\x0a").is_err());
         assert!(check(Rtype::TXT, b"\x05abc").is_err());
         assert!(check(Rtype::TXT, b"\x03abc\x00").is_ok());
+        assert!(check(Rtype::HINFO, b"\x01a\x00").is_ok() && check(Rtype::HINFO, b"\x01a").is_err());
+        assert!(check(Rtype::NAPTR, b"\0\0\0\0\0\0\0\0").is_ok());
+        assert!(check(Rtype::NAPTR, b"\0\0\0\0\0\0\0\xc0\x0c").is_err());
+        assert!(check(Rtype::HTTPS, b"\0\x01\0\0\x01\0\0\0\x03\0\x01x").is_ok());
+        assert!(check(Rtype::HTTPS, b"\0\x01\0\0\x03\0\0\0\x01\0\0").is_err(), "keys must rise");
+        assert!(check(Rtype::SVCB, b"\0\x01\0\0\x03\0\x02x").is_err());
+        assert!(check(Rtype::CAA, b"\0\x01i").is_ok() && check(Rtype::CAA, b"\0\x02i").is_err());
+        assert!(check(Rtype::DS, b"\0\0\0\0").is_err() && check(Rtype::TLSA, b"\0\0\0").is_err());
         assert!(check(Rtype(65280), b"").is_ok());
     }
 

@@ -68,7 +68,7 @@ impl Scene {
         }
     }
 
-    /// The response to `query`, RRsets not turned.
+    /// The response to `query`, RRsets turned the same way each time.
     pub fn ask(&self, query: &[u8], asker: Asker) -> Option<Vec<u8>> {
         let mut out = vec![0xa5; if asker.transport == Transport::Tcp { 65_535 } else { 1232 }];
         let len = self.answer(query, asker, &mut out, &Tally::default())?;
