@@ -172,3 +172,33 @@ async fn commands_ask_the_running_zonelet_over_the_socket_of_the_configuration()
     assert!(gone.err.starts_with("zonelet: no zonelet answers on "), "{}", gone.err);
     assert!(gone.err.ends_with("or name a socket with --socket\n"), "{}", gone.err);
 }
+
+/// The fenced blocks of README.md in this language.
+fn readme_blocks(language: &str) -> Vec<String> {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let opening = format!("```{language}\n");
+    readme.split(&opening).skip(1).filter_map(|rest| Some(rest.split("```").next()?.to_owned())).collect()
+}
+
+#[cfg(feature = "route53")]
+#[test]
+fn the_readmes_configuration_and_policy_are_valid() {
+    use zonelet::config::{Config, Environment};
+    let configs = readme_blocks("toml");
+    assert_eq!(configs.len(), 1);
+    let config = Config::from_text(&configs[0], "README.md", &Environment::default()).unwrap();
+    assert_eq!(config.sources.len(), 1);
+    let policies = readme_blocks("json");
+    assert_eq!(policies.len(), 1);
+    let policy: serde_json::Value = serde_json::from_str(&policies[0]).unwrap();
+    assert_eq!(policy["Statement"].as_array().map(Vec::len), Some(2));
+}
+
+#[test]
+fn the_readmes_first_commands_are_the_ones_ci_runs() {
+    let shell = readme_blocks("sh").concat();
+    assert!(shell.starts_with("cargo run --release"), "{shell}");
+    let ci = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/.ci/run")).unwrap();
+    let first = ci.lines().find(|line| line.starts_with("cargo ")).unwrap();
+    assert!(shell.lines().any(|line| line.split('#').next().unwrap().trim() == first), "{first}");
+}
