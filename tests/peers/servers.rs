@@ -18,7 +18,7 @@ pub struct Server {
 impl Drop for Server {
     fn drop(&mut self) {
         // Asked, not killed: NSD's parent ends its own children. The pid is ours until it is waited for.
-        let asked = Command::new("kill").arg(self.child.id().to_string()).status();
+        let asked = Command::new("sh").args(["-c", "kill $0"]).arg(self.child.id().to_string()).status();
         if !asked.is_ok_and(|status| status.success()) {
             let _ = self.child.kill();
         }
@@ -82,12 +82,10 @@ pub fn nsd(dir: &Path, zones: &[Zone]) -> Server {
     }
     let file = dir.join("nsd.conf");
     fs::write(&file, config).expect("a configuration can be written");
-    let mut child = Command::new("nsd")
-        .arg("-d")
-        .arg("-c")
-        .arg(&file)
-        .stderr(Stdio::piped())
-        .spawn()
+    let start = |program| Command::new(program).arg("-d").arg("-c").arg(&file).stderr(Stdio::piped()).spawn();
+    // Debian keeps it where not every user's PATH leads.
+    let mut child = start("nsd")
+        .or_else(|_| start("/usr/sbin/nsd"))
         .unwrap_or_else(|error| panic!("nsd cannot be started ({error}): install the package nsd"));
     let log = wait_for_line(child.stderr.take().expect("piped"), "nsd started");
     let bad: Vec<&String> = log.iter().filter(|line| line.contains("error")).collect();
