@@ -74,3 +74,29 @@ fn a_loop_of_everything_is_named_and_both_go_on_with_what_they_have() {
     assert!(sends + asked <= 12.0, "{sends} and {asked} sends for two questions");
     assert_eq!((a.terminate().0, b.terminate().0), (Some(0), Some(0)));
 }
+
+#[test]
+fn a_loop_through_three_processes_ends_in_all_of_them_at_once() {
+    let good = upstream(|q| q.address(300, 1));
+    let (home_c, home_b, home_a) =
+        (Home::new("[[forward]]\ndomain = '.'\nupstreams = ['127.0.0.1:9']\n"), Home::new(""), Home::new(""));
+    let mut c = home_c.start();
+    home_b.configure(&forwards(&[(".", c.addr())]));
+    let mut b = home_b.start();
+    home_a.configure(&forwards(&[(".", b.addr())]));
+    let mut a = home_a.start();
+    home_c.configure(&forwards(&[("loop.test", a.addr()), (".", good.addr)]));
+    c.signal("HUP");
+    c.logged("configuration reloaded");
+
+    let sends = |program: &Program| program.metric("zonelet_upstream_sends_total", &[]);
+    let answer = a.ask("x.loop.test. A");
+    assert!(answer.starts_with("SERVFAIL EDE"), "{answer}");
+    assert!([&a, &b, &c].iter().any(|p| answer.contains(&p.addr().to_string())), "{answer}");
+    // The others also pass on the probes of whoever looks for the loop, which is bounded by itself.
+    assert!(sends(&a) <= 3.0, "{} sends for one question", sends(&a));
+    let settled = [&a, &b, &c].map(sends).iter().sum::<f64>();
+    assert!(settled <= 3.0 * 3.0 + 2.0 * 3.0 * 6.0, "{settled} sends in all");
+    assert_eq!(a.ask("fine.test. A"), "NOERROR; fine.test. 300 A 192.0.2.1");
+    assert!(a.is_alive() && b.is_alive() && c.is_alive());
+}
