@@ -165,6 +165,20 @@ mod tests {
     }
 
     #[test]
+    fn data_without_the_form_of_its_type_is_an_error() {
+        for (rtype, bad) in [
+            (Rtype::A, r"\# 3 0a0000"),
+            (Rtype::CNAME, r"\# 2 c00c"),
+            (Rtype::HTTPS, r"\# 2 c00c"),
+            (Rtype::NAPTR, r#"0 10 "" "" "" a..b."#),
+            (Rtype::NAPTR, r#"0 10 "" "" "" a..."#),
+        ] {
+            assert!(rdata(rtype, bad).is_err(), "{rtype} {bad}");
+        }
+        assert_eq!(wire(Rtype::A, r"\# 4 0a000001"), [10, 0, 0, 1]);
+    }
+
+    #[test]
     fn errors_repeat_only_the_front_of_a_long_value() {
         let error = rdata(Rtype::A, &"é".repeat(1000)).unwrap_err();
         assert_eq!(error.value.chars().count(), SHOWN + 1);

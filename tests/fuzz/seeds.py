@@ -242,7 +242,7 @@ def names():
 
 def values():
     types = ["A", "AAAA", "CAA", "CNAME", "DS", "HTTPS", "MX", "NAPTR", "NS", "PTR", "SOA", "SPF", "SRV", "SSHFP", "SVCB",
-             "TLSA", "TXT", "DNAME", "HINFO", "TYPE65280"]
+             "TLSA", "TXT", "DNAME", "HINFO", "TYPE65280", "RP", "AFSDB"]
     inputs = {
         "a": ("A", "172.31.52.184"), "a-octal": ("A", "010.0.0.1"), "aaaa": ("AAAA", "fd00:ec2::1"),
         "aaaa-mapped": ("AAAA", "::ffff:10.0.0.1"), "caa": ("CAA", '0 issue "ca.test;x=1"'),
@@ -265,7 +265,8 @@ def values():
         "generic": ("TYPE65280", r"\# 4 0a000001"), "generic-short": ("TYPE65280", r"\# 5 0a000001"),
         "generic-of-a": ("A", r"\# 4 0a000001"), "generic-of-a-wrong": ("A", r"\# 3 0a0000"),
         "generic-of-cname-pointer": ("CNAME", r"\# 2 c00c"), "dname": ("DNAME", "else.test"),
-        "hinfo": ("HINFO", '"cpu" os'), "multi-byte-escape": ("TXT", '"\\é"'), "unquoted-escape": ("CNAME", "\\é.test"),
+        "hinfo": ("HINFO", '"cpu" os'), "rp": ("RP", "a.test. b.test"), "afsdb": ("AFSDB", "1 a.test"),
+        "multi-byte-escape": ("TXT", '"\\é"'), "unquoted-escape": ("CNAME", "\\é.test"),
     }
     for label, (rtype, text) in inputs.items():
         seed("record_value", label, bytes([types.index(rtype)]) + text.encode())

@@ -105,10 +105,9 @@ pub fn rdata(rtype: Rtype, fields: &[Field<'_>], dialect: Dialect<'_>) -> Result
     if wire.len() > MAX_RDATA {
         return Err(format!("{} bytes of data, above {MAX_RDATA}", wire.len()));
     }
-    if is_generic {
-        // RFC 3597 §5: of a known type, generic data must have that type's form.
-        check(rtype, &wire)?;
-    }
+    // Generic data of a known type must have that type's form (RFC 3597 §5), and the scanner lets
+    // names with empty labels pass.
+    check(rtype, &wire)?;
     Ok(wire.into())
 }
 

@@ -24,7 +24,7 @@ pub fn octal_name(bytes: &[u8]) {
 }
 
 /// The types whose values the API has, and some that it has not.
-const TYPES: [Rtype; 20] = [
+const TYPES: [Rtype; 22] = [
     Rtype::A,
     Rtype::AAAA,
     Rtype::CAA,
@@ -45,6 +45,8 @@ const TYPES: [Rtype; 20] = [
     Rtype::DNAME,
     Rtype::HINFO,
     Rtype(65280),
+    Rtype::RP,
+    Rtype::AFSDB,
 ];
 
 /// A byte for the type, then the value: it is RDATA that can be served, or an error of bounded size.
