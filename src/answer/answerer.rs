@@ -7,14 +7,13 @@ use arc_swap::{ArcSwap, Guard};
 use ipnet::IpNet;
 
 use super::miss::{Fetched, MissPath, Want};
-use super::special::{self, Special};
 use super::walk::{End, Missing, Resolved, Walk, Why};
 use super::{Asker, Disposition, PendingQuery, Reply, Responder, Settings, Transport};
 use crate::cache::Cache;
 use crate::clock::{Clock, Moment};
 use crate::metrics::{AnswerSource, Board, DropReason, Proto, Tally};
 use crate::upstream::MARKER_OPTION;
-use crate::wire::query::{HEADER, Query, Unreadable};
+use crate::wire::query::{Query, Unreadable};
 use crate::wire::response::{self, MAX_MESSAGE, Response, UDP_SIZE, Verdict};
 use crate::wire::{CLASS_IN, EdeCode, Rcode, Rtype};
 use crate::zone::{SharedTable, ZoneTable};
@@ -89,10 +88,6 @@ impl Answerer {
         if let Some(verdict) = self.turned_away(view, &query, asker.client.ip()) {
             tally.response(AnswerSource::Local, verdict.rcode);
             return Outcome::Respond(response.finish(verdict));
-        }
-        if let Some(special) = special::find(query.qname(), query.qtype, view.settings.special) {
-            tally.response(AnswerSource::Special, special.rcode);
-            return Outcome::Respond(answer_special(&query, special, response));
         }
         let mut walk = Walk {
             view,
@@ -239,20 +234,6 @@ fn answer_unreadable(query: &[u8], unreadable: Unreadable, out: &mut [u8], tally
         }
     }
     Outcome::Drop
-}
-
-fn answer_special(query: &Query<'_>, special: Special, mut response: Response<'_, '_>) -> usize {
-    let written = match special.rdata {
-        Some(rdata) => response.record(false, HEADER, query.qtype, special::TTL, rdata),
-        None => {
-            let zone_at = HEADER + query.qname().as_bytes().len() - special.zone_len;
-            response.record(true, zone_at, Rtype::SOA, special::TTL, special::SOA)
-        }
-    };
-    if written.is_err() {
-        response.truncate();
-    }
-    response.finish(Verdict { authoritative: true, ..Verdict::code(special.rcode) })
 }
 
 fn finish(walk: Walk<'_, '_, '_>, end: End, tally: &Tally) -> Outcome {

@@ -152,10 +152,8 @@ impl<'w> Walk<'w, '_, '_> {
 
     fn step(&mut self, owner: NameAt<'_>, first: bool) -> Result<Step, Full> {
         let view: &'w View = self.view;
-        // The question's own name was looked at before.
-        let special = || special::find(owner.name, self.qtype, view.settings.special);
-        if let Some(special) = (!first).then(special).flatten() {
-            return self.special(owner, special);
+        if let Some(special) = special::find(owner.name, self.qtype, view.settings.special) {
+            return self.special(owner, special, first);
         }
         let name = Suffixes::of(owner.name);
         match view.table.find(&name) {
@@ -197,7 +195,7 @@ impl<'w> Walk<'w, '_, '_> {
         }
     }
 
-    /// Notes that zone data goes into the response.
+    /// Notes that data of ours goes into the response.
     fn local(&mut self, first: bool) {
         self.authentic = false;
         if first {
@@ -213,9 +211,12 @@ impl<'w> Walk<'w, '_, '_> {
         Ok(Step::Restart(at + 12))
     }
 
-    /// A chain that leads to a special name ends here: it is no more an upstream's than the name.
-    fn special(&mut self, owner: NameAt<'_>, special: Special) -> Result<Step, Full> {
-        self.authentic = false;
+    /// A special name is answered here, also where a chain leads to it: it is no upstream's.
+    fn special(&mut self, owner: NameAt<'_>, special: Special, first: bool) -> Result<Step, Full> {
+        self.local(first);
+        if first {
+            self.source = AnswerSource::Special;
+        }
         match special.rdata {
             Some(rdata) => self.response.record(false, owner.at, self.qtype, special::TTL, rdata)?,
             None => {

@@ -1,10 +1,8 @@
 //! The queries zonelet itself sends.
 
 use super::read::{HEADER, check_question, u16_at};
+use super::response::UDP_SIZE;
 use super::{CLASS_IN, NameRef, Rcode, Rtype};
-
-/// The UDP payload size we announce and accept (DNS flag day 2020).
-pub const OUR_UDP_SIZE: u16 = 1232;
 
 /// One of our own queries: RD=1, one question, our own OPT and nothing of the client's.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +42,7 @@ impl Query<'_> {
         let option = self.option.filter(|(_, data)| data.len() <= 512);
         let len = option.map_or(0, |(_, data)| 4 + data.len() as u16);
         out.push(0);
-        for number in [Rtype::OPT.0, OUR_UDP_SIZE, 0, u16::from(self.dnssec_ok) << 15, len] {
+        for number in [Rtype::OPT.0, UDP_SIZE as u16, 0, u16::from(self.dnssec_ok) << 15, len] {
             out.extend(number.to_be_bytes());
         }
         if let Some((code, data)) = option {
