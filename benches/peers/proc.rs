@@ -114,6 +114,19 @@ pub fn sleeps(pid: i32) -> u64 {
         .sum()
 }
 
+/// How long a CPU has been busy, with whatever.
+pub fn busy(cpu: usize) -> Duration {
+    Duration::from_secs_f64(busy_ticks(&read("/proc/stat"), cpu) as f64 / TICKS)
+}
+
+/// User, nice, system, irq and softirq of a CPU's line, without idle, iowait and what a host took.
+fn busy_ticks(stat: &str, cpu: usize) -> u64 {
+    let label = format!("cpu{cpu} ");
+    let fields = stat.lines().find_map(|line| line.strip_prefix(&label)).unwrap_or_default();
+    let fields = fields.split_whitespace().map(|field| field.parse::<u64>().unwrap_or(0)).enumerate();
+    fields.filter(|(index, _)| [0, 1, 2, 5, 6].contains(index)).map(|(_, ticks)| ticks).sum()
+}
+
 /// The text of a file of /proc; nothing where the process has ended.
 fn read(path: &str) -> String {
     fs::read_to_string(path).unwrap_or_default()
@@ -162,6 +175,12 @@ mod tests {
         assert_eq!((field(text, "Rss:"), field(text, "Pss:"), field(text, "Swap:")), (2048, 1024, 0));
         let status = "nonvoluntary_ctxt_switches:\t9\nvoluntary_ctxt_switches:\t12\n";
         assert_eq!(field(status, "voluntary_ctxt_switches:"), 12);
+    }
+
+    #[test]
+    fn a_cpu_is_not_busy_while_it_waits() {
+        let stat = "cpu  9 9 9 9 9 9 9 9 9 9\ncpu0 1 2 4 800 900 8 16 700 0 0\ncpu1 5 5 5 5\n";
+        assert_eq!((busy_ticks(stat, 0), busy_ticks(stat, 7)), (31, 0));
     }
 
     #[test]

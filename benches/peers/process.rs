@@ -176,6 +176,11 @@ fn launcher(what: &Invocation, cpus: &[usize]) -> Result<Command> {
     Ok(command)
 }
 
+/// Where programs are looked for: servers are where only root's shell looks.
+pub fn path() -> String {
+    format!("{}:/usr/local/sbin:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default())
+}
+
 /// Becomes `program`, on `cpus`; dies with whoever started us.
 ///
 /// # Errors
@@ -193,6 +198,6 @@ pub fn launch(cpus: &[usize], program: &OsString, args: &[OsString]) -> Result<(
     SigSet::all().thread_unblock().context("the signal mask")?;
     // Weight against other people's jobs; where either is refused, figures are only noisier.
     let _ = fs::write("/proc/self/autogroup", "-20");
-    let failure = Command::new("nice").args(["-n", "-20"]).arg(program).args(args).exec();
+    let failure = Command::new("nice").args(["-n", "-20"]).arg(program).args(args).env("PATH", path()).exec();
     Err(failure).context("become the program")
 }
