@@ -32,6 +32,7 @@ mod zonefile;
 
 use std::fs;
 use std::path::Path;
+use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Parser as _;
@@ -43,14 +44,21 @@ use ready::{Otherwise, Ready};
 use report::Report;
 use servers::Server;
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
     let cli = Cli::parse();
-    match cli.part {
+    let result = match cli.part {
         Some(part) => play(part),
-        None if cli.options.bench => compare(cli.options),
+        None if cli.options.bench => namespace::unless_stopped(compare(cli.options)),
         None => {
             println!("this is a benchmark: cargo bench --bench peers");
             Ok(())
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("peers: {error:#}");
+            ExitCode::FAILURE
         }
     }
 }

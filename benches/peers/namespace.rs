@@ -1,6 +1,7 @@
 //! A network of our own, and a clean end.
 
 use std::process::{Command, exit};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use anyhow::{Context as _, Result, bail};
@@ -8,6 +9,12 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{SigSet, Signal};
 
 use super::process::end_all;
+
+/// Exit code of a run that was stopped, as shells have it for Ctrl-C.
+const STOPPED: i32 = 130;
+
+/// Whether the run is being stopped.
+static IS_STOPPING: AtomicBool = AtomicBool::new(false);
 
 /// The network namespace that this process and all that it starts live in: a loopback device and
 /// nothing else, neither packet filters nor connection tracking nor anybody's ports.
@@ -48,11 +55,21 @@ pub fn end_on_signals() -> Result<()> {
         .name("signals".into())
         .spawn(move || {
             if signals.wait().is_ok() {
+                IS_STOPPING.store(true, Ordering::SeqCst);
                 eprintln!("\nstopped: ending what was started");
                 end_all();
-                exit(130);
+                exit(STOPPED);
             }
         })
         .context("a thread that waits for signals")?;
     Ok(())
+}
+
+/// Passes a result on, unless the run is being stopped: what fails then fails since everything is being
+/// ended, and the end is near.
+pub fn unless_stopped<T>(result: Result<T>) -> Result<T> {
+    while result.is_err() && IS_STOPPING.load(Ordering::SeqCst) {
+        thread::park();
+    }
+    result
 }
