@@ -4,9 +4,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
-use ipnet::IpNet;
 
+use super::access::AccessList;
 use super::miss::{Fetched, MissPath, Want};
+use super::settings::SpecialNames;
 use super::walk::{End, Missing, Resolved, Walk, Why};
 use super::{Asker, Disposition, PendingQuery, Reply, Responder, Settings, Transport};
 use crate::cache::Cache;
@@ -15,7 +16,7 @@ use crate::metrics::{AnswerSource, Board, DropReason, Proto, Tally};
 use crate::upstream::MARKER_OPTION;
 use crate::wire::query::{Query, Unreadable};
 use crate::wire::response::{self, MAX_MESSAGE, Response, UDP_SIZE, Verdict};
-use crate::wire::{CLASS_IN, EdeCode, Rcode, Rtype};
+use crate::wire::{CLASS_IN, EdeCode, Rcode, Rtype, Suffixes};
 use crate::zone::{SharedTable, ZoneTable};
 
 /// Questions put to upstreams for one client's query: an upstream that answers each with one more
@@ -32,10 +33,22 @@ struct Inner {
     table: SharedTable,
     cache: Arc<Cache>,
     miss: MissPath,
-    settings: ArcSwap<Settings>,
+    rules: ArcSwap<Rules>,
     clock: Clock,
     /// Cells for responses that come late, on whatever thread they come.
     late: Arc<Tally>,
+}
+
+/// What of the settings every query is held against.
+pub(super) struct Rules {
+    access: AccessList,
+    pub special: SpecialNames,
+}
+
+impl Rules {
+    fn of(settings: &Settings) -> Self {
+        Self { access: AccessList::new(&settings.access), special: settings.special }
+    }
 }
 
 /// What a batch reads once.
@@ -44,7 +57,7 @@ pub struct View {
     pub now: Moment,
     /// The zones of the batch.
     pub table: Guard<Arc<ZoneTable>>,
-    pub(super) settings: Guard<Arc<Settings>>,
+    pub(super) rules: Guard<Arc<Rules>>,
 }
 
 impl Answerer {
@@ -57,14 +70,14 @@ impl Answerer {
         clock: Clock,
         board: &Board,
     ) -> Self {
-        let settings = ArcSwap::from_pointee(settings);
-        Self(Arc::new(Inner { table, cache, miss, settings, clock, late: board.register() }))
+        let rules = ArcSwap::from_pointee(Rules::of(&settings));
+        Self(Arc::new(Inner { table, cache, miss, rules, clock, late: board.register() }))
     }
 
     /// Takes other settings from the next batch on.
     pub fn reload(&self, settings: Settings) {
         self.0.miss.reload(&settings);
-        self.0.settings.store(Arc::new(settings));
+        self.0.rules.store(Arc::new(Rules::of(&settings)));
     }
 
     fn respond(
@@ -76,7 +89,8 @@ impl Answerer {
         tally: &Tally,
         resolved: &[Resolved],
     ) -> Outcome {
-        let query = match Query::parse(query) {
+        let mut qname = Suffixes::default();
+        let query = match Query::parse(query, &mut qname) {
             Ok(query) => query,
             Err(unreadable) => return answer_unreadable(query, unreadable, out, tally),
         };
@@ -102,7 +116,7 @@ impl Answerer {
             authentic: true,
             source: AnswerSource::Cache,
         };
-        let end = match walk.run(query.qname()) {
+        let end = match walk.run(query.suffixes()) {
             End::Missing(_) if resolved.len() >= MAX_FETCHES => End::Failed(Why::ChainTooLong),
             end => end,
         };
@@ -111,7 +125,7 @@ impl Answerer {
 
     /// Everything that is refused before zones and cache are looked at.
     fn turned_away(&self, view: &View, query: &Query<'_>, client: IpAddr) -> Option<Verdict<'static>> {
-        if !is_admitted(&view.settings.access, client) {
+        if !view.rules.access.admits(client) {
             let ede = Some((EdeCode::PROHIBITED, "this client's network is not on the access list"));
             return Some(Verdict { ede, ..Verdict::code(Rcode::REFUSED) });
         }
@@ -137,7 +151,8 @@ impl Answerer {
     /// Fetches what is missing, then walks again from the start with what came.
     fn fetch(&self, mut pending: Box<PendingQuery>, reply: Box<dyn Reply>) {
         let Some(missing) = pending.missing.take() else { return };
-        let Ok(query) = Query::parse(&pending.query) else { return };
+        let mut qname = Suffixes::default();
+        let Ok(query) = Query::parse(&pending.query, &mut qname) else { return };
         let want = Want {
             qname: missing.qname.clone(),
             qtype: query.qtype,
@@ -187,7 +202,7 @@ impl Responder for Answerer {
     type View = View;
 
     fn view(&self) -> View {
-        View { now: self.0.clock.now(), table: self.0.table.load(), settings: self.0.settings.load() }
+        View { now: self.0.clock.now(), table: self.0.table.load(), rules: self.0.rules.load() }
     }
 
     fn answer(&self, view: &View, query: &[u8], asker: Asker, out: &mut [u8], tally: &Tally) -> Disposition {
@@ -216,12 +231,6 @@ impl Responder for Answerer {
 /// would show each type the same one first for ever. Fibonacci hashing breaks every such step.
 fn spread(query: u64) -> u64 {
     query.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32
-}
-
-/// Whether the client's network is on the list; a mapped IPv4 address counts as IPv4.
-fn is_admitted(access: &[IpNet], client: IpAddr) -> bool {
-    let client = client.to_canonical();
-    access.iter().any(|net| net.contains(&client))
 }
 
 fn answer_unreadable(query: &[u8], unreadable: Unreadable, out: &mut [u8], tally: &Tally) -> Outcome {

@@ -1,5 +1,6 @@
 //! Floor 3: one query in, one disposition out. Knows no sockets.
 
+mod access;
 mod answerer;
 pub mod miss;
 pub mod settings;

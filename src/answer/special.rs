@@ -1,7 +1,7 @@
 //! Names that are never asked of an upstream: `localhost`, `invalid`, `onion`, `resolver.arpa`.
 
 use super::settings::SpecialNames;
-use crate::wire::{NameRef, Rcode, Rtype};
+use crate::wire::{Rcode, Rtype, Suffixes};
 
 /// TTL of what is answered for special names, seconds.
 pub const TTL: u32 = 10_800;
@@ -24,29 +24,30 @@ pub const SOA: &[u8] =
 const LOCALHOST: &[u8] = b"\x09localhost\x00";
 const INVALID: &[u8] = b"\x07invalid\x00";
 const ONION: &[u8] = b"\x05onion\x00";
+const ARPA: &[u8] = b"\x04arpa\x00";
 const RESOLVER_ARPA: &[u8] = b"\x08resolver\x04arpa\x00";
 
 /// Finds what a special name is answered with, `None` for any other name.
 ///
 /// `localhost` and below have the loopback addresses (RFC 6761 §6.3), `invalid` and `onion` do not
 /// exist (RFC 6761 §6.4, RFC 7686 §2), `resolver.arpa` and below have no data (RFC 9462 §6.4).
-/// Cost: a compare of the last bytes for each of the four.
-pub fn find(qname: NameRef<'_>, qtype: Rtype, settings: SpecialNames) -> Option<Special> {
-    let domains = [
-        (settings.localhost, LOCALHOST, Rcode::NOERROR),
-        (settings.invalid, INVALID, Rcode::NXDOMAIN),
-        (settings.onion, ONION, Rcode::NXDOMAIN),
-        (settings.resolver_arpa, RESOLVER_ARPA, Rcode::NOERROR),
-    ];
-    let &(_, domain, rcode) = domains.iter().find(|(on, domain, _)| {
-        *on && qname.as_bytes().ends_with(domain) && qname.is_at_or_below(NameRef::from_checked(domain))
-    })?;
+/// Cost: a compare of the top-level domain with each of the four.
+pub fn find(qname: &Suffixes, qtype: Rtype, settings: SpecialNames) -> Option<Special> {
+    let (on, domain, rcode) = match qname.suffix(1).as_bytes() {
+        LOCALHOST => (settings.localhost, LOCALHOST, Rcode::NOERROR),
+        INVALID => (settings.invalid, INVALID, Rcode::NXDOMAIN),
+        ONION => (settings.onion, ONION, Rcode::NXDOMAIN),
+        ARPA if qname.suffix(2).as_bytes() == RESOLVER_ARPA => {
+            (settings.resolver_arpa, RESOLVER_ARPA, Rcode::NOERROR)
+        }
+        _ => return None,
+    };
     let rdata: Option<&'static [u8]> = match qtype {
         Rtype::A if domain == LOCALHOST => Some(&[127, 0, 0, 1]),
         Rtype::AAAA if domain == LOCALHOST => Some(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]),
         _ => None,
     };
-    Some(Special { rcode, rdata, zone_len: domain.len() })
+    on.then_some(Special { rcode, rdata, zone_len: domain.len() })
 }
 
 #[cfg(test)]
@@ -57,7 +58,8 @@ mod tests {
 
     fn special(qname: &str, qtype: Rtype) -> Option<(Rcode, bool)> {
         let qname: Name = qname.parse().unwrap();
-        find(qname.as_ref(), qtype, SpecialNames::default()).map(|s| (s.rcode, s.rdata.is_some()))
+        find(&Suffixes::of(qname.as_ref()), qtype, SpecialNames::default())
+            .map(|s| (s.rcode, s.rdata.is_some()))
     }
 
     #[test]
@@ -82,7 +84,7 @@ mod tests {
         let none = SpecialNames { localhost: false, invalid: false, onion: false, resolver_arpa: false };
         for qname in ["localhost", "invalid", "onion", "resolver.arpa"] {
             let qname: Name = qname.parse().unwrap();
-            assert_eq!(find(qname.as_ref(), Rtype::A, none), None);
+            assert_eq!(find(&Suffixes::of(qname.as_ref()), Rtype::A, none), None);
         }
     }
 

@@ -9,10 +9,9 @@ use super::miss::Fetched;
 use super::special::{self, Special};
 use crate::cache::{Cache, Entry, Failure};
 use crate::metrics::AnswerSource;
-use crate::wire::name::MAX_NAME;
 use crate::wire::query::HEADER;
 use crate::wire::response::{Full, NameAt, Response};
-use crate::wire::{EdeCode, Name, NameRef, Rcode, Rtype, Suffixes};
+use crate::wire::{EdeCode, Name, Rcode, Rtype, Suffixes};
 use crate::zone::{Authority, Lookup, OnMissing, Rrset, WhenUnloaded, Zone};
 
 /// Restarts of ours at a CNAME's target; past it the chain is a failure, never a partial answer.
@@ -119,15 +118,12 @@ enum Fallback<'z> {
 
 impl<'w> Walk<'w, '_, '_> {
     /// Walks from `qname`; a response that grew past its room comes back truncated.
-    pub fn run(&mut self, qname: NameRef<'_>) -> End {
-        let mut name = [0u8; MAX_NAME];
-        let mut len = copy_name(qname.as_bytes(), &mut name);
-        let mut at = HEADER;
+    pub fn run(&mut self, qname: &Suffixes) -> End {
+        let (mut name, mut at, mut followed) = (qname, HEADER, None);
         // Where a name passed before stands: a loop comes by it again, before it fills the response.
         let mut landmark = HEADER;
         for restart in 0..=MAX_RESTARTS {
-            let current = NameAt { at, name: NameRef::from_checked(&name[..len]) };
-            let target_at = match self.step(current, restart == 0) {
+            let target_at = match self.step(NameAt { at, name: name.name() }, name, restart == 0) {
                 Err(Full) => return self.cut(),
                 Ok(Step::End(end)) => return end,
                 Ok(Step::Restart(target_at)) => target_at,
@@ -139,8 +135,11 @@ impl<'w> Walk<'w, '_, '_> {
             if restart.is_power_of_two() {
                 landmark = target_at;
             }
-            len = copy_name(target, &mut name);
-            at = target_at;
+            let next = followed.insert(Suffixes::default());
+            if next.read(target).is_none() {
+                break;
+            }
+            (name, at) = (next, target_at);
         }
         End::Failed(Why::ChainTooLong)
     }
@@ -150,14 +149,13 @@ impl<'w> Walk<'w, '_, '_> {
         End::Done { rcode: Rcode::NOERROR, ede: None }
     }
 
-    fn step(&mut self, owner: NameAt<'_>, first: bool) -> Result<Step, Full> {
+    fn step(&mut self, owner: NameAt<'_>, name: &Suffixes, first: bool) -> Result<Step, Full> {
         let view: &'w View = self.view;
-        if let Some(special) = special::find(owner.name, self.qtype, view.settings.special) {
+        if let Some(special) = special::find(name, self.qtype, view.rules.special) {
             return self.special(owner, special, first);
         }
-        let name = Suffixes::of(owner.name);
-        match view.table.find(&name) {
-            Some((_, Authority::Loaded(zone))) => self.in_zone(zone, owner, &name, first),
+        match view.table.find(name) {
+            Some((_, Authority::Loaded(zone))) => self.in_zone(zone, owner, name, first),
             Some((_, Authority::Unloaded(WhenUnloaded::Fail))) => Ok(Step::End(End::Failed(Why::NotLoaded))),
             _ => self.forwarded(owner, Fallback::None),
         }
@@ -167,7 +165,7 @@ impl<'w> Walk<'w, '_, '_> {
         &mut self,
         zone: &'w Zone,
         owner: NameAt<'_>,
-        name: &Suffixes<'_>,
+        name: &Suffixes,
         first: bool,
     ) -> Result<Step, Full> {
         let lookup = zone.lookup(name, self.qtype);
@@ -244,12 +242,4 @@ impl<'w> Walk<'w, '_, '_> {
 
 fn done(rcode: Rcode) -> Step {
     Step::End(End::Done { rcode, ede: None })
-}
-
-/// Copies a name in lower case; returns its length.
-fn copy_name(name: &[u8], to: &mut [u8; MAX_NAME]) -> usize {
-    let len = name.len().min(MAX_NAME);
-    to[..len].copy_from_slice(&name[..len]);
-    to[..len].make_ascii_lowercase();
-    len
 }

@@ -1,6 +1,7 @@
 //! What the transports count beside the [`Tally`](super::Tally): things of sockets, not of queries.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError, Weak};
 
 use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
 
@@ -25,6 +26,12 @@ pub const TCP_ACCEPT_ERRORS: &str = "zonelet_server_tcp_accept_errors_total";
 pub const TCP_CLOSED: &str = "zonelet_server_tcp_closed_total";
 /// Bytes of TCP responses that wait for their clients, over all connections.
 pub const TCP_QUEUED: &str = "zonelet_server_tcp_queued_bytes";
+
+/// A socket whose lost datagrams the kernel counts.
+pub trait Losses: Send + Sync {
+    /// Datagrams lost since the last call.
+    fn take(&self) -> u32;
+}
 
 /// Why a TCP connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +90,7 @@ impl CloseReason {
 /// [`ServerMetrics::publish`].
 #[derive(Debug, Default)]
 pub struct ServerMetrics {
+    sockets: Mutex<Vec<Weak<dyn Losses>>>,
     receive_drops: AtomicU64,
     oversized: AtomicU64,
     receive_errors: AtomicU64,
@@ -95,9 +103,9 @@ pub struct ServerMetrics {
 }
 
 impl ServerMetrics {
-    /// Counts `lost` datagrams that the kernel had no room for.
-    pub fn receive_drops(&self, lost: u32) {
-        self.receive_drops.fetch_add(lost.into(), Relaxed);
+    /// Asks `socket` for its losses whenever [`RECEIVE_DROPS`] is read, for as long as it lives.
+    pub fn watch(&self, socket: Weak<dyn Losses>) {
+        self.sockets.lock().unwrap_or_else(PoisonError::into_inner).push(socket);
     }
 
     /// Counts a query datagram that was cut.
@@ -155,8 +163,15 @@ impl ServerMetrics {
         self.receive_buffer.load(Relaxed)
     }
 
-    /// Datagrams lost so far, [`RECEIVE_DROPS`].
+    /// Datagrams lost so far, [`RECEIVE_DROPS`]. Cost: a system call for each socket; what a socket
+    /// has lost when it closes is known only if this is called before.
     pub fn lost_datagrams(&self) -> u64 {
+        let mut sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
+        sockets.retain(|socket| {
+            let Some(socket) = socket.upgrade() else { return false };
+            self.receive_drops.fetch_add(socket.take().into(), Relaxed);
+            true
+        });
         self.receive_drops.load(Relaxed)
     }
 
@@ -179,6 +194,7 @@ impl ServerMetrics {
     /// Brings the exporter up to date; called at scrape, by one task.
     pub fn publish(&self) {
         describe();
+        self.lost_datagrams();
         for (name, cell) in [
             (RECEIVE_DROPS, &self.receive_drops),
             (OVERSIZED, &self.oversized),
@@ -217,9 +233,36 @@ fn describe() {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use metrics_exporter_prometheus::PrometheusBuilder;
 
     use super::*;
+
+    /// A socket that loses one more datagram than before each time it is asked.
+    #[derive(Default)]
+    struct Lossy(AtomicU64);
+
+    impl Losses for Lossy {
+        fn take(&self) -> u32 {
+            self.0.fetch_add(1, Relaxed) as u32 + 1
+        }
+    }
+
+    #[test]
+    fn losses_add_up_over_sockets_and_stay_when_one_closes() {
+        let metrics = ServerMetrics::default();
+        let (one, two) = (Arc::new(Lossy::default()), Arc::new(Lossy::default()));
+        for socket in [&one, &two] {
+            let socket: Arc<dyn Losses> = Arc::clone(socket) as _;
+            metrics.watch(Arc::downgrade(&socket));
+        }
+        assert_eq!(metrics.lost_datagrams(), 2);
+        drop(two);
+        assert_eq!(metrics.lost_datagrams(), 4);
+        drop(one);
+        assert_eq!(metrics.lost_datagrams(), 4);
+    }
 
     #[test]
     fn every_reason_has_its_own_cell_and_label() {
@@ -242,7 +285,8 @@ mod tests {
     fn what_was_counted_is_published_and_the_rest_stands_at_zero() {
         let recorder = PrometheusBuilder::new().build_recorder();
         let metrics = ServerMetrics::default();
-        metrics.receive_drops(3);
+        let lossy: Arc<dyn Losses> = Arc::new(Lossy::default());
+        metrics.watch(Arc::downgrade(&lossy));
         metrics.set_receive_buffer(4096);
         metrics.tcp_accepted();
         metrics.tcp_queued(10);

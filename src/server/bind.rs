@@ -134,7 +134,6 @@ fn udp_socket(addr: SocketAddr, is_alone: bool, settings: &Settings) -> io::Resu
     socket.set_write_timeout(Some(SEND_WAIT))?;
     let socket = UdpSocket::from(socket);
     sys::ignore_path_mtu(&socket)?;
-    sys::count_overflow(&socket)?;
     if addr.ip().is_unspecified() {
         sys::report_local_address(&socket)?;
     }

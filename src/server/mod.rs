@@ -27,7 +27,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::answer::Responder;
-use crate::metrics::{Board, ServerMetrics};
+use crate::metrics::{Board, Losses, ServerMetrics};
 use bind::Place;
 use tcp::{Lifeline, Limits, Shared};
 use udp::{Endpoint, Worker};
@@ -99,20 +99,24 @@ impl Bound {
             limits: Arc::new(ArcSwap::from_pointee(Limits::of(&self.settings))),
             metrics: self.metrics,
         };
-        let (tally, lifeline) = (board.register(), running.lifeline.clone());
+        let (late, lifeline) = (board.register(), running.lifeline.clone());
         let metrics = Arc::clone(&running.metrics);
         let limits = Arc::clone(&running.limits);
-        let shared = Arc::new(Shared::new(limits, Arc::clone(&responder), tally, metrics, lifeline));
+        let shared =
+            Arc::new(Shared::new(limits, Arc::clone(&responder), Arc::clone(&late), metrics, lifeline));
         for (number, place) in self.places.into_iter().enumerate() {
             let listener = TcpListener::from_std(place.tcp)?;
             running.lifeline.tasks.spawn(Arc::clone(&shared).accept(listener));
             for (worker, socket) in place.udp.into_iter().enumerate() {
                 let endpoint = Arc::new(Endpoint::new(socket));
+                let losses: Arc<dyn Losses> = Arc::clone(&endpoint) as _;
+                running.metrics.watch(Arc::downgrade(&losses));
                 let worker_name = format!("udp-{number}-{worker}");
                 let worker = Worker {
                     endpoint: Arc::clone(&endpoint),
                     responder: Arc::clone(&responder),
-                    tally: board.register(),
+                    tally: board.register_own(),
+                    late: Arc::clone(&late),
                     replies: running.replies.clone(),
                     metrics: Arc::clone(&running.metrics),
                 };
@@ -181,8 +185,9 @@ impl Running {
         let began = Instant::now();
         self.lifeline.drain.cancel();
         let (endpoints, threads) = (std::mem::take(&mut self.endpoints), std::mem::take(&mut self.threads));
+        let metrics = Arc::clone(&self.metrics);
         let retired = tokio::task::spawn_blocking(move || {
-            udp::retire(&endpoints);
+            udp::retire(&endpoints, &metrics);
             threads.into_iter().map(JoinHandle::join).filter(Result::is_err).count()
         });
         if !matches!(retired.await, Ok(0)) {

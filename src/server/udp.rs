@@ -8,8 +8,8 @@
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio_util::task::TaskTracker;
@@ -17,7 +17,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::warn;
 
 use crate::answer::{Asker, Disposition, PendingQuery, Reply, Responder, Transport};
-use crate::metrics::{DropReason, Proto, ServerMetrics, Tally};
+use crate::metrics::{DropReason, Losses, OwnTally, Proto, ServerMetrics, Tally};
 use crate::sys::{self, BATCH, Datagram, Local, RecvBatch, SendBatch, Wait};
 
 /// How long a worker rests after a receive that failed for no known reason.
@@ -31,12 +31,43 @@ const DRAIN_TRIES: usize = 8;
 #[derive(Debug)]
 pub(super) struct Endpoint {
     socket: UdpSocket,
+    /// Bound to no address of its own, so that each datagram comes with the one it was sent to.
+    is_wildcard: bool,
     is_stopping: AtomicBool,
+    lost: Mutex<Lost>,
+}
+
+/// What the kernel's count of lost datagrams was when last read.
+#[derive(Debug, Default)]
+struct Lost {
+    seen: u32,
+    /// From now on the count means nothing.
+    is_over: bool,
+}
+
+impl Lost {
+    /// How many more there are when the count, which wraps, is `now`.
+    fn follow(&mut self, now: u32) -> u32 {
+        if self.is_over { 0 } else { now.wrapping_sub(std::mem::replace(&mut self.seen, now)) }
+    }
+}
+
+impl Losses for Endpoint {
+    fn take(&self) -> u32 {
+        let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        sys::lost_datagrams(&self.socket).map_or(0, |now| lost.follow(now))
+    }
 }
 
 impl Endpoint {
     pub fn new(socket: UdpSocket) -> Self {
-        Self { socket, is_stopping: AtomicBool::new(false) }
+        let is_wildcard = socket.local_addr().is_ok_and(|addr| addr.ip().is_unspecified());
+        Self { socket, is_wildcard, is_stopping: AtomicBool::new(false), lost: Mutex::default() }
+    }
+
+    /// Ends the count of lost datagrams: what is kept out on purpose is not lost.
+    fn close_count(&self) {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner).is_over = true;
     }
 
     /// Lets the worker go, which first reads its queue dry.
@@ -50,7 +81,7 @@ impl Endpoint {
 /// queues, what had reached them is read and answered, and the workers then end.
 ///
 /// Blocks for some milliseconds, see [`sys::settle`].
-pub(super) fn retire(endpoints: &[Arc<Endpoint>]) {
+pub(super) fn retire(endpoints: &[Arc<Endpoint>], metrics: &ServerMetrics) {
     let each = |what: &'static str, step: fn(&UdpSocket) -> io::Result<()>| {
         for endpoint in endpoints {
             if let Err(error) = step(&endpoint.socket) {
@@ -61,6 +92,8 @@ pub(super) fn retire(endpoints: &[Arc<Endpoint>]) {
     };
     // First out of the group and only then deaf, so that no query falls between two processes.
     each("leave the port's group", sys::leave_group);
+    metrics.lost_datagrams();
+    endpoints.iter().for_each(|endpoint| endpoint.close_count());
     each("drop what still comes", sys::drop_everything);
     endpoints.iter().for_each(|endpoint| endpoint.stop());
 }
@@ -69,7 +102,9 @@ pub(super) fn retire(endpoints: &[Arc<Endpoint>]) {
 pub(super) struct Worker<R> {
     pub endpoint: Arc<Endpoint>,
     pub responder: Arc<R>,
-    pub tally: Arc<Tally>,
+    pub tally: OwnTally,
+    /// For responses that come later, on other threads.
+    pub late: Arc<Tally>,
     pub replies: TaskTracker,
     pub metrics: Arc<ServerMetrics>,
 }
@@ -82,18 +117,15 @@ struct Desk {
     inbox: RecvBatch,
     outbox: SendBatch,
     misses: Misses,
-    /// The kernel's count of lost datagrams when last seen.
-    lost: u32,
 }
 
 impl<R: Responder> Worker<R> {
     /// Answers until stopped, then what is left in the queue.
     pub fn run(self) {
         let mut desk = Desk {
-            inbox: RecvBatch::new(),
+            inbox: RecvBatch::new(self.endpoint.is_wildcard),
             outbox: SendBatch::new(),
             misses: Vec::with_capacity(BATCH),
-            lost: 0,
         };
         while !self.endpoint.is_stopping.load(Ordering::Acquire) {
             if let Err(error) = self.turn(&mut desk, Wait::ForOne) {
@@ -134,9 +166,11 @@ impl<R: Responder> Worker<R> {
 
     fn answer_batch(&self, desk: &mut Desk, got: usize) {
         let view = self.responder.view();
-        let Desk { inbox, outbox, misses, lost } = desk;
+        let Desk { inbox, outbox, misses } = desk;
         for datagram in (0..got).filter_map(|i| inbox.get(i)) {
-            self.note(&datagram, lost);
+            if datagram.is_cut {
+                self.metrics.oversized();
+            }
             self.answer_one(&view, &datagram, outbox, misses);
         }
     }
@@ -161,22 +195,12 @@ impl<R: Responder> Worker<R> {
         }
     }
 
-    fn note(&self, datagram: &Datagram<'_>, lost: &mut u32) {
-        if datagram.is_cut {
-            self.metrics.oversized();
-        }
-        if let Some(now) = datagram.overflow.filter(|now| now != lost) {
-            self.metrics.receive_drops(now.wrapping_sub(*lost));
-            *lost = now;
-        }
-    }
-
     fn late_reply(&self, client: SocketAddr, local: Option<Local>) -> UdpReply {
         UdpReply {
             endpoint: Arc::clone(&self.endpoint),
             client,
             local,
-            tally: Arc::clone(&self.tally),
+            tally: Arc::clone(&self.late),
             _open: self.replies.token(),
         }
     }
@@ -204,6 +228,7 @@ impl Reply for UdpReply {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::Board;
 
     /// Answers everything with as many bytes as its query has.
     struct Same;
@@ -224,7 +249,8 @@ mod tests {
         Worker {
             endpoint: Arc::new(Endpoint::new(UdpSocket::bind("127.0.0.1:0").unwrap())),
             responder: Arc::new(Same),
-            tally: Arc::new(Tally::default()),
+            tally: Board::default().register_own(),
+            late: Arc::new(Tally::default()),
             replies: TaskTracker::new(),
             metrics: Arc::new(ServerMetrics::default()),
         }
@@ -232,7 +258,7 @@ mod tests {
 
     fn datagram<'a>(bytes: &'a [u8], port: u16) -> Datagram<'a> {
         let from = (port > 0 || !bytes.is_empty()).then(|| SocketAddr::from(([127, 0, 0, 1], port)));
-        Datagram { bytes, is_cut: false, from, local: None, overflow: None }
+        Datagram { bytes, is_cut: false, from, local: None }
     }
 
     /// The failed sends of a batch of one.
@@ -263,11 +289,11 @@ mod tests {
     }
 
     #[test]
-    fn the_kernels_count_of_lost_datagrams_is_followed_across_its_wrap() {
-        let (worker, mut lost) = (worker(), 0);
-        for overflow in [None, Some(u32::MAX - 1), Some(u32::MAX - 1), None, Some(3)] {
-            worker.note(&Datagram { overflow, ..datagram(b"x", 9) }, &mut lost);
-        }
-        assert_eq!(worker.metrics.lost_datagrams(), u64::from(u32::MAX - 1) + 5);
+    fn the_kernels_count_of_lost_datagrams_is_followed_across_its_wrap_and_to_its_end() {
+        let mut lost = Lost::default();
+        let more = [0, u32::MAX - 1, u32::MAX - 1, 3].map(|now| lost.follow(now));
+        assert_eq!(more, [0, u32::MAX - 1, 0, 5]);
+        lost.is_over = true;
+        assert_eq!(lost.follow(100), 0);
     }
 }

@@ -1,4 +1,4 @@
-//! Control messages: the local address of a datagram, and the kernel's count of lost ones.
+//! Control messages: the local address of a datagram.
 //!
 //! They are walked as bytes with checked arithmetic, so that no content can make it panic.
 
@@ -7,8 +7,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use libc::c_int;
 
-/// Room for the control messages of one datagram: packet info and overflow count need 64 bytes.
-pub(super) const CONTROL_MAX: usize = 128;
+/// Room for the control messages of one datagram: packet info needs 40 bytes.
+pub(super) const CONTROL_MAX: usize = 64;
 
 /// One datagram's control buffer, aligned as the kernel wants it.
 #[derive(Clone, Copy)]
@@ -25,30 +25,15 @@ pub struct Local {
     pub ifindex: u32,
 }
 
-/// What the kernel said about one datagram.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Notes {
-    /// Where it was sent to; `None` when packet info was not asked for.
-    pub local: Option<Local>,
-    /// Datagrams this socket has lost so far; `None` when there were none.
-    pub overflow: Option<u32>,
-}
-
-impl Notes {
-    /// Reads what the kernel put into a control buffer; unknown messages are skipped, and
-    /// anything that does not hold together ends the walk.
-    pub fn parse(bytes: &[u8]) -> Self {
-        let mut notes = Self::default();
-        for (level, kind, data) in messages(bytes) {
-            match (level, kind) {
-                (libc::IPPROTO_IP, libc::IP_PKTINFO) => notes.local = local_v4(data),
-                (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => notes.local = local_v6(data),
-                (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => notes.overflow = read(data),
-                _ => {}
-            }
-        }
-        notes
-    }
+/// The address of ours that the kernel put into a control buffer; `None` when it was not asked for.
+///
+/// Unknown messages are skipped, and anything that does not hold together ends the walk.
+pub(super) fn local_address(bytes: &[u8]) -> Option<Local> {
+    messages(bytes).find_map(|(level, kind, data)| match (level, kind) {
+        (libc::IPPROTO_IP, libc::IP_PKTINFO) => local_v4(data),
+        (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => local_v6(data),
+        _ => None,
+    })
 }
 
 impl Control {
@@ -162,9 +147,8 @@ mod tests {
     fn what_is_set_as_source_is_read_as_local_address() {
         for (ip, ifindex, kept) in [("127.0.0.2", 3, 0), ("fd00::2", 3, 0), ("fe80::1", 3, 3)] {
             let (control, len) = built(ip, ifindex);
-            let notes = Notes::parse(&control.0[..len]);
-            assert_eq!(notes.local, Some(Local { ip: ip.parse().unwrap(), ifindex: kept }));
-            assert_eq!(notes.overflow, None);
+            let local = local_address(&control.0[..len]);
+            assert_eq!(local, Some(Local { ip: ip.parse().unwrap(), ifindex: kept }));
         }
     }
 
@@ -172,30 +156,26 @@ mod tests {
     fn a_multicast_destination_is_no_source() {
         for ip in ["224.0.0.1", "ff02::1"] {
             let (control, len) = built(ip, 1);
-            assert_eq!(Notes::parse(&control.0[..len]).local, None);
+            assert_eq!(local_address(&control.0[..len]), None);
         }
     }
 
     #[test]
-    fn packet_info_and_overflow_are_read_side_by_side() {
-        let (mut control, first) = built("127.0.0.2", 0);
-        let mut second = Control::EMPTY;
-        let len = second.put(libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 77u32);
-        control.0[first..first + len].copy_from_slice(&second.0[..len]);
-        let notes = Notes::parse(&control.0[..first + len]);
-        assert_eq!(
-            (notes.local.map(|l| l.ip.to_string()), notes.overflow),
-            (Some("127.0.0.2".into()), Some(77))
-        );
-        for cut in 0..first {
-            assert_eq!(Notes::parse(&control.0[..cut]).overflow, None);
+    fn other_messages_are_passed_over_and_cut_ones_are_none() {
+        let mut other = Control::EMPTY;
+        let front = other.put(libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 77u32);
+        let (control, len) = built("127.0.0.2", 0);
+        let both = [&other.0[..front], &control.0[..len]].concat();
+        assert_eq!(local_address(&both).map(|l| l.ip.to_string()), Some("127.0.0.2".into()));
+        for cut in 0..front + HEAD {
+            assert_eq!(local_address(&both[..cut]), None);
         }
     }
 
     proptest! {
         #[test]
         fn no_bytes_make_the_walk_panic_or_run_on(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = Notes::parse(&bytes);
+            let _ = local_address(&bytes);
             prop_assert!(messages(&bytes).count() <= bytes.len());
         }
     }

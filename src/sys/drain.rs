@@ -73,7 +73,7 @@ mod tests {
     }
 
     fn drained(socket: &UdpSocket) -> usize {
-        let mut batch = RecvBatch::new();
+        let mut batch = RecvBatch::new(false);
         std::iter::from_fn(|| batch.recv(socket, Wait::Never).ok()).sum()
     }
 

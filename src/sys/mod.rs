@@ -13,6 +13,7 @@ mod control;
 mod drain;
 mod limits;
 mod options;
+mod peer;
 mod recv;
 mod send;
 mod slots;
@@ -20,7 +21,7 @@ mod slots;
 pub use control::Local;
 pub use drain::{drop_everything, leave_group, settle, wake};
 pub use limits::raise_descriptor_limit;
-pub use options::{count_overflow, ignore_path_mtu, readable_bytes, receive_buffer, report_local_address};
+pub use options::{ignore_path_mtu, lost_datagrams, readable_bytes, receive_buffer, report_local_address};
 pub use recv::{Datagram, QUERY_MAX, RecvBatch, Wait};
 pub use send::{RESPONSE_MAX, SendBatch, send_late};
 

@@ -1,19 +1,21 @@
 //! `recvmmsg`: many datagrams a call, into buffers that are allocated once.
 
 use std::io;
-use std::mem::size_of;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::ptr;
 
-use socket2::{SockAddr, SockAddrStorage};
-
 use super::BATCH;
-use super::control::{CONTROL_MAX, Control, Local, Notes};
+use super::control::{CONTROL_MAX, Control, Local, local_address};
+use super::peer::Peer;
 use super::slots::Slots;
 
 /// Bytes kept of one datagram. A query is far shorter; what is longer is cut and marked.
 pub const QUERY_MAX: usize = 4096;
+
+/// From one buffer to the next: not a power of two, or all would compete for the same few places
+/// in the processor's first cache.
+const STRIDE: usize = QUERY_MAX + 128;
 
 /// Whether a receive blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,9 +37,6 @@ pub struct Datagram<'a> {
     pub from: Option<SocketAddr>,
     /// The address it was sent to, where [asked for](super::report_local_address).
     pub local: Option<Local>,
-    /// Datagrams the socket has lost so far (wraps), where [asked for](super::count_overflow) and
-    /// above zero.
-    pub overflow: Option<u32>,
 }
 
 /// Buffers for one `recvmmsg`, made by the thread that uses them.
@@ -46,7 +45,8 @@ pub struct Datagram<'a> {
 /// is deep enough to need them.
 pub struct RecvBatch {
     bytes: Slots<u8>,
-    names: Slots<SockAddrStorage>,
+    names: Slots<Peer>,
+    /// Empty where the local address is known without asking.
     control: Slots<Control>,
     heads: Slots<libc::mmsghdr>,
     /// Only pointed at, by `heads`.
@@ -54,23 +54,17 @@ pub struct RecvBatch {
     got: usize,
 }
 
-impl Default for RecvBatch {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl RecvBatch {
-    /// Allocates the buffers.
-    pub fn new() -> Self {
-        let bytes = Slots::new(vec![0u8; BATCH * QUERY_MAX].into_boxed_slice());
-        let names = Slots::new((0..BATCH).map(|_| SockAddrStorage::zeroed()).collect());
-        let control = Slots::new(vec![Control::EMPTY; BATCH].into_boxed_slice());
+    /// Allocates the buffers, with or without room for the
+    /// [local address](super::report_local_address) of each datagram.
+    pub fn new(with_local: bool) -> Self {
+        let bytes = Slots::new(vec![0u8; BATCH * STRIDE].into_boxed_slice());
+        let names = Slots::new(vec![Peer::NOBODY; BATCH].into_boxed_slice());
+        let notes = if with_local { BATCH } else { 0 };
+        let control = Slots::new(vec![Control::EMPTY; notes].into_boxed_slice());
         let iovs = Slots::new((0..BATCH).map(|i| iovec(&bytes, i)).collect());
         let heads = Slots::new((0..BATCH).map(|i| head(&names, &control, &iovs, i)).collect());
-        let mut batch = Self { bytes, names, control, heads, _iovs: iovs, got: BATCH };
-        batch.rearm();
-        batch
+        Self { bytes, names, control, heads, _iovs: iovs, got: BATCH }
     }
 
     /// Receives up to [`BATCH`] datagrams in place of those of the last call, and says how many.
@@ -101,50 +95,40 @@ impl RecvBatch {
         }
         let head = self.heads.get(i)?;
         let len = (head.msg_len as usize).min(QUERY_MAX);
-        let noted = (head.msg_hdr.msg_controllen as usize).min(CONTROL_MAX);
-        let notes = self.control.get(i)?.0.get(..noted).map(Notes::parse).unwrap_or_default();
         Some(Datagram {
-            bytes: self.bytes.range(i * QUERY_MAX, len)?,
+            bytes: self.bytes.range(i * STRIDE, len)?,
             is_cut: head.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
-            from: self.sender(i, head.msg_hdr.msg_namelen),
-            local: notes.local,
-            overflow: notes.overflow,
+            from: self.names.get(i)?.get(head.msg_hdr.msg_namelen),
+            local: self
+                .control
+                .get(i)
+                .and_then(|control| local_address(control.0.get(..head.msg_hdr.msg_controllen as usize)?)),
         })
-    }
-
-    fn sender(&self, i: usize, len: libc::socklen_t) -> Option<SocketAddr> {
-        let fits = (size_of::<libc::sockaddr_in>()..=size_of::<SockAddrStorage>()).contains(&(len as usize));
-        let name = fits.then(|| self.names.at(i)).flatten()?;
-        // SAFETY: the storage is initialised, is a plain structure, and the kernel has just put a
-        // name of `len` bytes into it.
-        unsafe { SockAddr::new(name.as_ptr().read(), len) }.as_socket()
     }
 
     /// Gives back to the headers what the last call shortened: one more than it received, since a
     /// receive that fails half-way may have touched its header.
     fn rearm(&mut self) {
-        for i in 0..(self.got + 1).min(BATCH) {
-            if let Some(head) = self.heads.get_mut(i) {
-                head.msg_hdr.msg_namelen = size_of::<SockAddrStorage>() as _;
-                head.msg_hdr.msg_controllen = CONTROL_MAX as _;
-                head.msg_hdr.msg_flags = 0;
-            }
+        let used = (self.got + 1).min(BATCH);
+        for head in self.heads.range_mut(0, used).unwrap_or_default() {
+            head.msg_hdr.msg_namelen = Peer::ROOM;
+            head.msg_hdr.msg_controllen = control_room(&head.msg_hdr) as _;
+            head.msg_hdr.msg_flags = 0;
         }
         self.got = 0;
     }
 }
 
+fn control_room(head: &libc::msghdr) -> usize {
+    if head.msg_control.is_null() { 0 } else { CONTROL_MAX }
+}
+
 fn iovec(bytes: &Slots<u8>, i: usize) -> libc::iovec {
-    let base = bytes.at(i * QUERY_MAX).map_or(ptr::null_mut(), |at| at.as_ptr().cast());
+    let base = bytes.at(i * STRIDE).map_or(ptr::null_mut(), |at| at.as_ptr().cast());
     libc::iovec { iov_base: base, iov_len: if base.is_null() { 0 } else { QUERY_MAX } }
 }
 
-fn head(
-    names: &Slots<SockAddrStorage>,
-    control: &Slots<Control>,
-    iovs: &Slots<libc::iovec>,
-    i: usize,
-) -> libc::mmsghdr {
+fn head(names: &Slots<Peer>, control: &Slots<Control>, iovs: &Slots<libc::iovec>, i: usize) -> libc::mmsghdr {
     // SAFETY: integers and pointers, for which zeros are a value.
     let mut head: libc::mmsghdr = unsafe { std::mem::zeroed() };
     head.msg_hdr.msg_name = names.at(i).map_or(ptr::null_mut(), |at| at.as_ptr().cast());
@@ -157,7 +141,7 @@ fn head(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::{count_overflow, report_local_address, wake};
+    use crate::sys::{report_local_address, wake};
 
     fn pair(bind: &str) -> (UdpSocket, UdpSocket) {
         (UdpSocket::bind(bind).unwrap(), UdpSocket::bind(bind).unwrap())
@@ -166,7 +150,7 @@ mod tests {
     #[test]
     fn one_call_takes_all_that_is_queued_and_reports_each_sender() {
         let (server, client) = pair("127.0.0.1:0");
-        let mut batch = RecvBatch::new();
+        let mut batch = RecvBatch::new(false);
         for round in 0..3u8 {
             for i in 0..5 {
                 client.send_to(&[round, i], server.local_addr().unwrap()).unwrap();
@@ -188,7 +172,7 @@ mod tests {
         for _ in 0..BATCH + 3 {
             client.send_to(b"x", server.local_addr().unwrap()).unwrap();
         }
-        let mut batch = RecvBatch::new();
+        let mut batch = RecvBatch::new(false);
         assert_eq!(batch.recv(&server, Wait::ForOne).unwrap(), BATCH);
         assert_eq!(batch.recv(&server, Wait::ForOne).unwrap(), 3);
     }
@@ -199,7 +183,7 @@ mod tests {
         client.send_to(&[7; QUERY_MAX], server.local_addr().unwrap()).unwrap();
         client.send_to(&[8; QUERY_MAX + 1], server.local_addr().unwrap()).unwrap();
         client.send_to(&[], server.local_addr().unwrap()).unwrap();
-        let mut batch = RecvBatch::new();
+        let mut batch = RecvBatch::new(false);
         assert_eq!(batch.recv(&server, Wait::ForOne).unwrap(), 3);
         let shape = |i| batch.get(i).map(|d: Datagram<'_>| (d.bytes.len(), d.is_cut, d.from.is_some()));
         assert_eq!(shape(0), Some((QUERY_MAX, false, true)));
@@ -215,25 +199,10 @@ mod tests {
             let ask: std::net::IpAddr = ask.parse().unwrap();
             let client = UdpSocket::bind((if ask.is_ipv4() { "127.0.0.1" } else { "::1" }, 0)).unwrap();
             client.send_to(b"x", (ask, server.local_addr().unwrap().port())).unwrap();
-            let mut batch = RecvBatch::new();
+            let mut batch = RecvBatch::new(true);
             assert_eq!(batch.recv(&server, Wait::ForOne).unwrap(), 1);
             assert_eq!(batch.get(0).unwrap().local, Some(Local { ip: ask, ifindex: 0 }));
         }
-    }
-
-    #[test]
-    fn lost_datagrams_are_counted_by_the_kernel() {
-        let (server, client) = pair("127.0.0.1:0");
-        count_overflow(&server).unwrap();
-        socket2::SockRef::from(&server).set_recv_buffer_size(1).unwrap();
-        let mut batch = RecvBatch::new();
-        for _ in 0..200 {
-            client.send_to(&[0; 512], server.local_addr().unwrap()).unwrap();
-        }
-        let got = batch.recv(&server, Wait::ForOne).unwrap();
-        client.send_to(b"after", server.local_addr().unwrap()).unwrap();
-        assert_eq!(batch.recv(&server, Wait::ForOne).unwrap(), 1);
-        assert_eq!(batch.get(0).unwrap().overflow, Some(200 - u32::try_from(got).unwrap()));
     }
 
     #[test]
@@ -241,14 +210,14 @@ mod tests {
         let (server, client) = pair("127.0.0.1:0");
         let blocked = server.try_clone().unwrap();
         let thread = std::thread::spawn(move || {
-            let mut batch = RecvBatch::new();
+            let mut batch = RecvBatch::new(false);
             let got = batch.recv(&blocked, Wait::ForOne).unwrap();
             (got, batch.get(0).map(|datagram| (datagram.bytes.len(), datagram.from)))
         });
         wake(&server);
         assert_eq!(thread.join().unwrap(), (1, Some((0, None))));
         client.send_to(b"late", server.local_addr().unwrap()).unwrap();
-        let mut batch = RecvBatch::new();
+        let mut batch = RecvBatch::new(false);
         assert_eq!(batch.recv(&server, Wait::Never).unwrap(), 1);
         assert_eq!(batch.get(0).unwrap().bytes, b"late");
         assert_eq!(batch.recv(&server, Wait::Never).unwrap_err().kind(), io::ErrorKind::WouldBlock);

@@ -5,10 +5,9 @@ use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::ptr;
 
-use socket2::SockAddr;
-
 use super::BATCH;
 use super::control::{Control, Local};
+use super::peer::Peer;
 use super::slots::Slots;
 
 /// Bytes of one response buffer, and so the longest response over UDP: with its headers it fills
@@ -21,7 +20,7 @@ pub const RESPONSE_MAX: usize = 1232;
 /// [`SendBatch::send`] sends what was kept.
 pub struct SendBatch {
     bytes: Slots<u8>,
-    names: Slots<SockAddr>,
+    names: Slots<Peer>,
     control: Slots<Control>,
     iovs: Slots<libc::iovec>,
     heads: Slots<libc::mmsghdr>,
@@ -37,19 +36,12 @@ impl Default for SendBatch {
 impl SendBatch {
     /// Allocates the buffers.
     pub fn new() -> Self {
-        let nowhere = || SockAddr::from(SocketAddr::from(([0, 0, 0, 0], 0)));
         let bytes = Slots::new(vec![0u8; BATCH * RESPONSE_MAX].into_boxed_slice());
+        let names = Slots::new(vec![Peer::NOBODY; BATCH].into_boxed_slice());
         let iovs = Slots::new((0..BATCH).map(|i| iovec(&bytes, i)).collect());
-        // SAFETY: integers and pointers, for which zeros are a value.
-        let heads = Slots::new((0..BATCH).map(|_| unsafe { std::mem::zeroed() }).collect());
-        Self {
-            bytes,
-            names: Slots::new((0..BATCH).map(|_| nowhere()).collect()),
-            control: Slots::new(vec![Control::EMPTY; BATCH].into_boxed_slice()),
-            iovs,
-            heads,
-            queued: 0,
-        }
+        let heads = Slots::new((0..BATCH).map(|i| head(&names, &iovs, i)).collect());
+        let control = Slots::new(vec![Control::EMPTY; BATCH].into_boxed_slice());
+        Self { bytes, names, control, iovs, heads, queued: 0 }
     }
 
     /// The buffer of the next response, [`RESPONSE_MAX`] bytes with old content; `None` when the
@@ -67,21 +59,16 @@ impl SendBatch {
 
     fn fill(&mut self, len: usize, to: SocketAddr, from: Option<Local>) -> Option<()> {
         let i = self.queued;
-        let name = self.names.get_mut(i)?;
-        *name = SockAddr::from(to);
-        let name_len = name.len();
-        let iov = self.iovs.get_mut(i)?;
-        iov.iov_len = len;
-        let control = self.control.get_mut(i)?;
-        let control_len = from.map_or(0, |local| control.set_source(local));
-        let (name, iov, control) = (self.names.at(i)?, self.iovs.at(i)?, self.control.at(i)?);
         let head = &mut self.heads.get_mut(i)?.msg_hdr;
-        head.msg_name = name.as_ptr().cast();
-        head.msg_namelen = name_len;
-        head.msg_iov = iov.as_ptr();
-        head.msg_iovlen = 1;
-        head.msg_control = if control_len == 0 { ptr::null_mut() } else { control.as_ptr().cast() };
-        head.msg_controllen = control_len as _;
+        self.iovs.get_mut(i)?.iov_len = len;
+        head.msg_namelen = self.names.get_mut(i)?.set(to);
+        head.msg_controllen = match from {
+            None => 0,
+            Some(local) => {
+                head.msg_control = self.control.at(i)?.as_ptr().cast();
+                self.control.get_mut(i)?.set_source(local) as _
+            }
+        };
         self.queued += 1;
         Some(())
     }
@@ -129,20 +116,30 @@ fn iovec(bytes: &Slots<u8>, i: usize) -> libc::iovec {
     libc::iovec { iov_base: base, iov_len: 0 }
 }
 
+fn head(names: &Slots<Peer>, iovs: &Slots<libc::iovec>, i: usize) -> libc::mmsghdr {
+    // SAFETY: integers and pointers, for which zeros are a value.
+    let mut head: libc::mmsghdr = unsafe { std::mem::zeroed() };
+    head.msg_hdr.msg_name = names.at(i).map_or(ptr::null_mut(), |at| at.as_ptr().cast());
+    head.msg_hdr.msg_iov = iovs.at(i).map_or(ptr::null_mut(), |at| at.as_ptr());
+    head.msg_hdr.msg_iovlen = 1;
+    head
+}
+
 /// Sends one response from any thread, without waiting, from the address it was asked at.
 ///
 /// # Errors
 /// `WouldBlock` when the socket's buffer is full; others are the kernel's about this response.
 /// Either way it is lost, as any datagram may be.
 pub fn send_late(socket: &UdpSocket, response: &[u8], to: SocketAddr, from: Option<Local>) -> io::Result<()> {
-    let name = SockAddr::from(to);
+    let mut name = Peer::NOBODY;
+    let name_len = name.set(to);
     let mut control = Control::EMPTY;
     let control_len = from.map_or(0, |local| control.set_source(local));
     let mut iov = libc::iovec { iov_base: response.as_ptr().cast_mut().cast(), iov_len: response.len() };
     // SAFETY: integers and pointers, for which zeros are a value.
     let mut head: libc::msghdr = unsafe { std::mem::zeroed() };
-    head.msg_name = name.as_ptr().cast_mut().cast();
-    head.msg_namelen = name.len();
+    head.msg_name = (&raw mut name).cast();
+    head.msg_namelen = name_len;
     head.msg_iov = &raw mut iov;
     head.msg_iovlen = 1;
     head.msg_control = if control_len == 0 { ptr::null_mut() } else { (&raw mut control).cast() };

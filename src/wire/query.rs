@@ -1,7 +1,7 @@
 //! A client's query, read with every check that decides how to answer it (RFC 1035 §4.1, RFC 8906).
 
 use super::name::{MAX_LABEL, MAX_NAME};
-use super::{NameRef, Rcode, Rtype};
+use super::{NameRef, Rcode, Rtype, Suffixes};
 
 /// Bytes of a DNS header.
 pub const HEADER: usize = 12;
@@ -16,8 +16,9 @@ const CD: u8 = 0x10;
 #[derive(Debug)]
 pub struct Query<'q> {
     bytes: &'q [u8],
-    qname: [u8; MAX_NAME],
-    qname_len: u8,
+    header: &'q [u8; HEADER],
+    qname: &'q Suffixes,
+    question_end: usize,
     /// The query type.
     pub qtype: Rtype,
     /// The query class.
@@ -70,81 +71,36 @@ pub enum Unreadable {
 }
 
 impl<'q> Query<'q> {
-    /// Reads a packet. Cost: about 50 ns, no allocation.
+    /// Reads a packet, its name into `qname`. Cost: about 20 ns, no allocation.
     ///
     /// # Errors
     /// [`Unreadable`] says what to do with anything else than a well-formed QUERY.
-    pub fn parse(bytes: &'q [u8]) -> Result<Self, Unreadable> {
-        let header = bytes.first_chunk::<HEADER>().ok_or(Unreadable::ShortHeader)?;
+    #[inline]
+    pub fn parse(bytes: &'q [u8], qname: &'q mut Suffixes) -> Result<Self, Unreadable> {
+        let (header, rest) = bytes.split_first_chunk::<HEADER>().ok_or(Unreadable::ShortHeader)?;
         if header[2] & 0x80 != 0 {
             return Err(Unreadable::IsResponse);
         }
-        let count = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
         if header[2] & 0x78 != 0 {
             // What follows another opcode's header may not even be a question (DSO, RFC 8490).
             return Err(Unreadable::Error { rcode: Rcode::NOTIMP, question_end: None });
         }
+        let count = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
         let formerr = |question_end| Unreadable::Error { rcode: Rcode::FORMERR, question_end };
         if count(4) != 1 {
             return Err(formerr(None));
         }
-        let mut query =
-            Self { bytes, qname: [0; MAX_NAME], qname_len: 0, qtype: Rtype::A, qclass: 0, edns: None };
-        query.read_question().ok_or_else(|| formerr(None))?;
-        let end = query.question_end();
-        let records = usize::from(count(6)) + usize::from(count(8));
-        query.read_records(end, records, usize::from(count(10))).ok_or_else(|| formerr(Some(end)))?;
-        Ok(query)
-    }
-
-    fn read_question(&mut self) -> Option<()> {
-        let mut at = HEADER;
-        let mut len = 0;
-        loop {
-            let label = usize::from(*self.bytes.get(at)?);
-            // A pointer has nothing to point at in the first name of a message.
-            if label > MAX_LABEL || len + 1 + label > MAX_NAME {
-                return None;
-            }
-            let from = self.bytes.get(at..at + 1 + label)?;
-            let to = self.qname.get_mut(len..len + 1 + label)?;
-            to.copy_from_slice(from);
-            to.make_ascii_lowercase();
-            at += 1 + label;
-            len += 1 + label;
-            if label == 0 {
-                break;
-            }
-        }
-        self.qname_len = u8::try_from(len).ok()?;
-        let tail = self.bytes.get(at..at + 4)?;
-        self.qtype = Rtype(u16::from_be_bytes([tail[0], tail[1]]));
-        self.qclass = u16::from_be_bytes([tail[2], tail[3]]);
-        Some(())
-    }
-
-    /// Walks what follows the question: everything must be whole, only the one OPT matters.
-    fn read_records(&mut self, mut at: usize, plain: usize, additional: usize) -> Option<()> {
-        for index in 0..plain + additional {
-            let owner_is_root = self.bytes.get(at) == Some(&0);
-            at = skip_name(self.bytes, at)?;
-            let head = self.bytes.get(at..at + 10)?;
-            let len = usize::from(u16::from_be_bytes([head[8], head[9]]));
-            let rdata = self.bytes.get(at + 10..at + 10 + len)?;
-            if index >= plain && Rtype(u16::from_be_bytes([head[0], head[1]])) == Rtype::OPT {
-                if self.edns.is_some() || !owner_is_root || !whole_options(rdata) {
-                    return None;
-                }
-                self.edns = Some(Edns {
-                    udp_size: u16::from_be_bytes([head[2], head[3]]).max(CLASSIC_UDP as u16),
-                    version: head[5],
-                    dnssec_ok: head[6] & 0x80 != 0,
-                    options: rdata,
-                });
-            }
-            at += 10 + len;
-        }
-        (at == self.bytes.len()).then_some(())
+        // A pointer has nothing to point at in the first name of a message.
+        let name_end = HEADER + qname.read(rest).ok_or(formerr(None))?;
+        let Some(&[t0, t1, c0, c1]) = bytes.get(name_end..).and_then(<[u8]>::first_chunk) else {
+            return Err(formerr(None));
+        };
+        let question_end = name_end + 4;
+        let plain = usize::from(count(6)) + usize::from(count(8));
+        let edns = read_records(bytes, question_end, plain, usize::from(count(10)))
+            .ok_or(formerr(Some(question_end)))?;
+        let (qtype, qclass) = (Rtype(u16::from_be_bytes([t0, t1])), u16::from_be_bytes([c0, c1]));
+        Ok(Self { bytes, header, qname, question_end, qtype, qclass, edns })
     }
 
     /// The packet.
@@ -152,29 +108,39 @@ impl<'q> Query<'q> {
         self.bytes
     }
 
+    /// The id, which the response repeats.
+    pub fn id(&self) -> [u8; 2] {
+        [self.header[0], self.header[1]]
+    }
+
     /// The query name in lower case.
-    pub fn qname(&self) -> NameRef<'_> {
-        NameRef::from_checked(&self.qname[..usize::from(self.qname_len)])
+    pub fn qname(&self) -> NameRef<'q> {
+        self.qname.name()
+    }
+
+    /// The query name with what it takes to look it up.
+    pub fn suffixes(&self) -> &'q Suffixes {
+        self.qname
     }
 
     /// Where the question ends in the packet, and in a response that echoes it.
     pub fn question_end(&self) -> usize {
-        HEADER + usize::from(self.qname_len) + 4
+        self.question_end
     }
 
     /// Recursion desired.
     pub fn recursion_desired(&self) -> bool {
-        self.bytes[2] & RD != 0
+        self.header[2] & RD != 0
     }
 
     /// Checking disabled (RFC 4035 §3.2.2).
     pub fn checking_disabled(&self) -> bool {
-        self.bytes[3] & CD != 0
+        self.header[3] & CD != 0
     }
 
     /// Whether the client understands AD (RFC 6840 §5.7): it set AD or DO itself.
     pub fn wants_authentic_data(&self) -> bool {
-        self.bytes[3] & AD != 0 || self.dnssec_ok()
+        self.header[3] & AD != 0 || self.dnssec_ok()
     }
 
     /// DNSSEC OK.
@@ -186,6 +152,32 @@ impl<'q> Query<'q> {
     pub fn udp_size(&self) -> usize {
         self.edns.map_or(CLASSIC_UDP, |e| usize::from(e.udp_size))
     }
+}
+
+/// Walks what follows the question, `plain` records and `additional` ones: everything must be whole,
+/// nothing may be left, only the one OPT matters.
+fn read_records(bytes: &[u8], mut at: usize, plain: usize, additional: usize) -> Option<Option<Edns<'_>>> {
+    let mut edns = None;
+    for index in 0..plain + additional {
+        let owner_is_root = bytes.get(at) == Some(&0);
+        at = skip_name(bytes, at)?;
+        let head = bytes.get(at..)?.first_chunk::<10>()?;
+        let len = usize::from(u16::from_be_bytes([head[8], head[9]]));
+        let rdata = bytes.get(at + 10..at + 10 + len)?;
+        if index >= plain && Rtype(u16::from_be_bytes([head[0], head[1]])) == Rtype::OPT {
+            if edns.is_some() || !owner_is_root || !whole_options(rdata) {
+                return None;
+            }
+            edns = Some(Edns {
+                udp_size: u16::from_be_bytes([head[2], head[3]]).max(CLASSIC_UDP as u16),
+                version: head[5],
+                dnssec_ok: head[6] & 0x80 != 0,
+                options: rdata,
+            });
+        }
+        at += 10 + len;
+    }
+    (at == bytes.len()).then_some(edns)
 }
 
 /// The offset behind the name at `at`, compressed or not; nothing is followed.
@@ -241,7 +233,7 @@ pub(crate) mod tests {
     }
 
     fn rcode(bytes: &[u8]) -> Rcode {
-        match Query::parse(bytes) {
+        match Query::parse(bytes, &mut Suffixes::default()) {
             Err(Unreadable::Error { rcode, .. }) => rcode,
             other => panic!("{other:?}"),
         }
@@ -250,7 +242,8 @@ pub(crate) mod tests {
     #[test]
     fn a_query_is_read_with_its_name_in_lower_case() {
         let bytes = packet("WwW.Example.Com", 28, Some(&opt(0, true, &[0, 10, 0, 2, 7, 7, 0, 3, 0, 0])));
-        let query = Query::parse(&bytes).unwrap();
+        let mut qname = Suffixes::default();
+        let query = Query::parse(&bytes, &mut qname).unwrap();
         assert_eq!(query.qname().to_string(), "www.example.com.");
         assert_eq!((query.qtype, query.qclass, query.udp_size()), (Rtype::AAAA, 1, 4096));
         assert!(query.dnssec_ok() && query.wants_authentic_data() && query.recursion_desired());
@@ -260,15 +253,15 @@ pub(crate) mod tests {
             (Some(&[7u8, 7][..]), Some(&[][..]), None)
         );
         let plain = packet("a", 1, None);
-        assert_eq!(Query::parse(&plain).unwrap().udp_size(), 512);
+        assert_eq!(Query::parse(&plain, &mut Suffixes::default()).unwrap().udp_size(), 512);
     }
 
     #[test]
     fn packets_without_an_answerable_header_are_dropped() {
-        assert!(matches!(Query::parse(&[0; 11]), Err(Unreadable::ShortHeader)));
+        assert!(matches!(Query::parse(&[0; 11], &mut Suffixes::default()), Err(Unreadable::ShortHeader)));
         let mut response = packet("a", 1, None);
         response[2] |= 0x80;
-        assert!(matches!(Query::parse(&response), Err(Unreadable::IsResponse)));
+        assert!(matches!(Query::parse(&response, &mut Suffixes::default()), Err(Unreadable::IsResponse)));
     }
 
     #[test]
@@ -312,14 +305,14 @@ pub(crate) mod tests {
         let label = "a".repeat(63);
         let longest = format!("{label}.{label}.{label}.{}", "b".repeat(61));
         let bytes = packet(&longest, 1, None);
-        assert_eq!(Query::parse(&bytes).unwrap().qname().as_bytes().len(), 255);
+        assert_eq!(Query::parse(&bytes, &mut Suffixes::default()).unwrap().qname().as_bytes().len(), 255);
         assert_eq!(rcode(&packet(&format!("{longest}b"), 1, None)), Rcode::FORMERR);
     }
 
     proptest::proptest! {
         #[test]
         fn no_bytes_make_the_reader_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..600)) {
-            let _ = Query::parse(&bytes);
+            let _ = Query::parse(&bytes, &mut Suffixes::default());
         }
 
         #[test]
@@ -327,7 +320,7 @@ pub(crate) mod tests {
             let mut bytes = packet("www.example.com", 1, Some(&opt(0, false, &[0, 10, 0, 2, 7, 7])));
             let at = at % bytes.len();
             bytes[at] = value;
-            if let Ok(query) = Query::parse(&bytes) {
+            if let Ok(query) = Query::parse(&bytes, &mut Suffixes::default()) {
                 assert!(query.question_end() <= bytes.len());
             }
         }

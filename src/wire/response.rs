@@ -35,6 +35,10 @@ pub struct Response<'o, 'q> {
     len: usize,
     /// Room for records, the OPT record's place already taken off.
     limit: usize,
+    /// Records in the answer section.
+    answers: u16,
+    /// Records in the authority section.
+    authorities: u16,
     truncated: bool,
 }
 
@@ -59,16 +63,14 @@ impl Verdict<'static> {
 }
 
 impl<'o, 'q> Response<'o, 'q> {
-    /// Starts with the header's id and the question, byte for byte as asked.
+    /// Starts with the question, byte for byte as asked; the header comes last.
     ///
     /// `max` is the most this transport sends; `out` must hold at least 512 bytes.
     pub fn start(query: &'q Query<'q>, out: &'o mut [u8], max: usize) -> Self {
         let end = query.question_end();
-        out[..HEADER].fill(0);
-        out[..2].copy_from_slice(&query.bytes()[..2]);
         out[HEADER..end].copy_from_slice(&query.bytes()[HEADER..end]);
         let room = max.min(out.len()) - if query.edns.is_some() { OPT_LEN } else { 0 };
-        Self { out, query, len: end, limit: room, truncated: false }
+        Self { out, query, len: end, limit: room, answers: 0, authorities: 0, truncated: false }
     }
 
     /// Whether a section was left out for want of room.
@@ -93,16 +95,19 @@ impl<'o, 'q> Response<'o, 'q> {
     /// [`Full`]; nothing of it has been written.
     pub fn answer(&mut self, owner: NameAt<'_>, block: &[u8], count: u16, rotate: u64) -> Result<(), Full> {
         let start = self.len;
-        let split = rotation(block, count, rotate);
-        let (tail, head) = (block.get(split..).unwrap_or(block), block.get(..split).unwrap_or(&[]));
         let room = self.out.get_mut(start..self.limit).and_then(|o| o.get_mut(..block.len())).ok_or(Full)?;
-        room[..tail.len()].copy_from_slice(tail);
-        room[tail.len()..].copy_from_slice(head);
+        match block.split_at_checked(rotation(block, count, rotate)) {
+            Some((head, tail)) if !head.is_empty() => {
+                room[..tail.len()].copy_from_slice(tail);
+                room[tail.len()..].copy_from_slice(head);
+            }
+            _ => room.copy_from_slice(block),
+        }
         self.len += block.len();
         if owner.at != HEADER {
             self.move_owners(start, owner.at)?;
         }
-        self.add_count(6, count);
+        self.answers = self.answers.saturating_add(count);
         Ok(())
     }
 
@@ -135,14 +140,16 @@ impl<'o, 'q> Response<'o, 'q> {
         let len = u16::try_from(rdata.len()).map_err(|_| Full)?;
         let whole = 12 + rdata.len();
         let room = self.out.get_mut(self.len..self.limit).and_then(|o| o.get_mut(..whole)).ok_or(Full)?;
-        room[..2].copy_from_slice(&pointer.to_be_bytes());
-        room[2..4].copy_from_slice(&rtype.0.to_be_bytes());
-        room[4..6].copy_from_slice(&CLASS_IN.to_be_bytes());
-        room[6..10].copy_from_slice(&ttl.to_be_bytes());
-        room[10..12].copy_from_slice(&len.to_be_bytes());
-        room[12..].copy_from_slice(rdata);
+        let (head, data) = room.split_first_chunk_mut::<12>().ok_or(Full)?;
+        head[..2].copy_from_slice(&pointer.to_be_bytes());
+        head[2..4].copy_from_slice(&rtype.0.to_be_bytes());
+        head[4..6].copy_from_slice(&CLASS_IN.to_be_bytes());
+        head[6..10].copy_from_slice(&ttl.to_be_bytes());
+        head[10..].copy_from_slice(&len.to_be_bytes());
+        data.copy_from_slice(rdata);
         self.len += whole;
-        self.add_count(if authority { 8 } else { 6 }, 1);
+        let section = if authority { &mut self.authorities } else { &mut self.answers };
+        *section = section.saturating_add(1);
         Ok(())
     }
 
@@ -161,8 +168,8 @@ impl<'o, 'q> Response<'o, 'q> {
         let room = self.out.get_mut(..self.limit).ok_or(Full)?;
         self.len = learned.copy_into(room, self.len, owner_at, age, sections, rotate).ok_or(Full)?;
         let (answers, authorities) = sections.counts(learned);
-        self.add_count(6, answers);
-        self.add_count(8, authorities);
+        self.answers = self.answers.saturating_add(answers);
+        self.authorities = self.authorities.saturating_add(authorities);
         Ok(())
     }
 
@@ -170,33 +177,31 @@ impl<'o, 'q> Response<'o, 'q> {
     /// rest asks over TCP.
     pub fn truncate(&mut self) {
         self.truncated = true;
-        self.len = self.query.question_end();
-        self.out[6..12].fill(0);
-    }
-
-    fn add_count(&mut self, at: usize, more: u16) {
-        let count = u16::from_be_bytes([self.out[at], self.out[at + 1]]).saturating_add(more);
-        self.out[at..at + 2].copy_from_slice(&count.to_be_bytes());
+        self.clear();
     }
 
     /// Forgets every record written so far, for a failure found behind the start of a chain.
     pub fn clear(&mut self) {
         self.len = self.query.question_end();
-        self.out[6..12].fill(0);
+        (self.answers, self.authorities) = (0, 0);
     }
 
     /// Completes header and OPT record; returns the length of the response.
     pub fn finish(mut self, verdict: Verdict<'_>) -> usize {
         let query = self.query;
-        self.out[2] = 0x80
+        let flags = 0x80
             | if verdict.authoritative { 0x04 } else { 0 }
             | if self.truncated { 0x02 } else { 0 }
             | u8::from(query.recursion_desired());
-        self.out[3] = 0x80
+        let more_flags = 0x80
             | if verdict.authentic && query.wants_authentic_data() { 0x20 } else { 0 }
             | if query.checking_disabled() { 0x10 } else { 0 }
             | (verdict.rcode.0 & 0x0f) as u8;
-        self.out[4..6].copy_from_slice(&[0, 1]);
+        let [id0, id1] = query.id();
+        let ([an0, an1], [ns0, ns1]) = (self.answers.to_be_bytes(), self.authorities.to_be_bytes());
+        let opts = u8::from(query.edns.is_some());
+        let header = [id0, id1, flags, more_flags, 0, 1, an0, an1, ns0, ns1, 0, opts];
+        self.out[..HEADER].copy_from_slice(&header);
         if let Some(edns) = query.edns {
             self.write_opt(verdict, edns.dnssec_ok);
         }
@@ -206,14 +211,11 @@ impl<'o, 'q> Response<'o, 'q> {
     /// Our own OPT: nothing of the client's options is echoed (RFC 6891 §6.1.1).
     fn write_opt(&mut self, verdict: Verdict<'_>, dnssec_ok: bool) {
         let at = self.len;
-        let mut opt = [0u8; OPT_LEN];
-        opt[1..3].copy_from_slice(&Rtype::OPT.0.to_be_bytes());
-        opt[3..5].copy_from_slice(&(UDP_SIZE as u16).to_be_bytes());
-        opt[5] = (verdict.rcode.0 >> 4) as u8;
-        opt[7] = u8::from(dnssec_ok) << 7;
+        let ([type0, type1], [size0, size1]) = (Rtype::OPT.0.to_be_bytes(), (UDP_SIZE as u16).to_be_bytes());
+        let (rcode, dnssec_ok) = ((verdict.rcode.0 >> 4) as u8, u8::from(dnssec_ok) << 7);
+        let opt: [u8; OPT_LEN] = [0, type0, type1, size0, size1, rcode, 0, dnssec_ok, 0, 0, 0];
         self.out[at..at + OPT_LEN].copy_from_slice(&opt);
         self.len += OPT_LEN;
-        self.out[10..12].copy_from_slice(&[0, 1]);
         if let Some((code, text)) = verdict.ede {
             self.write_ede(at, code, text);
         }

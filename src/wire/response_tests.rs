@@ -6,7 +6,7 @@ use hickory_proto::rr::RData;
 use super::query::Query;
 use super::query::tests::{opt, packet};
 use super::response::*;
-use super::{EdeCode, Name, NameRef, Rcode, Rtype};
+use super::{EdeCode, Name, NameRef, Rcode, Rtype, Suffixes};
 
 fn a_block(addresses: &[[u8; 4]], ttl: u32) -> Vec<u8> {
     let mut block = Vec::new();
@@ -42,7 +42,8 @@ fn addresses(message: &Message) -> Vec<[u8; 4]> {
 fn the_question_is_echoed_byte_for_byte_and_flags_are_ours() {
     let mut bytes = packet("FoO.TeSt", 1, None);
     bytes[3] = 0x10 | 0x40; // CD, and the reserved Z bit
-    let query = Query::parse(&bytes).unwrap();
+    let mut qname = Suffixes::default();
+    let query = Query::parse(&bytes, &mut qname).unwrap();
     let mut out = [0u8; 1232];
     let mut response = Response::start(&query, &mut out, 512);
     let name = question(&query);
@@ -60,7 +61,8 @@ fn the_question_is_echoed_byte_for_byte_and_flags_are_ours() {
 #[test]
 fn rrsets_turn_without_losing_a_record() {
     let bytes = packet("a.test", 1, None);
-    let query = Query::parse(&bytes).unwrap();
+    let mut qname = Suffixes::default();
+    let query = Query::parse(&bytes, &mut qname).unwrap();
     let name = question(&query);
     let block = a_block(&[[10, 0, 0, 1], [10, 0, 0, 2], [10, 0, 0, 3]], 60);
     for (rotate, first) in [(0, 1), (1, 2), (2, 3), (3, 1), (u64::MAX, 1)] {
@@ -78,7 +80,8 @@ fn rrsets_turn_without_losing_a_record() {
 #[test]
 fn an_rrset_that_does_not_fit_is_left_out_whole() {
     let bytes = packet("big.test", 1, Some(&opt(0, false, &[])));
-    let query = Query::parse(&bytes).unwrap();
+    let mut qname = Suffixes::default();
+    let query = Query::parse(&bytes, &mut qname).unwrap();
     let name = question(&query);
     let many: Vec<[u8; 4]> = (0..200).map(|i| [10, 0, 0, i]).collect();
     let mut out = [0u8; 1232];
@@ -99,7 +102,8 @@ fn an_rrset_that_does_not_fit_is_left_out_whole() {
 #[test]
 fn our_own_opt_carries_extended_codes_and_errors_and_nothing_of_the_client() {
     let bytes = packet("a.test", 1, Some(&opt(1, true, &[0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8])));
-    let query = Query::parse(&bytes).unwrap();
+    let mut qname = Suffixes::default();
+    let query = Query::parse(&bytes, &mut qname).unwrap();
     let mut out = [0u8; 1232];
     let ede = Some((EdeCode::PROHIBITED, "not on the list"));
     let len =
@@ -117,7 +121,8 @@ fn our_own_opt_carries_extended_codes_and_errors_and_nothing_of_the_client() {
 #[test]
 fn extra_text_is_cut_to_the_room_and_at_character_boundaries() {
     let bytes = packet("a.test", 1, Some(&opt(0, false, &[])));
-    let query = Query::parse(&bytes).unwrap();
+    let mut qname = Suffixes::default();
+    let query = Query::parse(&bytes, &mut qname).unwrap();
     let long = "ü".repeat(400);
     for room in [512usize, 60, 48, 47, 42, 40] {
         let mut out = [0u8; 1232];
@@ -146,7 +151,8 @@ fn packets_that_are_no_query_are_answered_from_their_header() {
 #[test]
 fn owners_of_later_rrsets_point_at_the_target_before_them() {
     let bytes = packet("www.a.test", 1, None);
-    let query = Query::parse(&bytes).unwrap();
+    let mut qname = Suffixes::default();
+    let query = Query::parse(&bytes, &mut qname).unwrap();
     let name = question(&query);
     let mut out = [0u8; 512];
     let mut response = Response::start(&query, &mut out, 512);

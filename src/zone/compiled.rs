@@ -166,7 +166,7 @@ impl Zone {
     /// The closest encloser is the deepest existing ancestor, so an empty non-terminal or a name
     /// with other types only blocks a wildcard above it (RFC 4592 §2.2.2, §4.1). Cost: one probe
     /// for a name that exists, at most one per label below the apex otherwise; no allocation.
-    pub fn lookup(&self, qname: &Suffixes<'_>, qtype: Rtype) -> Lookup<'_> {
+    pub fn lookup(&self, qname: &Suffixes, qtype: Rtype) -> Lookup<'_> {
         let depth = qname.depth();
         let mut at = depth.min(self.max_depth);
         while at >= self.apex_depth {
@@ -226,7 +226,7 @@ impl Zone {
         (node.first..node.first + node.count).any(|i| self.rrset(i).rtype == Rtype::DNAME)
     }
 
-    fn node(&self, qname: &Suffixes<'_>, depth: usize) -> Option<&Node> {
+    fn node(&self, qname: &Suffixes, depth: usize) -> Option<&Node> {
         self.nodes.get(self.probe(qname, depth)?)
     }
 
@@ -235,7 +235,7 @@ impl Zone {
         self.probe(&all, all.depth())
     }
 
-    fn probe(&self, qname: &Suffixes<'_>, depth: usize) -> Option<usize> {
+    fn probe(&self, qname: &Suffixes, depth: usize) -> Option<usize> {
         let hash = qname.hash(depth);
         let mask = self.slots.len() - 1;
         let mut at = hash as usize & mask;

@@ -69,11 +69,9 @@ impl ZoneTable {
     /// The longest match wins: `eu.example.com.` is chosen over `example.com.` for
     /// `db.eu.example.com.`, and nothing falls back to the shorter one. `None` means that no zone
     /// covers the name. Cost: one probe for each depth that some apex has; no lock, no allocation.
-    pub fn find(&self, qname: &Suffixes<'_>) -> Option<(NameRef<'_>, &Authority)> {
-        let mut depths = self.depths;
-        if qname.depth() < 127 {
-            depths &= (1 << (qname.depth() + 1)) - 1;
-        }
+    pub fn find(&self, qname: &Suffixes) -> Option<(NameRef<'_>, &Authority)> {
+        // No name has more than 127 labels: the shift is at least zero.
+        let mut depths = self.depths & (u128::MAX >> (127 - qname.depth().min(127)));
         while depths != 0 {
             let depth = 127 - depths.leading_zeros() as usize;
             if let Ok(index) = self.probe(qname, depth) {
@@ -91,7 +89,7 @@ impl ZoneTable {
     }
 
     /// The entry for the suffix of `depth` labels, or the free slot where it would go.
-    fn probe(&self, qname: &Suffixes<'_>, depth: usize) -> Result<usize, usize> {
+    fn probe(&self, qname: &Suffixes, depth: usize) -> Result<usize, usize> {
         let mask = self.slots.len() - 1;
         let mut at = qname.hash(depth) as usize & mask;
         loop {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{End, Fallback, MAX_NAME, Missing, Step, Walk, Why, copy_name};
+use super::{End, Fallback, Missing, Step, Walk, Why};
 use crate::answer::miss::Fetched;
 use crate::cache::{CacheKey, Entry};
 use crate::metrics::AnswerSource;
@@ -89,13 +89,12 @@ impl<'w> Walk<'w, '_, '_> {
         if self.view.table.entries().is_empty() || self.qtype == Rtype::CNAME {
             return None;
         }
-        let mut name = [0u8; MAX_NAME];
         for (index, record) in learned.records().take(usize::from(learned.answers)).enumerate() {
             if record.rtype != Rtype::CNAME {
                 continue;
             }
-            let len = copy_name(learned.block.get(record.rdata.clone())?, &mut name);
-            let target = Suffixes::of(NameRef::from_checked(&name[..len]));
+            let mut target = Suffixes::default();
+            target.read(learned.block.get(record.rdata.clone())?)?;
             let here = self.view.table.find(&target);
             if matches!(here, Some((_, Authority::Loaded(_) | Authority::Unloaded(WhenUnloaded::Fail)))) {
                 return Some((index as u16 + 1, record.rdata.start));

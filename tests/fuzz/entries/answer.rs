@@ -3,7 +3,7 @@
 use zonelet::answer::{Asker, Transport};
 use zonelet::cache::CacheKey;
 use zonelet::wire::query::Query;
-use zonelet::wire::{Name, Outcome, Rcode, Rtype, learn};
+use zonelet::wire::{Name, Outcome, Rcode, Rtype, Suffixes, learn};
 
 use super::message::Message;
 use super::scene::{self, Learnt, Opt, Scene, TCP, UDP, a, cname, positive, soa, zone};
@@ -64,7 +64,8 @@ pub fn answer(bytes: &[u8]) {
         assert!(packet.len() >= 12 && packet[2] & 0x80 == 0, "no answer to an answer");
         assert_eq!(scene.ask(packet, asker).as_ref(), Some(&out), "the same question, the same answer");
         assert_eq!((&out[..2], out[2] & 0x80), (&packet[..2], 0x80));
-        match Query::parse(packet) {
+        let mut qname = Suffixes::default();
+        match Query::parse(packet, &mut qname) {
             Ok(query) => {
                 let message = about(&query, &out, asker);
                 let refused = message.flags & 15 == Rcode::REFUSED.0;
@@ -126,7 +127,8 @@ pub fn relay(bytes: &[u8]) {
                 let opt = if dnssec_ok { Some(size.unwrap_or(512)) } else { size };
                 let packet = scene::query(asked, qtype, opt.map(|size| Opt { size, dnssec_ok }));
                 let Some(out) = scene.ask(&packet, asker) else { continue };
-                let query = Query::parse(&packet).expect("a sound query");
+                let mut read = Suffixes::default();
+                let query = Query::parse(&packet, &mut read).expect("a sound query");
                 about(&query, &out, asker);
             }
         }

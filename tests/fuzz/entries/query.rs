@@ -2,7 +2,7 @@
 
 use zonelet::wire::query::{HEADER, Query, Unreadable};
 use zonelet::wire::response::{self, Full, MAX_MESSAGE, NameAt, Response, UDP_SIZE, Verdict};
-use zonelet::wire::{EdeCode, Name, NameRef, Rcode, Rtype};
+use zonelet::wire::{EdeCode, Name, NameRef, Rcode, Rtype, Suffixes};
 
 use super::message::Message;
 
@@ -13,7 +13,8 @@ const TARGET: &[u8] = b"\x06target\x04test\x00";
 /// Any packet: it is read, refused or passed over for the right reason, and every response to it is
 /// whole, within the asker's size and about its question.
 pub fn query(bytes: &[u8]) {
-    match Query::parse(bytes) {
+    let mut qname = Suffixes::default();
+    match Query::parse(bytes, &mut qname) {
         Err(Unreadable::ShortHeader) => assert!(bytes.len() < HEADER),
         Err(Unreadable::IsResponse) => assert!(bytes[2] & 0x80 != 0),
         Err(Unreadable::Error { rcode, question_end }) => refused(bytes, rcode, question_end),

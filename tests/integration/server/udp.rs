@@ -141,18 +141,10 @@ fn what_the_kernel_had_to_drop_is_counted() {
         client.send(&query("hit", id), served.addr());
     }
     served.double.open();
-    // The count comes with a datagram that was queued after the loss: send some more, until each
-    // one is accounted for.
-    let (mut sent, mut looks) = (500, 0u64);
-    while served.queries() + served.metrics.lost_datagrams() < sent {
-        if looks % 1000 == 0 {
-            client.send(&query("hit", 1), served.addr());
-            sent += 1;
-        }
-        looks += 1;
+    while served.queries() + served.metrics.lost_datagrams() < 500 {
         std::thread::yield_now();
     }
-    assert_eq!(served.queries() + served.metrics.lost_datagrams(), sent);
+    assert_eq!(served.queries() + served.metrics.lost_datagrams(), 500);
     assert!(served.metrics.lost_datagrams() > 0);
 }
 
