@@ -7,7 +7,7 @@ use arc_swap::{ArcSwap, Guard};
 use ipnet::IpNet;
 
 use super::miss::{Fetched, MissPath, Want};
-use super::walk::{End, Missing, Resolved, Walk, Why};
+use super::walk::{End, MAX_RESTARTS, Missing, Resolved, Walk, Why};
 use super::{Asker, Disposition, PendingQuery, Reply, Responder, Settings, Transport};
 use crate::cache::Cache;
 use crate::clock::{Clock, Moment};
@@ -101,6 +101,7 @@ impl Answerer {
             authoritative: false,
             authentic: true,
             source: AnswerSource::Cache,
+            restarts_left: MAX_RESTARTS,
         };
         let end = match walk.run(query.qname()) {
             End::Missing(_) if resolved.len() >= MAX_FETCHES => End::Failed(Why::ChainTooLong),

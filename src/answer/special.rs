@@ -49,6 +49,14 @@ pub fn find(qname: NameRef<'_>, qtype: Rtype, settings: SpecialNames) -> Option<
     Some(Special { rcode, rdata, zone_len: domain.len() })
 }
 
+/// Whether a special domain lies below `apex`, so that not all names below it need be its zone's.
+/// Cost: nothing for a zone whose name has more than a few bytes.
+pub fn lies_below(apex: NameRef<'_>) -> bool {
+    let parents =
+        [LOCALHOST, INVALID, ONION, RESOLVER_ARPA].map(|domain| NameRef::from_checked(domain).parent());
+    parents.into_iter().flatten().any(|parent| parent.is_at_or_below(apex))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,6 +83,14 @@ mod tests {
         for other in ["notlocalhost", "localhost.example", "arpa", "10.in-addr.arpa", "xresolver.arpa", "."] {
             assert_eq!(special(other, Rtype::A), None, "{other}");
         }
+    }
+
+    #[test]
+    fn only_the_root_and_arpa_have_special_names_below_them() {
+        let below = |apex: &str| lies_below(apex.parse::<Name>().unwrap().as_ref());
+        assert!(below(".") && below("arpa"));
+        assert!(!below("resolver.arpa") && !below("in-addr.arpa") && !below("corp.internal"));
+        assert!(!below("localhost") && !below("x.onion") && !below("com"));
     }
 
     #[test]
