@@ -8,7 +8,7 @@ use arc_swap::{ArcSwap, Guard};
 use super::access::AccessList;
 use super::miss::{Fetched, MissPath, Want};
 use super::settings::SpecialNames;
-use super::walk::{End, Missing, Resolved, Walk, Why};
+use super::walk::{End, MAX_RESTARTS, Missing, Resolved, Walk, Why};
 use super::{Asker, Disposition, PendingQuery, Reply, Responder, Settings, Transport};
 use crate::cache::Cache;
 use crate::clock::{Clock, Moment};
@@ -115,6 +115,7 @@ impl Answerer {
             authoritative: false,
             authentic: true,
             source: AnswerSource::Cache,
+            restarts_left: MAX_RESTARTS,
         };
         let end = match walk.run(query.suffixes()) {
             End::Missing(_) if resolved.len() >= MAX_FETCHES => End::Failed(Why::ChainTooLong),

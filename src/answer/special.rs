@@ -1,7 +1,7 @@
 //! Names that are never asked of an upstream: `localhost`, `invalid`, `onion`, `resolver.arpa`.
 
 use super::settings::SpecialNames;
-use crate::wire::{Rcode, Rtype, Suffixes};
+use crate::wire::{NameRef, Rcode, Rtype, Suffixes};
 
 /// TTL of what is answered for special names, seconds.
 pub const TTL: u32 = 10_800;
@@ -50,6 +50,14 @@ pub fn find(qname: &Suffixes, qtype: Rtype, settings: SpecialNames) -> Option<Sp
     on.then_some(Special { rcode, rdata, zone_len: domain.len() })
 }
 
+/// Whether a special domain lies below `apex`, so that not all names below it need be its zone's.
+/// Cost: nothing for a zone whose name has more than a few bytes.
+pub fn lies_below(apex: NameRef<'_>) -> bool {
+    let parents =
+        [LOCALHOST, INVALID, ONION, RESOLVER_ARPA].map(|domain| NameRef::from_checked(domain).parent());
+    parents.into_iter().flatten().any(|parent| parent.is_at_or_below(apex))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,6 +85,14 @@ mod tests {
         for other in ["notlocalhost", "localhost.example", "arpa", "10.in-addr.arpa", "xresolver.arpa", "."] {
             assert_eq!(special(other, Rtype::A), None, "{other}");
         }
+    }
+
+    #[test]
+    fn only_the_root_and_arpa_have_special_names_below_them() {
+        let below = |apex: &str| lies_below(apex.parse::<Name>().unwrap().as_ref());
+        assert!(below(".") && below("arpa"));
+        assert!(!below("resolver.arpa") && !below("in-addr.arpa") && !below("corp.internal"));
+        assert!(!below("localhost") && !below("x.onion") && !below("com"));
     }
 
     #[test]

@@ -11,8 +11,8 @@ use crate::cache::{Cache, Entry, Failure};
 use crate::metrics::AnswerSource;
 use crate::wire::query::HEADER;
 use crate::wire::response::{Full, NameAt, Response};
-use crate::wire::{EdeCode, Name, Rcode, Rtype, Suffixes};
-use crate::zone::{Authority, Lookup, OnMissing, Rrset, WhenUnloaded, Zone};
+use crate::wire::{EdeCode, Name, NameRef, Rcode, Rtype, Suffixes};
+use crate::zone::{Authority, Lookup, OnMissing, Part, Rrset, WhenUnloaded, Zone};
 
 /// Restarts of ours at a CNAME's target; past it the chain is a failure, never a partial answer.
 pub const MAX_RESTARTS: usize = 16;
@@ -98,12 +98,29 @@ pub struct Walk<'w, 'o, 'q> {
     pub authentic: bool,
     /// Where the answer came from, for the counters.
     pub source: AnswerSource,
+    /// How many more CNAMEs may be followed; begins at [`MAX_RESTARTS`].
+    pub restarts_left: usize,
 }
 
 enum Step {
     /// Go on at the target whose name stands at this offset.
     Restart(usize),
     End(End),
+}
+
+/// A loaded zone as the table has it.
+#[derive(Clone, Copy)]
+struct Ours<'w> {
+    zone: &'w Zone,
+    part: Part<'w>,
+}
+
+impl Ours<'_> {
+    /// Whether every name below the apex is answered by this zone, so that its own links may be
+    /// followed: none belongs to another zone, loaded or not, and none is special.
+    fn owns_all_below(&self) -> bool {
+        !self.part.is_divided && !special::lies_below(self.part.apex)
+    }
 }
 
 /// What to say when the upstream has nothing better.
@@ -122,8 +139,8 @@ impl<'w> Walk<'w, '_, '_> {
         let (mut name, mut at, mut followed) = (qname, HEADER, None);
         // Where a name passed before stands: a loop comes by it again, before it fills the response.
         let mut landmark = HEADER;
-        for restart in 0..=MAX_RESTARTS {
-            let target_at = match self.step(NameAt { at, name: name.name() }, name, restart == 0) {
+        for step in 0..=MAX_RESTARTS {
+            let target_at = match self.step(NameAt { at, name: name.name() }, name, step == 0) {
                 Err(Full) => return self.cut(),
                 Ok(Step::End(end)) => return end,
                 Ok(Step::Restart(target_at)) => target_at,
@@ -132,9 +149,11 @@ impl<'w> Walk<'w, '_, '_> {
             if self.response.name_at(landmark).is_some_and(|passed| passed.eq_ignore_ascii_case(target)) {
                 break;
             }
-            if restart.is_power_of_two() {
+            if step.is_power_of_two() {
                 landmark = target_at;
             }
+            let Some(left) = self.restarts_left.checked_sub(1) else { break };
+            self.restarts_left = left;
             let next = followed.insert(Suffixes::default());
             if next.read(target).is_none() {
                 break;
@@ -154,20 +173,22 @@ impl<'w> Walk<'w, '_, '_> {
         if let Some(special) = special::find(name, self.qtype, view.rules.special) {
             return self.special(owner, special, first);
         }
-        match view.table.find(name) {
-            Some((_, Authority::Loaded(zone))) => self.in_zone(zone, owner, name, first),
-            Some((_, Authority::Unloaded(WhenUnloaded::Fail))) => Ok(Step::End(End::Failed(Why::NotLoaded))),
+        let Some(part) = view.table.find_part(name) else { return self.forwarded(owner, Fallback::None) };
+        match part.authority {
+            Authority::Loaded(zone) => self.in_zone(Ours { zone, part }, owner, name, first),
+            Authority::Unloaded(WhenUnloaded::Fail) => Ok(Step::End(End::Failed(Why::NotLoaded))),
             _ => self.forwarded(owner, Fallback::None),
         }
     }
 
     fn in_zone(
         &mut self,
-        zone: &'w Zone,
+        ours: Ours<'w>,
         owner: NameAt<'_>,
         name: &Suffixes,
         first: bool,
     ) -> Result<Step, Full> {
+        let zone = ours.zone;
         let lookup = zone.lookup(name, self.qtype);
         match (lookup, zone.on_missing()) {
             (Lookup::Deferred(_), _) => return self.forwarded(owner, Fallback::MustExist),
@@ -182,7 +203,7 @@ impl<'w> Walk<'w, '_, '_> {
         }
         self.local(first);
         match lookup {
-            Lookup::Cname(rrset) => self.cname(owner, rrset),
+            Lookup::Cname(alias) => self.chain(ours, owner.at, alias),
             Lookup::Answer(rrset) => {
                 self.response.answer(owner, rrset.block, rrset.count, self.rotate)?;
                 Ok(done(Rcode::NOERROR))
@@ -202,11 +223,25 @@ impl<'w> Walk<'w, '_, '_> {
         }
     }
 
-    fn cname(&mut self, owner: NameAt<'_>, rrset: Rrset<'_>) -> Result<Step, Full> {
-        let at = self.response.position();
-        self.response.answer(owner, rrset.block, rrset.count, 0)?;
-        // The owner is a pointer of two bytes, the fixed fields ten: the target follows.
-        Ok(Step::Restart(at + 12))
+    /// Writes a CNAME, and those it leads to, up to their end, as far as the zone knows the way.
+    fn chain(&mut self, ours: Ours<'w>, owner_at: usize, mut alias: Rrset<'w>) -> Result<Step, Full> {
+        let mut at = owner_at;
+        loop {
+            let start = self.response.position();
+            self.response.answer(target(at), alias.block, alias.count, 0)?;
+            // The owner is a pointer of two bytes, the fixed fields ten: the target follows.
+            at = start + 12;
+            let next = if ours.owns_all_below() { ours.zone.follow(alias, self.qtype) } else { None };
+            match (next, self.restarts_left.checked_sub(1)) {
+                (Some(Lookup::Answer(rrset)), Some(_)) => {
+                    self.response.answer(target(at), rrset.block, rrset.count, self.rotate)?;
+                    return Ok(done(Rcode::NOERROR));
+                }
+                (Some(Lookup::Cname(next)), Some(left)) => (alias, self.restarts_left) = (next, left),
+                // Negative, deferred, somebody else's: what that means is decided in one place.
+                _ => return Ok(Step::Restart(at)),
+            }
+        }
     }
 
     /// A special name is answered here, also where a chain leads to it: it is no upstream's.
@@ -238,6 +273,11 @@ impl<'w> Walk<'w, '_, '_> {
         }
         Ok(done(rcode))
     }
+}
+
+/// The name that stands at this offset of the response; what it is does not matter for its pointer.
+fn target(at: usize) -> NameAt<'static> {
+    NameAt { at, name: NameRef::from_checked(&[0]) }
 }
 
 fn done(rcode: Rcode) -> Step {

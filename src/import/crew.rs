@@ -10,10 +10,11 @@ use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::timeout;
 
 use super::fetch::Ticket;
-use super::job::{self, Job, JobDone};
+use super::job::{self, Job, JobDone, LARGE};
 use super::store::{self, Op};
 use crate::source::{BoxError, FoundZone, Progress, SourceError, ZoneSource};
-use crate::zone::ZoneTable;
+use crate::sys;
+use crate::zone::{Authority, ZoneTable};
 
 /// Running jobs. Bounded by their kinds: for each source one discovery and a few imports, one file
 /// write, and the freeing of old tables.
@@ -69,7 +70,11 @@ impl Crew {
     /// Frees tables that nobody uses any more.
     pub fn free(&mut self, tables: Vec<Arc<ZoneTable>>) {
         let handle = self.jobs.spawn_blocking(move || {
+            let is_large = tables.iter().any(|table| has_large_zone(table));
             drop(tables);
+            if is_large {
+                sys::release_freed_memory();
+            }
             Report::Freed
         });
         self.owe(handle, Owed::Nothing);
@@ -124,6 +129,14 @@ impl Owed {
             Self::Nothing => Report::Freed,
         }
     }
+}
+
+fn has_large_zone(table: &ZoneTable) -> bool {
+    let is_large = |authority: &Authority| match authority {
+        Authority::Loaded(zone) => zone.counts().rrsets >= LARGE,
+        _ => false,
+    };
+    table.entries().iter().any(|(_, authority)| is_large(authority))
 }
 
 fn failed(what: &str, cause: BoxError) -> SourceError {

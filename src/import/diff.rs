@@ -1,10 +1,9 @@
 //! What one version of a zone has that another has not.
 
-use std::collections::HashMap;
+use std::cmp::Ordering;
 use std::fmt;
 
-use crate::wire::{NameRef, Rtype};
-use crate::zone::{Rrset, Zone};
+use crate::zone::{Rrset, RrsetView, Zone};
 
 /// How many changed owners a diff names.
 const NAMED: usize = 5;
@@ -23,24 +22,35 @@ pub(super) struct Diff {
 
 impl Diff {
     /// Compares two versions of a zone RRset by RRset. The order of records within an RRset has
-    /// no meaning (RFC 2181 §5) and is not looked at. Cost: linear in both zones.
+    /// no meaning (RFC 2181 §5) and is not looked at. Cost: linear in both zones, no memory: both
+    /// are listed in the same order.
     pub fn between(old: &Zone, new: &Zone) -> Self {
         let mut diff = Self { before: old.counts().rrsets, ..Self::default() };
-        let mut gone: HashMap<(NameRef<'_>, Rtype), Rrset<'_>> =
-            old.rrsets().map(|view| ((view.owner, view.rrset.rtype), view.rrset)).collect();
-        for view in new.rrsets() {
-            match gone.remove(&(view.owner, view.rrset.rtype)) {
-                None => diff.added += 1,
-                Some(before) if same(before, view.rrset) => continue,
-                Some(_) => diff.changed += 1,
+        let mut gone = Vec::new();
+        let (mut olds, mut news) = (old.rrsets().peekable(), new.rrsets().peekable());
+        loop {
+            let order = match (olds.peek(), news.peek()) {
+                (Some(old), Some(new)) => old.canonical_cmp(new),
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (None, None) => break,
+            };
+            let before = olds.next_if(|_| order.is_le());
+            let after = news.next_if(|_| order.is_ge());
+            match (before, after) {
+                (Some(before), Some(after)) if same(before.rrset, after.rrset) => continue,
+                (Some(_), Some(_)) => diff.changed += 1,
+                (None, _) => diff.added += 1,
+                (Some(before), None) => {
+                    diff.removed += 1;
+                    if gone.len() < NAMED {
+                        gone.push(before);
+                    }
+                }
             }
-            diff.name(view.owner, view.rrset.rtype);
+            after.into_iter().for_each(|after| diff.name(after));
         }
-        diff.removed = gone.len();
-        // The map's order is random; the old zone's is not.
-        for view in old.rrsets().filter(|v| gone.contains_key(&(v.owner, v.rrset.rtype))).take(NAMED) {
-            diff.name(view.owner, view.rrset.rtype);
-        }
+        gone.into_iter().for_each(|before| diff.name(before));
         diff
     }
 
@@ -60,9 +70,9 @@ impl Diff {
         self.added + self.removed + self.changed
     }
 
-    fn name(&mut self, owner: NameRef<'_>, rtype: Rtype) {
+    fn name(&mut self, view: RrsetView<'_>) {
         if self.named.len() < NAMED {
-            self.named.push(format!("{owner} {rtype}"));
+            self.named.push(format!("{} {}", view.owner, view.rrset.rtype));
         }
     }
 }
@@ -94,7 +104,7 @@ fn sorted(rrset: Rrset<'_>) -> Vec<&[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::Name;
+    use crate::wire::{Name, Rtype};
     use crate::zone::{Body, DeferredReason, RecordSet, ZoneData, ZoneOptions};
 
     fn a(owner: &str, ttl: u32, last: &[u8]) -> RecordSet {

@@ -11,7 +11,11 @@ use super::diff::Diff;
 use super::state::{self, MAX_SKIPPED, StateError, StateFile};
 use crate::clock::Clock;
 use crate::source::{Fetched, FoundZone, Progress, SourceError, ZoneSource};
+use crate::sys;
 use crate::zone::{SkipReason, Skipped, Zone, ZoneData, ZoneOptions};
+
+/// After the import of a zone with as many record sets, what it took is given back at once.
+pub(super) const LARGE: usize = 10_000;
 
 /// Everything an import needs.
 pub(super) struct Job {
@@ -127,11 +131,19 @@ fn compile(
     now: SystemTime,
 ) -> Imported {
     let Fetched { data, calls } = fetched;
+    let sets = data.sets.len();
     let built = Zone::build(&data, &options);
     let diff = previous.map(|old| Diff::between(&old, &built.zone));
     let changed = diff.as_ref().is_none_or(|d| !d.is_empty());
-    let file = (wish == FileWish::Always || (wish == FileWish::IfChanged && changed))
-        .then(|| encode(source, &found, data, calls, now));
+    let file = if wish == FileWish::Always || (wish == FileWish::IfChanged && changed) {
+        Some(encode(source, &found, data, calls, now))
+    } else {
+        drop(data);
+        None
+    };
+    if sets >= LARGE {
+        sys::release_freed_memory();
+    }
     Imported { zone: Arc::new(built.zone), diff, skips: Skips::new(built.skipped), calls, file }
 }
 

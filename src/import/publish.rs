@@ -1,6 +1,6 @@
 //! From what is known of every zone to the one table that is served.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,18 +15,21 @@ use crate::source::ZoneId;
 use crate::wire::Name;
 use crate::zone::{Authority, SharedTable, WhenUnloaded, ZoneTable};
 
-/// A table that was swapped out is kept this long: by then every worker has let go of it, and its
-/// memory is freed here instead of in the middle of somebody's batch.
-const GRACE: Duration = Duration::from_secs(5);
-/// No more old tables are kept than this.
-const MAX_OLD: usize = 64;
+/// How often a table that was swapped out is looked at until it can be freed. A batch is over
+/// long before.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Owns the right to swap the table.
 pub(super) struct Publisher {
     table: SharedTable,
     upstreams: Arc<dyn Upstreams>,
     metrics: Arc<ImportMetrics>,
-    old: VecDeque<(Instant, Arc<ZoneTable>)>,
+    /// Tables that were swapped out. The last owner of one frees it, which takes milliseconds, so
+    /// that must be nobody who answers: each stays here until it is in no other hands. Bounded by
+    /// the number of readers, since each holds one table at a time.
+    old: Vec<Arc<ZoneTable>>,
+    /// When they are looked at next.
+    look_at: Instant,
     /// Apexes whose rivalry has been warned about.
     warned: BTreeSet<Name>,
 }
@@ -52,7 +55,7 @@ type Winners = BTreeSet<(usize, ZoneId)>;
 
 impl Publisher {
     pub fn new(table: SharedTable, upstreams: Arc<dyn Upstreams>, metrics: Arc<ImportMetrics>) -> Self {
-        Self { table, upstreams, metrics, old: VecDeque::new(), warned: BTreeSet::new() }
+        Self { table, upstreams, metrics, old: Vec::new(), look_at: Instant::now(), warned: BTreeSet::new() }
     }
 
     /// Swaps in the table that follows from `desks`. Returns the zones that became shadowed by
@@ -60,10 +63,8 @@ impl Publisher {
     pub fn publish(&mut self, desks: &mut [Desk], now: Instant) -> Vec<(usize, ZoneId)> {
         let (entries, winners) = self.choose(desks);
         let old = self.table.swap(Arc::new(ZoneTable::new(entries)));
-        self.old.push_back((now, old));
-        if self.old.len() > MAX_OLD {
-            self.old.pop_front();
-        }
+        self.old.push(old);
+        self.look_at = now + LOOK;
         self.metrics.swaps.increment(1);
         mark_shadowed(desks, &winners)
     }
@@ -137,15 +138,19 @@ impl Publisher {
         self.warned = rivals;
     }
 
-    /// When the next old table may be freed.
+    /// When to look for tables that can be freed; `None` while there is none that is old.
     pub fn next_burial(&self) -> Option<Instant> {
-        self.old.front().map(|(at, _)| *at + GRACE)
+        (!self.old.is_empty()).then_some(self.look_at)
     }
 
-    /// Old tables that nobody uses any more; freeing them may take milliseconds.
-    pub fn take_expired(&mut self, now: Instant) -> Vec<Arc<ZoneTable>> {
-        let expired = self.old.iter().take_while(|(at, _)| *at + GRACE <= now).count();
-        self.old.drain(..expired).map(|(_, table)| table).collect()
+    /// Old tables that are in nobody else's hands, and can be in nobody's any more: a swap counts
+    /// everybody in who was about to take the table. Freeing them may take milliseconds.
+    pub fn take_unused(&mut self, now: Instant) -> Vec<Arc<ZoneTable>> {
+        if self.look_at > now {
+            return Vec::new();
+        }
+        self.look_at = now + LOOK;
+        self.old.extract_if(.., |table| Arc::strong_count(table) == 1).collect()
     }
 }
 
@@ -173,4 +178,59 @@ fn mark_shadowed(desks: &mut [Desk], winners: &Winners) -> Vec<(usize, ZoneId)> 
         }
     }
     turned
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+
+    use arc_swap::ArcSwap;
+
+    use super::*;
+    use crate::wire::NameRef;
+    use crate::zone::{Zone, ZoneData, ZoneOptions};
+
+    struct NoUpstreams;
+
+    impl Upstreams for NoUpstreams {
+        fn is_vpc_resolver(&self, _: NameRef<'_>) -> bool {
+            false
+        }
+    }
+
+    #[test]
+    fn a_table_is_freed_by_the_importer_however_long_a_worker_uses_it() {
+        let data = ZoneData { apex: "z.test".parse().unwrap(), sets: Vec::new(), skipped: Vec::new() };
+        let zone = Arc::new(Zone::build(&data, &ZoneOptions::default()).zone);
+        let fate = Arc::downgrade(&zone);
+        let first = ZoneTable::new(vec![(data.apex, Authority::Loaded(zone))]);
+        let shared: SharedTable = Arc::new(ArcSwap::from_pointee(first));
+        let metrics = Arc::new(ImportMetrics::register());
+        let mut publisher = Publisher::new(Arc::clone(&shared), Arc::new(NoUpstreams), metrics);
+
+        let (in_batch, begun) = mpsc::channel();
+        let (end_batch, ending) = mpsc::channel::<()>();
+        let worker = thread::spawn(move || {
+            let table = shared.load();
+            in_batch.send(()).unwrap();
+            ending.recv().unwrap();
+            assert_eq!(table.entries().len(), 1);
+        });
+        begun.recv().unwrap();
+        let mut now = Instant::now();
+        publisher.publish(&mut [], now);
+        for _ in 0..1000 {
+            now += LOOK;
+            assert!(publisher.take_unused(now).is_empty(), "the worker is in its batch");
+        }
+        end_batch.send(()).unwrap();
+        worker.join().unwrap();
+        assert!(fate.upgrade().is_some(), "the worker let go of the table and freed nothing");
+        assert_eq!(publisher.next_burial(), Some(now + LOOK));
+        let unused = publisher.take_unused(now + LOOK);
+        assert_eq!((unused.len(), publisher.next_burial()), (1, None));
+        drop(unused);
+        assert!(fate.upgrade().is_none());
+    }
 }

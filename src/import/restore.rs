@@ -10,13 +10,14 @@ use tracing::{info, warn};
 
 use super::desk::Desk;
 use super::entry::{Age, Served, chain};
-use super::job::Skips;
+use super::job::{LARGE, Skips};
 use super::state::StateFile;
 use super::store::{self, LoadError};
 use crate::metrics::import::{ImportMetrics, StateProblem};
 use crate::source::{Access, FoundZone, Origin, ZoneId};
+use crate::sys;
 use crate::wire::Name;
-use crate::zone::{Zone, ZoneOptions};
+use crate::zone::{Zone, ZoneData, ZoneOptions};
 
 /// What an importer served when it stopped, for the one that takes over with other settings.
 #[derive(Default)]
@@ -162,6 +163,12 @@ fn restore(
     let age = Age { base: file.age(wall), since: now };
     let StateFile { origin, id, calls, data, .. } = file;
     let built = Zone::build(&data, &options);
+    let ZoneData { apex, sets, .. } = data;
+    let is_large = sets.len() >= LARGE;
+    drop(sets);
+    if is_large {
+        sys::release_freed_memory();
+    }
     let served = Served {
         zone: Arc::new(built.zone),
         age,
@@ -171,6 +178,6 @@ fn restore(
         confirmed: false,
         written: None,
     };
-    let found = FoundZone { id, apex: data.apex, access: Access::Readable };
+    let found = FoundZone { id, apex, access: Access::Readable };
     Ok(Some(Restored { desk, found, served, calls }))
 }

@@ -213,11 +213,15 @@ impl Importer {
                 self.crew.import(at, ticket, job);
             }
         }
-        let expired = self.publisher.take_expired(now);
-        if !expired.is_empty() {
-            self.crew.free(expired);
-        }
+        self.bury(now);
         self.start_write();
+    }
+
+    fn bury(&mut self, now: Instant) {
+        let unused = self.publisher.take_unused(now);
+        if !unused.is_empty() {
+            self.crew.free(unused);
+        }
     }
 
     fn start_write(&mut self) {
@@ -236,7 +240,8 @@ impl Importer {
     }
 
     /// Ends running imports where they are (an unfinished one has published nothing) and writes
-    /// the files that are still to be written.
+    /// the files that are still to be written. Old tables are waited for: left to their last
+    /// reader, they would be freed by it.
     async fn flush(&mut self) {
         self.crew.abort_imports();
         self.start_write();
@@ -246,6 +251,11 @@ impl Importer {
                 self.start_write();
             }
         }
+        while let Some(look_at) = self.publisher.next_burial() {
+            sleep_until(look_at).await;
+            self.bury(Instant::now());
+        }
+        while self.crew.next().await.is_some() {}
     }
 }
 

@@ -4,9 +4,11 @@
 //! what is tested with the one is true of the other.
 
 use std::collections::HashSet;
+use std::hash::Hash;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use siphasher::sip128::{Hasher128, SipHasher13};
 
 use crate::wire::{Escapes, Name, Rtype};
 use crate::zone::{Body, DeferredReason, RecordSet, SkipReason, Skipped, ZoneData};
@@ -96,8 +98,7 @@ impl ApiRecordSet {
 #[derive(Debug)]
 pub struct Collector {
     data: ZoneData,
-    /// Name, type and set identifier: what the API tells sets apart by.
-    seen: HashSet<(String, String, Option<String>)>,
+    seen: Seen,
     /// Deferred owners and types, which appear once however many sets they have.
     deferred: HashSet<(Name, Rtype)>,
     has_soa: bool,
@@ -109,7 +110,7 @@ impl Collector {
     pub fn new(apex: Name) -> Self {
         Self {
             data: ZoneData { apex, sets: Vec::new(), skipped: Vec::new() },
-            seen: HashSet::new(),
+            seen: Seen::default(),
             deferred: HashSet::new(),
             has_soa: false,
             has_ns: false,
@@ -123,12 +124,12 @@ impl Collector {
 
     /// How many different sets were added.
     pub fn len(&self) -> usize {
-        self.seen.len()
+        self.seen.hashes.len()
     }
 
     /// Whether no set was added.
     pub fn is_empty(&self) -> bool {
-        self.seen.is_empty()
+        self.seen.hashes.is_empty()
     }
 
     /// Whether the apex has its SOA and its NS, as every whole listing of a hosted zone does.
@@ -139,8 +140,7 @@ impl Collector {
     /// Adds a set, unless the same one (name, type, set identifier) was added before: a change
     /// between two pages can make a listing repeat itself.
     pub fn add(&mut self, set: ApiRecordSet) {
-        let key = (set.name.clone(), set.rtype.clone(), set.set_identifier.clone());
-        if !self.seen.insert(key) {
+        if !self.seen.insert(&set) {
             return;
         }
         let owner = match set.owner() {
@@ -202,6 +202,31 @@ impl Collector {
     /// The zone's data.
     pub fn finish(self) -> ZoneData {
         self.data
+    }
+}
+
+/// The sets that were added, by name, type and set identifier: what the API tells them apart by.
+///
+/// Of each the hash, of 128 bits under a key that nobody knows, since the texts would take as much
+/// room as all else that is kept of the zone.
+#[derive(Debug)]
+struct Seen {
+    key: [u8; 16],
+    hashes: HashSet<u128>,
+}
+
+impl Default for Seen {
+    fn default() -> Self {
+        Self { key: rand::random(), hashes: HashSet::new() }
+    }
+}
+
+impl Seen {
+    /// Whether the set is new.
+    fn insert(&mut self, set: &ApiRecordSet) -> bool {
+        let mut hasher = SipHasher13::new_with_key(&self.key);
+        (&set.name, &set.rtype, &set.set_identifier).hash(&mut hasher);
+        self.hashes.insert(hasher.finish128().as_u128())
     }
 }
 

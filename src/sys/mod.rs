@@ -12,6 +12,7 @@
 mod control;
 mod drain;
 mod limits;
+mod memory;
 mod options;
 mod peer;
 mod recv;
@@ -21,6 +22,7 @@ mod slots;
 pub use control::Local;
 pub use drain::{drop_everything, leave_group, settle, wake};
 pub use limits::raise_descriptor_limit;
+pub use memory::release_freed_memory;
 pub use options::{ignore_path_mtu, lost_datagrams, readable_bytes, receive_buffer, report_local_address};
 pub use recv::{Datagram, QUERY_MAX, RecvBatch, Wait};
 pub use send::{RESPONSE_MAX, SendBatch, send_late};

@@ -1,53 +1,40 @@
 //! A compiled zone and how a name is looked up in it (RFC 1034 §4.3.2, RFC 4592).
 
-use super::{DeferredReason, OnMissing};
-use crate::wire::{Name, NameRef, Rtype, Suffixes};
+use std::cmp::Ordering;
+use std::fmt;
 
-/// Index of no node.
-pub(super) const NONE: u32 = u32::MAX;
+use super::node::{BELOW_CUT, CUT, DNAME, Node, WILDCARD};
+use super::slots::Slots;
+use super::{DeferredReason, OnMissing, order};
+use crate::wire::{Name, NameRef, Rtype, Suffixes};
 
 /// One zone, immutable, laid out for lookups: every existing name (empty non-terminals included)
 /// is a node, found by the hash of its whole name.
-#[derive(Debug)]
+///
+/// Memory: 13 bytes a name for its slot; in the arena 4 and the name itself, 8 an RRset, 12 and
+/// its RDATA a record, 4 a CNAME for the place of its target.
 pub struct Zone {
     pub(super) apex: Name,
     pub(super) apex_depth: usize,
     /// Most labels of any name here: deeper suffixes of a query are not even probed.
     pub(super) max_depth: usize,
-    /// Open addressing, at most half full: high half tag, low half node index.
-    pub(super) slots: Box<[u64]>,
-    pub(super) nodes: Box<[Node]>,
-    pub(super) rrsets: Box<[Stored]>,
-    /// Names, then record blocks.
+    pub(super) slots: Slots,
+    /// The nodes in canonical order, the apex first.
     pub(super) arena: Box<[u8]>,
-    pub(super) soa: u32,
+    /// Nodes that have a wildcard child, ascending, each with that child.
+    pub(super) wildcards: Box<[(u32, u32)]>,
     pub(super) negative_ttl: u32,
     pub(super) serial: u32,
     pub(super) counts: Counts,
     pub(super) on_missing: OnMissing,
 }
 
-#[derive(Debug)]
-pub(super) struct Node {
-    pub name_at: u32,
-    pub name_len: u8,
-    /// At or below a zone cut or a DNAME: not ours to answer.
-    pub below_cut: bool,
-    pub is_cut: bool,
-    pub first: u32,
-    pub count: u32,
-    /// The node `*.<this name>`.
-    pub wildcard: u32,
-}
-
-#[derive(Debug)]
-pub(super) struct Stored {
-    pub rtype: Rtype,
-    pub count: u16,
-    pub ttl: u32,
-    pub at: u32,
-    pub len: u32,
-    pub deferred: Option<DeferredReason>,
+impl fmt::Debug for Zone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut told = f.debug_struct("Zone");
+        told.field("apex", &self.apex).field("serial", &self.serial).field("counts", &self.counts);
+        told.finish_non_exhaustive()
+    }
 }
 
 /// What a zone holds.
@@ -78,9 +65,15 @@ pub struct Rrset<'z> {
     pub block: &'z [u8],
     /// Set where the origin decides.
     pub deferred: Option<DeferredReason>,
+    /// Of a CNAME: one more than where its target's node begins, zero where [`Zone::follow`] does
+    /// not lead on.
+    pub(super) link: u32,
 }
 
 impl<'z> Rrset<'z> {
+    /// No records of no type.
+    const NONE: Self = Self { rtype: Rtype(0), ttl: 0, count: 0, block: &[], deferred: None, link: 0 };
+
     /// The RDATA of each record.
     pub fn rdata(self) -> impl Iterator<Item = &'z [u8]> {
         let mut rest = self.block;
@@ -101,6 +94,13 @@ pub struct RrsetView<'z> {
     pub owner: NameRef<'z>,
     /// The RRset.
     pub rrset: Rrset<'z>,
+}
+
+impl RrsetView<'_> {
+    /// The order of [`Zone::rrsets`], over listings of several versions of a zone.
+    pub fn canonical_cmp(&self, other: &RrsetView<'_>) -> Ordering {
+        order::compare(self.owner, other.owner).then(self.rrset.rtype.cmp(&other.rrset.rtype))
+    }
 }
 
 /// What a zone says of a name and type.
@@ -145,7 +145,15 @@ impl Zone {
 
     /// The SOA record, for negative answers; its TTL there is [`Zone::negative_ttl`].
     pub fn soa(&self) -> Rrset<'_> {
-        self.rrset(self.soa)
+        // The apex is the first node, and the builder saw to it that it has a SOA.
+        let mut at_apex = Node::read(&self.arena, 0).into_iter().flat_map(Node::rrsets);
+        at_apex.find(|rrset| rrset.rtype == Rtype::SOA).unwrap_or(Rrset::NONE)
+    }
+
+    /// Bytes of memory that the zone takes.
+    pub fn memory(&self) -> usize {
+        let beside = self.slots.memory() + size_of_val(&*self.wildcards);
+        size_of::<Self>() + self.apex.as_bytes().len() + self.arena.len() + beside
     }
 
     /// TTL of negative answers: min(SOA TTL, SOA MINIMUM, the configured cap) (RFC 2308 §5).
@@ -153,12 +161,15 @@ impl Zone {
         self.negative_ttl
     }
 
-    /// Every RRset with its owner, owners in canonical order (RFC 4034 §6.1).
+    /// Every RRset with its owner, owners in canonical order (RFC 4034 §6.1), types ascending.
     pub fn rrsets(&self) -> impl Iterator<Item = RrsetView<'_>> {
-        self.nodes.iter().flat_map(move |node| {
-            let owner = self.name_of(node);
-            (node.first..node.first + node.count).map(move |i| RrsetView { owner, rrset: self.rrset(i) })
-        })
+        let mut at = 0;
+        let nodes = std::iter::from_fn(move || {
+            let node = Node::read(&self.arena, at)?;
+            at += node.len();
+            Some(node)
+        });
+        nodes.flat_map(|node| node.rrsets().map(move |rrset| RrsetView { owner: node.name(), rrset }))
     }
 
     /// Looks up `qtype` at `qname`, which must be at or below the apex.
@@ -167,112 +178,92 @@ impl Zone {
     /// with other types only blocks a wildcard above it (RFC 4592 §2.2.2, §4.1). Cost: one probe
     /// for a name that exists, at most one per label below the apex otherwise; no allocation.
     pub fn lookup(&self, qname: &Suffixes, qtype: Rtype) -> Lookup<'_> {
-        let depth = qname.depth();
-        let mut at = depth.min(self.max_depth);
-        while at >= self.apex_depth {
-            if let Some(node) = self.node(qname, at) {
-                return self.decide(node, at == depth, qtype);
+        match self.place(qname) {
+            Place::Node(at) => {
+                Node::read(&self.arena, at).map_or(Lookup::Delegated, |node| at_node(node, qtype))
             }
-            if at == 0 {
+            Place::Nowhere => Lookup::NxDomain,
+            Place::Delegated => Lookup::Delegated,
+        }
+    }
+
+    /// What stands at the target of `alias`, a CNAME of this zone: what [`Zone::lookup`] says of
+    /// the target, without looking for it.
+    ///
+    /// `None` where that was not settled when the zone was compiled: the target is in no node of
+    /// this zone (out of it, below a cut, not existing), or the chain comes back to itself. Whether
+    /// another zone owns the target all the same, only the table of zones knows.
+    pub fn follow(&self, alias: Rrset<'_>, qtype: Rtype) -> Option<Lookup<'_>> {
+        let at = alias.link.checked_sub(1)?;
+        Some(at_node(Node::read(&self.arena, at as usize)?, qtype))
+    }
+
+    /// Where the data for `qname` stands: its own node, or the source of synthesis.
+    pub(super) fn place(&self, qname: &Suffixes) -> Place {
+        let depth = qname.depth();
+        let mut level = depth.min(self.max_depth);
+        while level >= self.apex_depth {
+            if let Some((at, node)) = self.slots.find(&self.arena, qname, level) {
+                return self.decide(at, node, level == depth);
+            }
+            if level == 0 {
                 break;
             }
-            at -= 1;
+            level -= 1;
         }
         // Unreachable for names below the apex, which is a node; a stranger's name is not ours.
-        Lookup::Delegated
+        Place::Delegated
     }
 
-    fn decide(&self, node: &Node, exact: bool, qtype: Rtype) -> Lookup<'_> {
-        if node.below_cut || (node.is_cut && !exact) {
-            return Lookup::Delegated;
+    fn decide(&self, at: usize, node: Node<'_>, exact: bool) -> Place {
+        if node.has(BELOW_CUT) || (node.has(CUT) && !exact) {
+            return Place::Delegated;
         }
         if exact {
-            return self.at_node(node, qtype);
+            return Place::Node(at);
         }
-        match self.nodes.get(node.wildcard as usize) {
-            Some(source_of_synthesis) => self.at_node(source_of_synthesis, qtype),
-            None => Lookup::NxDomain,
+        if !node.has(WILDCARD) {
+            return Place::Nowhere;
         }
-    }
-
-    fn at_node(&self, node: &Node, qtype: Rtype) -> Lookup<'_> {
-        // The parent side of a cut owns DS alone (RFC 4035 §3.1.4.1).
-        if node.is_cut && qtype != Rtype::DS && !self.is_dname_owner(node) {
-            return Lookup::Delegated;
-        }
-        if qtype == Rtype::ANY {
-            return Lookup::Any;
-        }
-        let mut otherwise = Lookup::NoData;
-        for i in node.first..node.first + node.count {
-            let rrset = self.rrset(i);
-            if let (Rtype::ANY, Some(reason)) = (rrset.rtype, rrset.deferred) {
-                otherwise = Lookup::Deferred(reason);
-            }
-            let alias = rrset.rtype == Rtype::CNAME && qtype != Rtype::CNAME;
-            if !alias && rrset.rtype != qtype {
-                continue;
-            }
-            return match rrset.deferred {
-                Some(reason) => Lookup::Deferred(reason),
-                None if alias => Lookup::Cname(rrset),
-                None => Lookup::Answer(rrset),
-            };
-        }
-        otherwise
-    }
-
-    fn is_dname_owner(&self, node: &Node) -> bool {
-        (node.first..node.first + node.count).any(|i| self.rrset(i).rtype == Rtype::DNAME)
-    }
-
-    fn node(&self, qname: &Suffixes, depth: usize) -> Option<&Node> {
-        self.nodes.get(self.probe(qname, depth)?)
-    }
-
-    pub(super) fn index_of(&self, name: NameRef<'_>) -> Option<usize> {
-        let all = Suffixes::of(name);
-        self.probe(&all, all.depth())
-    }
-
-    fn probe(&self, qname: &Suffixes, depth: usize) -> Option<usize> {
-        let hash = qname.hash(depth);
-        let mask = self.slots.len() - 1;
-        let mut at = hash as usize & mask;
-        loop {
-            let slot = *self.slots.get(at)?;
-            if slot == 0 {
-                return None;
-            }
-            if slot >> 32 == tag(hash) {
-                let index = (slot as u32 - 1) as usize;
-                if self.name_of(self.nodes.get(index)?) == qname.suffix(depth) {
-                    return Some(index);
-                }
-            }
-            at = (at + 1) & mask;
-        }
-    }
-
-    pub(super) fn name_of(&self, node: &Node) -> NameRef<'_> {
-        let at = node.name_at as usize;
-        NameRef::from_checked(&self.arena[at..at + usize::from(node.name_len)])
-    }
-
-    fn rrset(&self, index: u32) -> Rrset<'_> {
-        let stored = &self.rrsets[index as usize];
-        let at = stored.at as usize;
-        Rrset {
-            rtype: stored.rtype,
-            ttl: stored.ttl,
-            count: stored.count,
-            block: &self.arena[at..at + stored.len as usize],
-            deferred: stored.deferred,
-        }
+        let index = self.wildcards.binary_search_by_key(&at, |&(parent, _)| parent as usize);
+        let wildcard = index.ok().and_then(|index| self.wildcards.get(index));
+        wildcard.map_or(Place::Nowhere, |&(_, child)| Place::Node(child as usize))
     }
 }
 
-/// The part of a hash that a slot keeps, never the part that chose the slot.
-pub(super) fn tag(hash: u64) -> u64 {
-    hash >> 32
+/// Where a name leads to in a zone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The node that begins there.
+    Node(usize),
+    /// The name does not exist.
+    Nowhere,
+    /// It is below a cut.
+    Delegated,
+}
+
+fn at_node(node: Node<'_>, qtype: Rtype) -> Lookup<'_> {
+    // The parent side of a cut owns DS alone (RFC 4035 §3.1.4.1).
+    if node.has(CUT) && !node.has(DNAME) && qtype != Rtype::DS {
+        return Lookup::Delegated;
+    }
+    if qtype == Rtype::ANY {
+        return Lookup::Any;
+    }
+    let mut otherwise = Lookup::NoData;
+    for rrset in node.rrsets() {
+        if let (Rtype::ANY, Some(reason)) = (rrset.rtype, rrset.deferred) {
+            otherwise = Lookup::Deferred(reason);
+        }
+        let alias = rrset.rtype == Rtype::CNAME && qtype != Rtype::CNAME;
+        if !alias && rrset.rtype != qtype {
+            continue;
+        }
+        return match rrset.deferred {
+            Some(reason) => Lookup::Deferred(reason),
+            None if alias => Lookup::Cname(rrset),
+            None => Lookup::Answer(rrset),
+        };
+    }
+    otherwise
 }

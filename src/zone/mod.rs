@@ -3,13 +3,20 @@
 mod builder;
 mod compiled;
 pub mod data;
+mod layout;
+mod links;
+mod node;
+mod order;
 pub mod rdata;
+mod rows;
+mod settle;
+mod slots;
 mod table;
 
 pub use builder::{Built, ZoneOptions};
 pub use compiled::{Counts, Lookup, Rrset, RrsetView, Zone};
 pub use data::{Body, DeferredReason, RecordSet, SkipReason, Skipped, ZoneData};
-pub use table::{Authority, SharedTable, WhenUnloaded, ZoneTable};
+pub use table::{Authority, Part, SharedTable, WhenUnloaded, ZoneTable};
 
 /// What becomes of a query that a zone has no data for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

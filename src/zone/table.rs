@@ -21,6 +21,17 @@ pub enum Authority {
     Unloaded(WhenUnloaded),
 }
 
+/// The entry that a name belongs to.
+#[derive(Clone, Copy, Debug)]
+pub struct Part<'t> {
+    /// The zone's name.
+    pub apex: NameRef<'t>,
+    /// What is known of it.
+    pub authority: &'t Authority,
+    /// Some names below the apex belong to another entry, whatever is known of that one.
+    pub is_divided: bool,
+}
+
 /// What becomes of a query below a zone that has not been loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhenUnloaded {
@@ -34,6 +45,8 @@ pub enum WhenUnloaded {
 #[derive(Debug)]
 pub struct ZoneTable {
     entries: Box<[(Name, Authority)]>,
+    /// Whether another entry lies below this one.
+    divided: Box<[bool]>,
     /// Open addressing, at most half full; zero is empty, else index + 1.
     slots: Box<[u32]>,
     /// Bit `d` is set when some apex has `d` labels.
@@ -51,6 +64,7 @@ impl ZoneTable {
     pub fn new(entries: Vec<(Name, Authority)>) -> Self {
         let mut table = Self {
             slots: vec![0; (entries.len() * 2).next_power_of_two().max(2)].into(),
+            divided: vec![false; entries.len()].into(),
             entries: entries.into(),
             depths: 0,
         };
@@ -61,7 +75,19 @@ impl ZoneTable {
                 table.slots[free] = index as u32 + 1;
             }
         }
+        table.note_divisions();
         table
+    }
+
+    fn note_divisions(&mut self) {
+        for index in 0..self.entries.len() {
+            let all = Suffixes::of(self.entries[index].0.as_ref());
+            for depth in 0..all.depth() {
+                if let Ok(above) = self.probe(&all, depth) {
+                    self.divided[above] = true;
+                }
+            }
+        }
     }
 
     /// Finds the zone whose apex is the closest ancestor of `qname`.
@@ -70,13 +96,18 @@ impl ZoneTable {
     /// `db.eu.example.com.`, and nothing falls back to the shorter one. `None` means that no zone
     /// covers the name. Cost: one probe for each depth that some apex has; no lock, no allocation.
     pub fn find(&self, qname: &Suffixes) -> Option<(NameRef<'_>, &Authority)> {
+        self.find_part(qname).map(|part| (part.apex, part.authority))
+    }
+
+    /// [`ZoneTable::find`], with whether all names below the apex are the zone's.
+    pub fn find_part(&self, qname: &Suffixes) -> Option<Part<'_>> {
         // No name has more than 127 labels: the shift is at least zero.
         let mut depths = self.depths & (u128::MAX >> (127 - qname.depth().min(127)));
         while depths != 0 {
             let depth = 127 - depths.leading_zeros() as usize;
             if let Ok(index) = self.probe(qname, depth) {
                 let (apex, authority) = &self.entries[index];
-                return Some((apex.as_ref(), authority));
+                return Some(Part { apex: apex.as_ref(), authority, is_divided: self.divided[index] });
             }
             depths &= !(1 << depth);
         }
@@ -132,6 +163,20 @@ mod tests {
     fn a_root_zone_covers_everything_and_an_empty_table_nothing() {
         assert_eq!(found(&table(&["."]), "a.b").as_deref(), Some("."));
         assert_eq!(found(&ZoneTable::default(), "a.b"), None);
+    }
+
+    #[test]
+    fn a_zone_with_another_below_it_is_divided() {
+        let table = table(&["example.com", "a.b.example.com", "c.a.b.example.com", "internal"]);
+        let is_divided = |qname: &str| {
+            let qname: Name = qname.parse().unwrap();
+            table.find_part(&Suffixes::of(qname.as_ref())).map(|part| part.is_divided)
+        };
+        assert_eq!(is_divided("www.example.com"), Some(true));
+        assert_eq!(is_divided("a.b.example.com"), Some(true));
+        assert_eq!(is_divided("x.c.a.b.example.com"), Some(false));
+        assert_eq!(is_divided("internal"), Some(false));
+        assert_eq!(is_divided("com"), None);
     }
 
     #[test]

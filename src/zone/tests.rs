@@ -40,7 +40,11 @@ fn build(sets: Vec<RecordSet>) -> Zone {
 
 fn said(zone: &Zone, qname: &str, qtype: Rtype) -> &'static str {
     let qname = name(qname);
-    match zone.lookup(&Suffixes::of(qname.as_ref()), qtype) {
+    word(zone.lookup(&Suffixes::of(qname.as_ref()), qtype))
+}
+
+fn word(lookup: Lookup<'_>) -> &'static str {
+    match lookup {
         Lookup::Answer(_) => "answer",
         Lookup::Cname(_) => "cname",
         Lookup::Any => "any",
@@ -294,6 +298,73 @@ fn any_owner() -> impl Strategy<Value = String> {
         .prop_map(|labels| labels.into_iter().map(|l| format!("{l}.")).collect::<String>() + "corp.internal")
 }
 
+fn alias(owner: &str, target: &str) -> RecordSet {
+    let rdata = vec![name(target).as_bytes().into()];
+    RecordSet { body: Body::Records { ttl: 300, rdata }, ..set(owner, Rtype::CNAME) }
+}
+
+/// What following the links from `owner` comes to, name by name.
+fn followed(zone: &Zone, owner: &str, qtype: Rtype) -> Vec<&'static str> {
+    let owner = name(owner);
+    let mut lookup = zone.lookup(&Suffixes::of(owner.as_ref()), qtype);
+    let mut words = vec![word(lookup)];
+    while let Lookup::Cname(alias) = lookup {
+        let Some(next) = zone.follow(alias, qtype) else { break };
+        lookup = next;
+        words.push(word(lookup));
+    }
+    words
+}
+
+#[test]
+fn a_cname_is_linked_to_what_the_zone_has_at_its_target() {
+    let zone = build(vec![
+        alias("one.corp.internal", "two.corp.internal"),
+        alias("two.corp.internal", "three.corp.internal"),
+        set("three.corp.internal", Rtype::A),
+        set("*.wild.corp.internal", Rtype::A),
+        alias("*.star.corp.internal", "any.wild.corp.internal"),
+        set("sub.corp.internal", Rtype::NS),
+        set("x.sub.corp.internal", Rtype::A),
+        alias("cut.corp.internal", "x.sub.corp.internal"),
+        alias("at-cut.corp.internal", "sub.corp.internal"),
+        alias("gone.corp.internal", "missing.corp.internal"),
+        alias("out.corp.internal", "www.example.net"),
+        alias("ent.corp.internal", "wild.corp.internal"),
+    ]);
+    let a = |owner: &str| followed(&zone, &format!("{owner}.corp.internal"), Rtype::A);
+    assert_eq!(a("one"), ["cname", "cname", "answer"]);
+    assert_eq!(followed(&zone, "one.corp.internal", Rtype::TXT), ["cname", "cname", "nodata"]);
+    assert_eq!(followed(&zone, "one.corp.internal", Rtype::CNAME), ["answer"]);
+    assert_eq!(a("x.star"), ["cname", "answer"]);
+    assert_eq!(a("ent"), ["cname", "nodata"]);
+    assert_eq!(a("at-cut"), ["cname", "delegated"]);
+    for ends in ["cut", "gone", "out"] {
+        assert_eq!(a(ends), ["cname"], "{ends}");
+    }
+}
+
+#[test]
+fn loops_and_overlong_chains_are_not_linked() {
+    let mut sets = vec![
+        alias("a.corp.internal", "b.corp.internal"),
+        alias("b.corp.internal", "c.corp.internal"),
+        alias("c.corp.internal", "b.corp.internal"),
+        alias("self.corp.internal", "self.corp.internal"),
+        alias("*.w.corp.internal", "again.w.corp.internal"),
+        set("n17.corp.internal", Rtype::A),
+    ];
+    for n in 0..17 {
+        sets.push(alias(&format!("n{n}.corp.internal"), &format!("n{}.corp.internal", n + 1)));
+    }
+    let zone = build(sets);
+    for start in ["a", "b", "c", "self", "x.w", "n0"] {
+        assert_eq!(followed(&zone, &format!("{start}.corp.internal"), Rtype::A), ["cname"], "{start}");
+    }
+    let longest = followed(&zone, "n1.corp.internal", Rtype::A);
+    assert_eq!((longest.len(), longest.last()), (17, Some(&"answer")));
+}
+
 fn any_type() -> impl Strategy<Value = Rtype> {
     prop::sample::select(vec![Rtype::A, Rtype::TXT, Rtype::CNAME, Rtype::NS])
 }
@@ -318,4 +389,50 @@ proptest! {
             }
         }
     }
+
+    #[test]
+    fn following_a_link_says_what_the_naive_model_says_of_the_target(
+        sets in prop::collection::vec((any_owner(), any_type()), 0..8),
+        aliases in prop::collection::vec((any_owner(), any_owner()), 1..12),
+        qtype in any_type(),
+    ) {
+        let plain = sets.iter().map(|(owner, rtype)| set(owner, *rtype));
+        let data = data(plain.chain(aliases.iter().map(|(owner, target)| alias(owner, target))).collect());
+        let (zone, naive) = (Zone::build(&data, &ZoneOptions::default()).zone, Naive(&data));
+        for (owner, _) in &aliases {
+            let owner = name(owner);
+            let mut lookup = zone.lookup(&Suffixes::of(owner.as_ref()), qtype);
+            let mut hops = 0;
+            while let Lookup::Cname(alias) = lookup {
+                let target = Name::from_wire(alias.rdata().next().unwrap()).unwrap();
+                let in_zone = target.as_ref().is_at_or_below(data.apex.as_ref());
+                let expected = if in_zone { naive.lookup(target.as_ref(), qtype) } else { "outside" };
+                match zone.follow(alias, qtype) {
+                    Some(next) => {
+                        prop_assert_eq!(word(next), expected, "{} {} in {:?}", target, qtype, data);
+                        lookup = next;
+                        hops += 1;
+                        prop_assert!(hops <= 16, "links of {} end", owner);
+                    }
+                    None => {
+                        let ends = ["outside", "nxdomain", "delegated"].contains(&expected);
+                        prop_assert!(ends || is_endless(&zone, target), "{} in {:?}", owner, data);
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Whether walking name by name from `at` does not end.
+fn is_endless(zone: &Zone, mut at: Name) -> bool {
+    for _ in 0..100 {
+        let Lookup::Cname(alias) = zone.lookup(&Suffixes::of(at.as_ref()), Rtype::A) else { return false };
+        at = Name::from_wire(alias.rdata().next().unwrap()).unwrap();
+        if !at.as_ref().is_at_or_below(zone.apex().as_ref()) {
+            return false;
+        }
+    }
+    true
 }

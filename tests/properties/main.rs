@@ -2,6 +2,8 @@
 
 #[path = "../scene/mod.rs"]
 mod scene;
+
+mod chains;
 mod worlds;
 
 use std::collections::BTreeMap;

@@ -149,18 +149,29 @@ impl Asked {
 /// What is in the zones and the cache.
 #[derive(Clone, Debug)]
 pub struct World {
+    apexes: &'static [&'static str],
     lines: Vec<String>,
     learnt: Vec<Learnt>,
 }
 
 pub fn world() -> impl Strategy<Value = World> {
-    (vec(line(), 0..60), vec(learnt(), 0..5)).prop_map(|(lines, learnt)| World { lines, learnt })
+    let apexes = select(vec![&["corp.test", "sub.corp.test"][..], &["corp.test"]]);
+    (apexes, vec(line(), 0..60), vec(learnt(), 0..5)).prop_map(|(apexes, lines, learnt)| World {
+        apexes,
+        lines,
+        learnt,
+    })
 }
 
 impl World {
     pub fn scene(&self) -> Scene {
+        self.beside(&[])
+    }
+
+    /// The same with names that are zones elsewhere.
+    pub fn beside(&self, carved_out: &[&str]) -> Scene {
         let text = self.lines.concat();
-        let scene = Scene::new(["corp.test", "sub.corp.test"].map(|apex| build(apex, &text).zone));
+        let scene = Scene::beside(self.apexes.iter().map(|apex| build(apex, &text).zone), carved_out);
         self.learnt.iter().for_each(|response| scene.learn(response));
         scene
     }

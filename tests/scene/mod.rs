@@ -36,6 +36,11 @@ pub struct Scene {
 
 impl Scene {
     pub fn new(zones: impl IntoIterator<Item = Zone>) -> Self {
+        Self::beside(zones, &[])
+    }
+
+    /// With names that exist as zones elsewhere.
+    pub fn beside(zones: impl IntoIterator<Item = Zone>, carved_out: &[&str]) -> Self {
         let runtime = Builder::new_current_thread().build().expect("a runtime without drivers");
         let (clock, settings) = (Clock::manual(), Settings::default());
         let cache = Arc::new(Cache::new(&cache::Settings::default(), CacheMetrics::register()));
@@ -44,6 +49,7 @@ impl Scene {
         let forwarder = Forwarder::new(nowhere, clock.clone(), handle.clone());
         let miss = MissPath::new(&settings, Arc::clone(&cache), forwarder, clock.clone(), handle);
         let entries = zones.into_iter().map(|zone| (zone.apex().clone(), Authority::Loaded(Arc::new(zone))));
+        let entries = entries.chain(carved_out.iter().map(|apex| (name(apex), Authority::CarvedOut)));
         let table = Arc::new(ArcSwap::from_pointee(ZoneTable::new(entries.collect())));
         let board = Board::default();
         let answerer = Answerer::new(table, Arc::clone(&cache), miss, settings, clock.clone(), &board);

@@ -1,16 +1,18 @@
 //! A zone file cut into entries, so that a bad one does not take the rest with it.
 
+use std::borrow::Cow;
+
 /// How many times a parenthesis may be left open before the file is given up: each costs a look
 /// at everything behind it.
 const MAX_UNCLOSED: u32 = 16;
 
 /// One entry: a directive or a record, on one line or on several within parentheses.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct Entry<'a> {
     /// Where it begins, counted from 1.
     pub line: usize,
-    /// Its text without comments, parentheses and line ends.
-    pub text: String,
+    /// Its text without comments, parentheses and line ends; borrowed where it had none within.
+    pub text: Cow<'a, str>,
     /// Whether it begins with white space: the owner is the one before.
     pub is_indented: bool,
 }
@@ -40,6 +42,19 @@ impl<'a> Entries<'a> {
         Self { rest: content, line: 1, unclosed: 0 }
     }
 
+    /// Takes the next line if nothing in it needs a closer look.
+    fn plain_line(&mut self) -> Option<&'a str> {
+        let is_special = |b: u8| matches!(b, b'\n' | b'\r' | b';' | b'(' | b')' | b'"' | b'\\');
+        let end = self.rest.iter().position(|&b| is_special(b)).unwrap_or(self.rest.len());
+        let text = match self.rest.get(end) {
+            Some(b'\n') | None => std::str::from_utf8(self.rest.get(..end)?).ok()?,
+            Some(_) => return None,
+        };
+        self.line += usize::from(end < self.rest.len());
+        self.rest = self.rest.get(end + 1..).unwrap_or_default();
+        Some(text)
+    }
+
     /// Moves behind `len` bytes.
     fn advance(&mut self, len: usize) {
         let (gone, rest) = self.rest.split_at(len.min(self.rest.len()));
@@ -48,13 +63,20 @@ impl<'a> Entries<'a> {
     }
 }
 
-impl Iterator for Entries<'_> {
-    type Item = Result<Entry, BadEntry>;
+impl<'a> Iterator for Entries<'a> {
+    type Item = Result<Entry<'a>, BadEntry>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             let first = *self.rest.first()?;
             let line = self.line;
+            let is_indented = first == b' ' || first == b'\t';
+            if let Some(text) = self.plain_line() {
+                if !text.trim().is_empty() {
+                    return Some(Ok(Entry { line, text: Cow::Borrowed(text), is_indented }));
+                }
+                continue;
+            }
             let cut = cut(self.rest);
             if cut.is_open {
                 self.unclosed += 1;
@@ -71,8 +93,7 @@ impl Iterator for Entries<'_> {
                 return Some(Err(BadEntry { line, problem: "not UTF-8 text", is_fatal: false }));
             };
             if !text.trim().is_empty() {
-                let is_indented = first == b' ' || first == b'\t';
-                return Some(Ok(Entry { line, text, is_indented }));
+                return Some(Ok(Entry { line, text: Cow::Owned(text), is_indented }));
             }
         }
     }
@@ -145,7 +166,7 @@ mod tests {
 
     fn texts(content: &str) -> Vec<(usize, String)> {
         Entries::new(content.as_bytes())
-            .map(|e| e.map_or_else(|b| (b.line, b.problem.to_owned()), |e| (e.line, e.text)))
+            .map(|e| e.map_or_else(|b| (b.line, b.problem.to_owned()), |e| (e.line, e.text.into_owned())))
             .map(|(line, text)| (line, text.split_whitespace().collect::<Vec<_>>().join(" ")))
             .collect()
     }

@@ -2,20 +2,23 @@
 
 pub mod entries;
 pub mod json;
+mod memory;
 mod watch;
 pub mod zonefile;
 
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
 use crate::wire::Name;
 use crate::zone::{Body, SkipReason, Skipped, ZoneData};
+
+use memory::SharedMemory;
 
 use super::settings::FileSettings;
 use super::{Access, BoxFuture, Fetched, FoundZone, Origin, Progress, Push, SourceError, ZoneId, ZoneSource};
@@ -44,19 +47,17 @@ impl FileError {
 
 /// One file as a source of one zone.
 ///
-/// It is read anew for each listing and each fetch, so there is nothing to invalidate; content
-/// that is not what was loaded last is pushed within [`POLL`].
+/// It is read anew for each listing and each fetch, so there is nothing to invalidate, and parsed
+/// anew where its content changed; content that is not what was loaded last is pushed within
+/// [`POLL`].
 #[derive(Debug)]
 pub struct FileSource {
     settings: FileSettings,
     label: String,
     poll: Duration,
     is_watched: AtomicBool,
-    loaded: Loaded,
+    memory: SharedMemory,
 }
-
-/// The hash of the content that was loaded last, `None` before.
-type Loaded = Arc<Mutex<Option<u128>>>;
 
 impl FileSource {
     /// A source that reads `settings.path`; nothing is read yet.
@@ -67,22 +68,21 @@ impl FileSource {
     /// The same with another interval between looks for changes.
     pub fn with_poll(settings: FileSettings, poll: Duration) -> Self {
         let label = settings.path.display().to_string();
-        Self { settings, label, poll, is_watched: AtomicBool::new(false), loaded: Loaded::default() }
+        Self { settings, label, poll, is_watched: AtomicBool::new(false), memory: SharedMemory::default() }
     }
 
     fn id(&self) -> ZoneId {
         ZoneId(Arc::from(self.label.as_str()))
     }
 
-    /// Reads and parses the file away from the runtime's threads.
-    async fn load(&self) -> Result<ZoneData, SourceError> {
+    /// Reads the file away from the runtime's threads, and parses it if that is not known already.
+    async fn load<T: Send + 'static>(&self, load: memory::Load<T>) -> Result<T, SourceError> {
         let FileSettings { path, zone } = self.settings.clone();
         let what = format!("zone file {}", self.label);
-        let last = Arc::clone(&self.loaded);
+        let memory = Arc::clone(&self.memory);
         let loaded = tokio::task::spawn_blocking(move || {
             let content = read(&path)?;
-            *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(watch::hash_bytes(&content));
-            parse(&content, zone)
+            load(&memory, &content, zone)
         });
         match loaded.await {
             Ok(Ok(data)) => Ok(data),
@@ -111,8 +111,8 @@ impl ZoneSource for FileSource {
 
     fn discover(&self) -> BoxFuture<'_, Result<Vec<FoundZone>, SourceError>> {
         Box::pin(async {
-            let data = self.load().await?;
-            Ok(vec![FoundZone { id: self.id(), apex: data.apex, access: Access::Readable }])
+            let apex = self.load(memory::apex_of).await?;
+            Ok(vec![FoundZone { id: self.id(), apex, access: Access::Readable }])
         })
     }
 
@@ -122,7 +122,7 @@ impl ZoneSource for FileSource {
         _progress: &'a mut Progress,
     ) -> BoxFuture<'a, Result<Fetched, SourceError>> {
         Box::pin(async {
-            let data = self.load().await?;
+            let data = self.load(memory::data_of).await?;
             if data.apex != zone.apex {
                 // The file holds another zone by now; the next discovery names it.
                 return Err(SourceError::Gone { what: format!("zone {} in {}", zone.apex, self.label) });
@@ -143,7 +143,7 @@ impl ZoneSource for FileSource {
             path: self.settings.path.clone(),
             id: self.id(),
             poll: self.poll,
-            loaded: Arc::clone(&self.loaded),
+            memory: Arc::clone(&self.memory),
         };
         tokio::spawn(watch.run(sender));
         Some(receiver)
@@ -207,20 +207,22 @@ fn parse(content: &[u8], zone: Option<Name>) -> Result<ZoneData, LoadError> {
     }
     let apex = file.soa.or(zone).or(file.first_origin);
     let apex = apex.ok_or_else(|| LoadError::NotAZone(NO_APEX.into()))?;
-    let mut data = ZoneData { apex, sets: Vec::with_capacity(file.records.len()), skipped: file.skipped };
-    for (line, set) in file.records {
-        if set.owner.as_ref().is_at_or_below(data.apex.as_ref()) {
-            data.sets.push(set);
-        } else {
-            data.skipped.push(Skipped {
-                owner: set.owner.to_string(),
-                rtype: set.rtype.to_string(),
-                reason: SkipReason::OutOfZone,
-                detail: format!("line {line}: not in zone {}", data.apex),
-            });
+    let mut skipped = file.skipped;
+    // Done in place: the lines' numbers go, no second list comes.
+    let within = file.records.into_iter().filter_map(|(line, set)| {
+        if set.owner.as_ref().is_at_or_below(apex.as_ref()) {
+            return Some(set);
         }
-    }
-    Ok(data)
+        skipped.push(Skipped {
+            owner: set.owner.to_string(),
+            rtype: set.rtype.to_string(),
+            reason: SkipReason::OutOfZone,
+            detail: format!("line {line}: not in zone {apex}"),
+        });
+        None
+    });
+    let sets = within.collect();
+    Ok(ZoneData { apex, sets, skipped })
 }
 
 const NO_APEX: &str = "it has no SOA; name its zone in the source's key `zone`";

@@ -3,7 +3,6 @@
 use std::hash::Hasher;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use siphasher::sip128::{Hasher128, SipHasher13};
@@ -13,14 +12,15 @@ use tracing::debug;
 
 use crate::source::{Push, ZoneId};
 
-use super::{Loaded, MAX_FILE_BYTES};
+use super::MAX_FILE_BYTES;
+use super::memory::{self, SharedMemory};
 
 /// What is watched, and how.
 pub(super) struct Watch {
     pub path: PathBuf,
     pub id: ZoneId,
     pub poll: Duration,
-    pub loaded: Loaded,
+    pub memory: SharedMemory,
 }
 
 impl Watch {
@@ -38,7 +38,12 @@ impl Watch {
                 () = pushes.closed() => return,
             }
             let now = self.hash().await;
-            if now == *self.loaded.lock().unwrap_or_else(PoisonError::into_inner) {
+            let is_known = {
+                let mut memory = memory::locked(&self.memory);
+                memory.age();
+                memory.hash == now
+            };
+            if is_known {
                 told = None;
                 continue;
             }

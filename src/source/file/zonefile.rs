@@ -61,6 +61,16 @@ impl Problem {
     }
 }
 
+/// What a record said of itself before it turned out bad.
+#[derive(Default)]
+struct Told<'e> {
+    /// The text of the owner.
+    owner: &'e str,
+    /// The owner was read, or inherited.
+    has_owner: bool,
+    rtype: &'e str,
+}
+
 #[derive(Default)]
 struct Reader {
     file: ZoneFile,
@@ -74,7 +84,7 @@ struct Reader {
 }
 
 impl Reader {
-    fn directive(&mut self, entry: &Entry) -> Result<(), FileError> {
+    fn directive(&mut self, entry: &Entry<'_>) -> Result<(), FileError> {
         let fail = |problem: String| FileError::new(entry.line, problem);
         let fields = fields::split(&entry.text).map_err(fail)?;
         let mut texts = fields.iter().map(|f| f.text);
@@ -96,11 +106,15 @@ impl Reader {
         Ok(())
     }
 
-    fn record(&mut self, entry: &Entry) {
-        let mut told = (String::new(), String::new());
+    fn record(&mut self, entry: &Entry<'_>) {
+        let mut told = Told::default();
         if let Err(problem) = self.try_record(entry, &mut told) {
-            self.skip(entry.line, &told.0, &told.1, problem);
-            self.keep_name(entry.line, &told.1);
+            let owner = match &self.owner {
+                Some(owner) if told.has_owner => owner.to_string(),
+                _ => told.owner.to_owned(),
+            };
+            self.skip(entry.line, &owner, told.rtype, problem);
+            self.keep_name(entry.line, told.rtype);
         }
     }
 
@@ -113,7 +127,7 @@ impl Reader {
     }
 
     /// Reads one record; `told` gets its owner and type as far as they were read.
-    fn try_record(&mut self, entry: &Entry, told: &mut (String, String)) -> Result<(), Problem> {
+    fn try_record<'e>(&mut self, entry: &'e Entry<'_>, told: &mut Told<'e>) -> Result<(), Problem> {
         let fields = fields::split(&entry.text).map_err(|problem| {
             self.owner = self.owner.take().filter(|_| entry.is_indented);
             Problem::value(problem)
@@ -121,7 +135,7 @@ impl Reader {
         let mut rest = fields.as_slice();
         if !entry.is_indented {
             let first = take(&mut rest).map_or("", |f| f.text);
-            told.0 = first.to_owned();
+            told.owner = first;
             // Set first: after a bad owner, lines that inherit it are not read as another's.
             self.owner = None;
             self.owner = Some(self.name(first).map_err(|p| Problem::new(SkipReason::BadOwner, p))?);
@@ -129,8 +143,8 @@ impl Reader {
         let owner = self.owner.clone().ok_or_else(|| {
             Problem::new(SkipReason::BadOwner, "there is no owner before this line to inherit")
         })?;
-        told.0 = owner.to_string();
-        let (ttl, rtype) = ttl_class_type(&mut rest, told)?;
+        told.has_owner = true;
+        let (ttl, rtype) = ttl_class_type(&mut rest, &mut told.rtype)?;
         let dialect = Dialect::ZoneFile { origin: self.origin.as_ref().map(Name::as_ref) };
         let rdata = text::rdata(rtype, rest, dialect).map_err(Problem::value)?;
         let ttl = self.ttl(ttl, rtype, &rdata)?;
@@ -178,10 +192,7 @@ fn take<'a>(fields: &mut &[Field<'a>]) -> Option<Field<'a>> {
 }
 
 /// Takes `[TTL] [class] type` or `[class] [TTL] type` from the front.
-fn ttl_class_type(
-    rest: &mut &[Field<'_>],
-    told: &mut (String, String),
-) -> Result<(Option<u32>, Rtype), Problem> {
+fn ttl_class_type<'e>(rest: &mut &[Field<'e>], told: &mut &'e str) -> Result<(Option<u32>, Rtype), Problem> {
     let mut ttl = None;
     let mut has_class = false;
     loop {
@@ -193,7 +204,7 @@ fn ttl_class_type(
         } else if !has_class && field.eq_ignore_ascii_case("IN") {
             has_class = true;
         } else {
-            told.1 = field.to_owned();
+            *told = field;
             let known = Rtype::from_text(field).filter(|t| !t.is_meta());
             return known.map(|rtype| (ttl, rtype)).ok_or_else(|| {
                 Problem::new(SkipReason::UnsupportedType, format!("{field:?} is no type of class IN"))

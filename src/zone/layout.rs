@@ -1,0 +1,146 @@
+//! Lays settled RRsets out in the arena, parents before their children.
+
+use super::compiled::Counts;
+use super::node::{self, BELOW_CUT, CUT, DNAME, HEAD, LINKED, RRSET_HEAD, WILDCARD};
+use super::order::{common_labels, label_count};
+use super::settle::{RrsetsOf, Settled};
+use crate::wire::{CLASS_IN, NameRef, Rtype};
+
+/// An arena in the making. Owners come in canonical order, the apex first.
+#[derive(Default)]
+pub(super) struct Layout {
+    pub arena: Vec<u8>,
+    /// Parents with their wildcard children.
+    pub wildcards: Vec<(u32, u32)>,
+    /// Nodes with a CNAME.
+    pub aliases: Vec<u32>,
+    pub counts: Counts,
+    /// Most labels below the apex.
+    pub depth: usize,
+    /// Where the node at hand and its ancestors begin, the apex first.
+    path: Vec<u32>,
+    /// The key of the owner before.
+    last: Vec<u8>,
+    /// The key of the cut above the owner at hand.
+    cut: Option<Vec<u8>>,
+}
+
+impl Layout {
+    /// With room for `rrsets` whose records and owners take `bytes`.
+    pub fn with_room(rrsets: usize, bytes: usize) -> Self {
+        let arena = Vec::with_capacity(bytes + rrsets * (HEAD + RRSET_HEAD) + 1024);
+        Self { arena, ..Self::default() }
+    }
+
+    /// Lays out `owner`, whose sort key is `key`, and before it the ancestors that nothing stands
+    /// at (RFC 4592 §2.2.2). False when a zone has no room for it: offsets have 32 bits.
+    #[must_use]
+    pub fn owner(&mut self, key: &[u8], owner: NameRef<'_>, rrsets: &RrsetsOf<'_>) -> bool {
+        let (depth, shared) = (label_count(key), common_labels(&self.last, key));
+        // What the owner before has in common with this one is a node already.
+        self.path.truncate(shared + 1);
+        let nothing = RrsetsOf::default();
+        while self.path.len() < depth {
+            let missing = depth - self.path.len();
+            let Some(ancestor) = owner.suffixes().nth(missing) else { break };
+            if !self.node(ancestor_key(key, self.path.len()), ancestor, &nothing) {
+                return false;
+            }
+        }
+        self.depth = self.depth.max(depth);
+        let is_laid_out = self.node(key, owner, rrsets);
+        self.last.clear();
+        self.last.extend_from_slice(key);
+        is_laid_out
+    }
+
+    fn node(&mut self, key: &[u8], owner: NameRef<'_>, rrsets: &RrsetsOf<'_>) -> bool {
+        let longest = HEAD
+            + owner.as_bytes().len()
+            + node::LINK
+            + rrsets.iter().map(|r| size(rrsets, r)).sum::<usize>();
+        // One less: slots and links hold one more than an offset.
+        let room = (u32::MAX as usize - 1).checked_sub(self.arena.len());
+        let Some(_) = room.filter(|room| longest <= *room) else { return false };
+        let at = self.arena.len() as u32;
+        let flags = self.flags(key, owner, rrsets);
+        let count = rrsets.iter().count() as u16;
+        self.arena.extend_from_slice(&[owner.as_bytes().len() as u8, flags]);
+        self.arena.extend_from_slice(&count.to_ne_bytes());
+        self.arena.extend_from_slice(owner.as_bytes());
+        rrsets.iter().for_each(|rrset| self.head(rrsets, rrset));
+        rrsets.iter().for_each(|rrset| self.block(rrsets, rrset));
+        if flags & LINKED != 0 {
+            self.arena.extend_from_slice(&[0; node::LINK]);
+            self.aliases.push(at);
+        }
+        if owner.is_wildcard() {
+            self.note_wildcard(at);
+        }
+        self.counts.names += 1;
+        self.path.push(at);
+        true
+    }
+
+    fn flags(&mut self, key: &[u8], owner: NameRef<'_>, rrsets: &RrsetsOf<'_>) -> u8 {
+        if self.cut.as_ref().is_some_and(|cut| !key.starts_with(cut)) {
+            self.cut = None;
+        }
+        let mut flags = if self.cut.is_some() { BELOW_CUT } else { 0 };
+        // NS at a wildcard is no delegation of anything (RFC 4592 §4.2).
+        let delegates = rrsets.has(Rtype::NS) && !key.is_empty() && !owner.is_wildcard();
+        let redirects = rrsets.has(Rtype::DNAME);
+        if (delegates || redirects) && self.cut.is_none() {
+            self.cut = Some(key.to_vec());
+            self.counts.cuts += usize::from(delegates);
+        }
+        flags |= if delegates || redirects { CUT } else { 0 };
+        flags |= if redirects { DNAME } else { 0 };
+        let is_alias = rrsets.iter().any(|r| r.rtype == Rtype::CNAME && r.deferred.is_none());
+        flags | if is_alias { LINKED } else { 0 }
+    }
+
+    fn note_wildcard(&mut self, at: u32) {
+        // A zone that is itself named with a star has no parent here.
+        let Some(&parent) = self.path.last() else { return };
+        if let Some(flags) = self.arena.get_mut(parent as usize + 1) {
+            *flags |= WILDCARD;
+            self.wildcards.push((parent, at));
+        }
+    }
+
+    fn head(&mut self, rrsets: &RrsetsOf<'_>, rrset: &Settled) {
+        let values = rrsets.values(rrset);
+        let len: usize = values.iter().map(|value| 12 + value.len()).sum();
+        self.arena.extend_from_slice(&rrset.rtype.0.to_ne_bytes());
+        self.arena.extend_from_slice(&(values.len() as u16).to_ne_bytes());
+        self.arena.extend_from_slice(&(len as u16).to_ne_bytes());
+        self.arena.extend_from_slice(&[node::code(rrset.deferred), 0]);
+        self.counts.rrsets += 1;
+        self.counts.deferred += usize::from(rrset.deferred.is_some());
+        self.counts.records += values.len();
+    }
+
+    /// The records, ready to be copied into an answer whose question stands at offset 12.
+    fn block(&mut self, rrsets: &RrsetsOf<'_>, rrset: &Settled) {
+        for value in rrsets.values(rrset) {
+            self.arena.extend_from_slice(&[0xc0, 12]);
+            self.arena.extend_from_slice(&rrset.rtype.0.to_be_bytes());
+            self.arena.extend_from_slice(&CLASS_IN.to_be_bytes());
+            self.arena.extend_from_slice(&rrset.ttl.to_be_bytes());
+            self.arena.extend_from_slice(&(value.len() as u16).to_be_bytes());
+            self.arena.extend_from_slice(value);
+        }
+    }
+}
+
+fn size(rrsets: &RrsetsOf<'_>, rrset: &Settled) -> usize {
+    RRSET_HEAD + rrsets.values(rrset).iter().map(|value| 12 + value.len()).sum::<usize>()
+}
+
+/// The part of a key that is the key of the ancestor `labels` below the apex.
+fn ancestor_key(key: &[u8], labels: usize) -> &[u8] {
+    let Some(last) = labels.checked_sub(1) else { return &[] };
+    let ends = key.iter().enumerate().filter(|(_, byte)| **byte == 0);
+    ends.map(|(at, _)| at).nth(last).and_then(|end| key.get(..=end)).unwrap_or(key)
+}

@@ -1,0 +1,115 @@
+//! How a name and its RRsets lie in a zone's arena: one run of bytes, so that a hit touches one or
+//! two cache lines beside its slot.
+//!
+//! ```text
+//! name length u8 | flags u8 | number of RRsets u16 | name | heads | blocks | link u32, if flagged
+//! head = type u16, records u16, length of its block u16, deferred u8, unused u8
+//! ```
+//! Integers are in the machine's order; blocks are as [`Rrset::block`] says.
+
+use super::{DeferredReason, Rrset};
+use crate::wire::{NameRef, Rtype};
+
+/// Bytes before the name.
+pub(super) const HEAD: usize = 4;
+/// Bytes that describe one RRset.
+pub(super) const RRSET_HEAD: usize = 8;
+/// Bytes of a link.
+pub(super) const LINK: usize = 4;
+
+/// At or below a zone cut or a DNAME: not ours to answer.
+pub(super) const BELOW_CUT: u8 = 1;
+/// A delegation or the owner of a DNAME.
+pub(super) const CUT: u8 = 1 << 1;
+/// The owner of a DNAME.
+pub(super) const DNAME: u8 = 1 << 2;
+/// The node `*.<this name>` exists.
+pub(super) const WILDCARD: u8 = 1 << 3;
+/// The owner of a CNAME, with room for where its target stands.
+pub(super) const LINKED: u8 = 1 << 4;
+
+/// One existing name of a zone.
+#[derive(Clone, Copy)]
+pub(super) struct Node<'z> {
+    name: &'z [u8],
+    flags: u8,
+    heads: &'z [u8],
+    /// The blocks, the link, and all nodes behind this one.
+    rest: &'z [u8],
+}
+
+impl<'z> Node<'z> {
+    /// Reads the node that begins at `at`; `None` where the arena ends.
+    pub fn read(arena: &'z [u8], at: usize) -> Option<Self> {
+        let ([name_len, flags, count @ ..], rest) = arena.get(at..)?.split_first_chunk::<HEAD>()?;
+        let (name, rest) = rest.split_at_checked(usize::from(*name_len))?;
+        let (heads, rest) = rest.split_at_checked(usize::from(u16::from_ne_bytes(*count)) * RRSET_HEAD)?;
+        Some(Self { name, flags: *flags, heads, rest })
+    }
+
+    pub fn name(self) -> NameRef<'z> {
+        NameRef::from_checked(self.name)
+    }
+
+    pub fn has(self, flag: u8) -> bool {
+        self.flags & flag != 0
+    }
+
+    /// The RRsets by ascending type.
+    pub fn rrsets(self) -> impl Iterator<Item = Rrset<'z>> {
+        let (heads, _) = self.heads.as_chunks::<RRSET_HEAD>();
+        let mut rest = self.rest;
+        heads.iter().map_while(move |head| {
+            let (block, after) = rest.split_at_checked(block_len(head))?;
+            rest = after;
+            Some(self.rrset(head, block, after))
+        })
+    }
+
+    fn rrset(self, head: &[u8; RRSET_HEAD], block: &'z [u8], after: &[u8]) -> Rrset<'z> {
+        let &[type_0, type_1, count_0, count_1, _, _, deferred, _] = head;
+        Rrset {
+            rtype: Rtype(u16::from_ne_bytes([type_0, type_1])),
+            ttl: block.get(6..10).and_then(|b| b.try_into().ok()).map_or(0, u32::from_be_bytes),
+            count: u16::from_ne_bytes([count_0, count_1]),
+            block,
+            deferred: reason(deferred),
+            // A CNAME stands alone, so what follows its block is the link.
+            link: match after.first_chunk() {
+                Some(link) if self.has(LINKED) => u32::from_ne_bytes(*link),
+                _ => 0,
+            },
+        }
+    }
+
+    /// How many bytes the node takes.
+    pub fn len(self) -> usize {
+        let (heads, _) = self.heads.as_chunks::<RRSET_HEAD>();
+        let blocks: usize = heads.iter().map(block_len).sum();
+        let link = if self.has(LINKED) { LINK } else { 0 };
+        HEAD + self.name.len() + self.heads.len() + blocks + link
+    }
+}
+
+fn block_len(&[_, _, _, _, len_0, len_1, _, _]: &[u8; RRSET_HEAD]) -> usize {
+    usize::from(u16::from_ne_bytes([len_0, len_1]))
+}
+
+/// The byte that [`reason`] reads back.
+pub(super) fn code(deferred: Option<DeferredReason>) -> u8 {
+    match deferred {
+        None => 0,
+        Some(DeferredReason::Flattened) => 1,
+        Some(DeferredReason::Choice) => 2,
+        Some(DeferredReason::Unknown) => 3,
+    }
+}
+
+fn reason(code: u8) -> Option<DeferredReason> {
+    match code {
+        0 => None,
+        1 => Some(DeferredReason::Flattened),
+        2 => Some(DeferredReason::Choice),
+        _ => Some(DeferredReason::Unknown),
+    }
+}

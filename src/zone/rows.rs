@@ -1,0 +1,120 @@
+//! The record sets of a zone in canonical order, without a copy of any.
+
+use super::data::{Body, RecordSet, SkipReason, Skipped, ZoneData};
+use super::order;
+use crate::wire::{Name, Rtype};
+
+/// The record sets that can stand in the zone, sorted by owner, type, and place in the input.
+pub(super) struct Rows<'d> {
+    sets: &'d [RecordSet],
+    /// The sort keys of all owners, one after another.
+    keys: Vec<u8>,
+    rows: Vec<Row>,
+}
+
+/// One record set.
+#[derive(Clone, Copy)]
+struct Row {
+    /// The first bytes of the key, which settle most comparisons.
+    prefix: u64,
+    key_at: usize,
+    set: u32,
+    key_len: u16,
+    rtype: Rtype,
+}
+
+impl<'d> Rows<'d> {
+    /// Takes over what can stand in the zone; what cannot is noted in `skipped`.
+    pub fn admit(data: &'d ZoneData, skipped: &mut Vec<Skipped>) -> Self {
+        let mut keys = Vec::with_capacity(data.sets.len() * 12);
+        let mut rows = Vec::with_capacity(data.sets.len());
+        for (at, set) in data.sets.iter().enumerate() {
+            if let Err((reason, detail)) = admissible(&data.apex, set) {
+                skip(skipped, &set.owner, set.rtype, reason, detail);
+                continue;
+            }
+            let key_at = keys.len();
+            order::push_key(&mut keys, set.owner.as_ref(), data.apex.as_ref());
+            let key = keys.get(key_at..).unwrap_or_default();
+            // A name has 255 bytes at most, its key twice as many.
+            let (prefix, key_len) = (order::prefix(key), key.len() as u16);
+            rows.push(Row { prefix, key_at, set: at as u32, key_len, rtype: set.rtype });
+        }
+        let mut sorted = Self { sets: &data.sets, keys, rows };
+        sorted.sort();
+        sorted
+    }
+
+    fn sort(&mut self) {
+        let keys = &self.keys;
+        self.rows.sort_unstable_by(|a, b| {
+            let order = a.prefix.cmp(&b.prefix).then_with(|| a.key(keys).cmp(b.key(keys)));
+            order.then((a.rtype, a.set).cmp(&(b.rtype, b.set)))
+        });
+    }
+
+    /// How many bytes the records take in an answer, and their owners.
+    pub fn size(&self) -> usize {
+        let size = |set: &RecordSet| match &set.body {
+            Body::Records { rdata, .. } => rdata.iter().map(|value| 12 + value.len()).sum(),
+            Body::Deferred(_) => 0,
+        };
+        self.rows
+            .iter()
+            .filter_map(|row| self.set(row))
+            .map(|set| set.owner.as_bytes().len() + size(set))
+            .sum()
+    }
+
+    /// How many record sets there are.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The owners in canonical order, each with its key and its sets by type.
+    pub fn owners(&self) -> impl Iterator<Item = (&[u8], impl Iterator<Item = &'d RecordSet>)> {
+        let same_owner = |a: &Row, b: &Row| a.prefix == b.prefix && a.key(&self.keys) == b.key(&self.keys);
+        let groups = self.rows.chunk_by(same_owner);
+        groups.map(|rows| {
+            let key = rows.first().map_or(&[][..], |row| row.key(&self.keys));
+            (key, rows.iter().filter_map(|row| self.set(row)))
+        })
+    }
+
+    fn set(&self, row: &Row) -> Option<&'d RecordSet> {
+        self.sets.get(row.set as usize)
+    }
+}
+
+impl Row {
+    fn key<'k>(&self, keys: &'k [u8]) -> &'k [u8] {
+        keys.get(self.key_at..self.key_at + usize::from(self.key_len)).unwrap_or_default()
+    }
+}
+
+/// Why a record set cannot stand in the zone of `apex` at all.
+fn admissible(apex: &Name, set: &RecordSet) -> Result<(), (SkipReason, String)> {
+    let RecordSet { owner, rtype, .. } = set;
+    if !owner.as_ref().is_at_or_below(apex.as_ref()) {
+        return Err((SkipReason::OutOfZone, format!("not at or below {apex}")));
+    }
+    let stands_for_others = *rtype == Rtype::ANY && matches!(set.body, Body::Deferred(_));
+    if (rtype.is_meta() && !stands_for_others) || rtype.0 == 0 {
+        return Err((SkipReason::UnsupportedType, "no zone holds records of this type".to_owned()));
+    }
+    if *rtype == Rtype::SOA && owner != apex {
+        return Err((SkipReason::Conflict, "a SOA stands at the apex only".to_owned()));
+    }
+    Ok(())
+}
+
+/// Notes one thing that is not served.
+pub(super) fn skip(
+    skipped: &mut Vec<Skipped>,
+    owner: &Name,
+    rtype: Rtype,
+    reason: SkipReason,
+    detail: String,
+) {
+    skipped.push(Skipped { owner: owner.to_string(), rtype: rtype.to_string(), reason, detail });
+}
