@@ -98,7 +98,7 @@ impl Answerer {
             Transport::Udp => query.udp_size().min(UDP_SIZE),
             Transport::Tcp => MAX_MESSAGE,
         };
-        let response = Response::start(&query, out, max);
+        let mut response = Response::start(&query, out, max);
         if let Some(verdict) = self.turned_away(view, &query, asker.client.ip()) {
             tally.response(AnswerSource::Local, verdict.rcode);
             return Outcome::Respond(response.finish(verdict));
@@ -107,7 +107,7 @@ impl Answerer {
             view,
             cache: &self.0.cache,
             resolved,
-            response,
+            response: &mut response,
             qtype: query.qtype,
             dnssec_ok: query.dnssec_ok(),
             checking_disabled: query.checking_disabled(),
@@ -121,7 +121,8 @@ impl Answerer {
             End::Missing(_) if resolved.len() >= MAX_FETCHES => End::Failed(Why::ChainTooLong),
             end => end,
         };
-        finish(walk, end, tally)
+        let Walk { source, authoritative, authentic, .. } = walk;
+        finish(response, end, Said { source, authoritative, authentic }, tally)
     }
 
     /// Everything that is refused before zones and cache are looked at.
@@ -246,8 +247,15 @@ fn answer_unreadable(query: &[u8], unreadable: Unreadable, out: &mut [u8], tally
     Outcome::Drop
 }
 
-fn finish(walk: Walk<'_, '_, '_>, end: End, tally: &Tally) -> Outcome {
-    let Walk { mut response, source, authoritative, authentic, .. } = walk;
+/// What a walk found out beside its end.
+struct Said {
+    source: AnswerSource,
+    authoritative: bool,
+    authentic: bool,
+}
+
+fn finish(mut response: Response<'_, '_>, end: End, said: Said, tally: &Tally) -> Outcome {
+    let Said { source, authoritative, authentic } = said;
     match end {
         End::Missing(missing) => Outcome::Missing(missing),
         End::Failed(why) => {

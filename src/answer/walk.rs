@@ -75,7 +75,7 @@ impl Why {
 }
 
 /// One walk.
-pub struct Walk<'w, 'o, 'q> {
+pub struct Walk<'w, 'r, 'o, 'q> {
     /// The batch's view of time, zones and settings.
     pub view: &'w View,
     /// Responses learned before.
@@ -83,7 +83,7 @@ pub struct Walk<'w, 'o, 'q> {
     /// What was fetched for this very query.
     pub resolved: &'w [Resolved],
     /// Written into.
-    pub response: Response<'o, 'q>,
+    pub response: &'r mut Response<'o, 'q>,
     /// The query's type.
     pub qtype: Rtype,
     /// The query's DO bit.
@@ -133,7 +133,7 @@ enum Fallback<'z> {
     NoData(&'z Zone),
 }
 
-impl<'w> Walk<'w, '_, '_> {
+impl<'w> Walk<'w, '_, '_, '_> {
     /// Walks from `qname`; a response that grew past its room comes back truncated.
     pub fn run(&mut self, qname: &Suffixes) -> End {
         let (mut name, mut at, mut followed) = (qname, HEADER, None);

@@ -75,7 +75,8 @@ impl<'q> Query<'q> {
     ///
     /// # Errors
     /// [`Unreadable`] says what to do with anything else than a well-formed QUERY.
-    #[inline]
+    // A call would hand the result over in memory, to be copied twice.
+    #[inline(always)]
     pub fn parse(bytes: &'q [u8], qname: &'q mut Suffixes) -> Result<Self, Unreadable> {
         let (header, rest) = bytes.split_first_chunk::<HEADER>().ok_or(Unreadable::ShortHeader)?;
         if header[2] & 0x80 != 0 {

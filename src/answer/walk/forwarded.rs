@@ -12,7 +12,7 @@ use crate::wire::response::{Full, NameAt};
 use crate::wire::{Learned, NameRef, Rcode, Rtype, Suffixes};
 use crate::zone::{Authority, WhenUnloaded};
 
-impl<'w> Walk<'w, '_, '_> {
+impl<'w> Walk<'w, '_, '_, '_> {
     /// Answers a name that an upstream decides on.
     pub(super) fn forwarded(&mut self, owner: NameAt<'_>, fallback: Fallback<'w>) -> Result<Step, Full> {
         let entry = match self.known(owner.name, fallback) {
