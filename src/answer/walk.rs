@@ -267,10 +267,8 @@ impl<'w> Walk<'w, '_, '_, '_> {
     }
 
     fn negative(&mut self, zone: &Zone, owner: NameAt<'_>, rcode: Rcode) -> Result<Step, Full> {
-        if let Some(soa) = zone.soa().rdata().next() {
-            let apex_at = owner.at + owner.name.as_bytes().len() - zone.apex().as_bytes().len();
-            self.response.record(true, apex_at, Rtype::SOA, zone.negative_ttl(), soa)?;
-        }
+        let apex_at = owner.at + owner.name.as_bytes().len() - zone.apex().as_bytes().len();
+        self.response.authority(apex_at, zone.denial())?;
         Ok(done(rcode))
     }
 }

@@ -107,7 +107,8 @@ pub fn wire_from_text(text: &str, escapes: Escapes) -> Result<Vec<u8>, NameError
     if text == "." {
         return Ok(vec![0]);
     }
-    let mut wire = vec![0u8];
+    let mut wire = Vec::with_capacity(text.len().min(MAX_NAME) + 2);
+    wire.push(0u8);
     let mut label_at = 0;
     let mut bytes = text.bytes();
     let mut end_seen = false;

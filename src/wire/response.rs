@@ -123,6 +123,22 @@ impl<'o, 'q> Response<'o, 'q> {
         Ok(())
     }
 
+    /// Copies one record of a zone into the authority section, its owner a pointer to offset
+    /// `owner_at`.
+    ///
+    /// # Errors
+    /// [`Full`]; nothing of it has been written.
+    pub fn authority(&mut self, owner_at: usize, record: &[u8]) -> Result<(), Full> {
+        let pointer = u16::try_from(owner_at).ok().filter(|_| owner_at <= MAX_POINTER).ok_or(Full)? | 0xc000;
+        let room =
+            self.out.get_mut(self.len..self.limit).and_then(|o| o.get_mut(..record.len())).ok_or(Full)?;
+        room.copy_from_slice(record);
+        *room.first_chunk_mut().ok_or(Full)? = pointer.to_be_bytes();
+        self.len += record.len();
+        self.authorities = self.authorities.saturating_add(1);
+        Ok(())
+    }
+
     /// Writes one record made here into the answer section (`authority` false) or the authority
     /// section, its owner a pointer to offset `owner_at`.
     ///

@@ -11,8 +11,10 @@ use crate::wire::{Name, NameRef, Rtype, Suffixes};
 /// One zone, immutable, laid out for lookups: every existing name (empty non-terminals included)
 /// is a node, found by the hash of its whole name.
 ///
-/// Memory: 13 bytes a name for its slot; in the arena 4 and the name itself, 8 an RRset, 12 and
-/// its RDATA a record, 4 a CNAME for the place of its target.
+/// Memory: 8 bytes for each of the slots, five for three names; in the arena 4 and the name itself,
+/// 8 an RRset, 12 and its RDATA a record, 4 a CNAME for the place of its target; 8 a wildcard. An
+/// address at a name of 30 bytes takes 71. A hit reads the line of one slot and those that its node
+/// lies across, two for such a name.
 pub struct Zone {
     pub(super) apex: Name,
     pub(super) apex_depth: usize,
@@ -23,6 +25,8 @@ pub struct Zone {
     pub(super) arena: Box<[u8]>,
     /// Nodes that have a wildcard child, ascending, each with that child.
     pub(super) wildcards: Box<[(u32, u32)]>,
+    /// What [`Zone::denial`] gives.
+    pub(super) denial: Box<[u8]>,
     pub(super) negative_ttl: u32,
     pub(super) serial: u32,
     pub(super) counts: Counts,
@@ -143,7 +147,7 @@ impl Zone {
         self.on_missing
     }
 
-    /// The SOA record, for negative answers; its TTL there is [`Zone::negative_ttl`].
+    /// The SOA record as it stands at the apex.
     pub fn soa(&self) -> Rrset<'_> {
         // The apex is the first node, and the builder saw to it that it has a SOA.
         let mut at_apex = Node::read(&self.arena, 0).into_iter().flat_map(Node::rrsets);
@@ -152,8 +156,14 @@ impl Zone {
 
     /// Bytes of memory that the zone takes.
     pub fn memory(&self) -> usize {
-        let beside = self.slots.memory() + size_of_val(&*self.wildcards);
+        let beside = self.slots.memory() + size_of_val(&*self.wildcards) + self.denial.len();
         size_of::<Self>() + self.apex.as_bytes().len() + self.arena.len() + beside
+    }
+
+    /// The SOA record as it stands in the authority section of negative answers (RFC 2308 §3), its
+    /// TTL being [`Zone::negative_ttl`]: ready to be copied, but for the pointer to its owner.
+    pub fn denial(&self) -> &[u8] {
+        &self.denial
     }
 
     /// TTL of negative answers: min(SOA TTL, SOA MINIMUM, the configured cap) (RFC 2308 §5).

@@ -65,8 +65,8 @@ impl Layout {
         let at = self.arena.len() as u32;
         let flags = self.flags(key, owner, rrsets);
         let count = rrsets.iter().count() as u16;
-        self.arena.extend_from_slice(&[owner.as_bytes().len() as u8, flags]);
-        self.arena.extend_from_slice(&count.to_ne_bytes());
+        let [count_0, count_1] = count.to_ne_bytes();
+        self.arena.extend_from_slice(&[owner.as_bytes().len() as u8, flags, count_0, count_1]);
         self.arena.extend_from_slice(owner.as_bytes());
         rrsets.iter().for_each(|rrset| self.head(rrsets, rrset));
         rrsets.iter().for_each(|rrset| self.block(rrsets, rrset));
@@ -112,10 +112,11 @@ impl Layout {
     fn head(&mut self, rrsets: &RrsetsOf<'_>, rrset: &Settled) {
         let values = rrsets.values(rrset);
         let len: usize = values.iter().map(|value| 12 + value.len()).sum();
-        self.arena.extend_from_slice(&rrset.rtype.0.to_ne_bytes());
-        self.arena.extend_from_slice(&(values.len() as u16).to_ne_bytes());
-        self.arena.extend_from_slice(&(len as u16).to_ne_bytes());
-        self.arena.extend_from_slice(&[node::code(rrset.deferred), 0]);
+        let numbers = [rrset.rtype.0, values.len() as u16, len as u16].map(u16::to_ne_bytes);
+        let [[type_0, type_1], [count_0, count_1], [len_0, len_1]] = numbers;
+        let deferred = node::code(rrset.deferred);
+        let head = [type_0, type_1, count_0, count_1, len_0, len_1, deferred, 0];
+        self.arena.extend_from_slice(&head);
         self.counts.rrsets += 1;
         self.counts.deferred += usize::from(rrset.deferred.is_some());
         self.counts.records += values.len();
@@ -123,12 +124,13 @@ impl Layout {
 
     /// The records, ready to be copied into an answer whose question stands at offset 12.
     fn block(&mut self, rrsets: &RrsetsOf<'_>, rrset: &Settled) {
+        let [[type_0, type_1], [class_0, class_1]] = [rrset.rtype.0, CLASS_IN].map(u16::to_be_bytes);
+        let [ttl_0, ttl_1, ttl_2, ttl_3] = rrset.ttl.to_be_bytes();
         for value in rrsets.values(rrset) {
-            self.arena.extend_from_slice(&[0xc0, 12]);
-            self.arena.extend_from_slice(&rrset.rtype.0.to_be_bytes());
-            self.arena.extend_from_slice(&CLASS_IN.to_be_bytes());
-            self.arena.extend_from_slice(&rrset.ttl.to_be_bytes());
-            self.arena.extend_from_slice(&(value.len() as u16).to_be_bytes());
+            let [len_0, len_1] = (value.len() as u16).to_be_bytes();
+            let fixed =
+                [0xc0, 12, type_0, type_1, class_0, class_1, ttl_0, ttl_1, ttl_2, ttl_3, len_0, len_1];
+            self.arena.extend_from_slice(&fixed);
             self.arena.extend_from_slice(value);
         }
     }

@@ -60,11 +60,11 @@ pub(super) fn label_count(key: &[u8]) -> usize {
 }
 
 /// The first bytes of a key as a number that compares as they do.
-pub(super) fn prefix(key: &[u8]) -> u64 {
-    let mut first = [0; 8];
-    let len = key.len().min(8);
+pub(super) fn prefix(key: &[u8]) -> u128 {
+    let mut first = [0; 16];
+    let len = key.len().min(16);
     first[..len].copy_from_slice(&key[..len]);
-    u64::from_be_bytes(first)
+    u128::from_be_bytes(first)
 }
 
 #[cfg(test)]

@@ -1,5 +1,8 @@
 //! The record sets of a zone in canonical order, without a copy of any.
 
+use std::hint::black_box;
+use std::ops::Range;
+
 use super::data::{Body, RecordSet, SkipReason, Skipped, ZoneData};
 use super::order;
 use crate::wire::{Name, Rtype};
@@ -10,13 +13,18 @@ pub(super) struct Rows<'d> {
     /// The sort keys of all owners, one after another.
     keys: Vec<u8>,
     rows: Vec<Row>,
+    /// How many bytes the records take in an answer, and their owners.
+    size: usize,
 }
+
+/// So many record sets are reached for at a time.
+const AHEAD: usize = 256;
 
 /// One record set.
 #[derive(Clone, Copy)]
 struct Row {
     /// The first bytes of the key, which settle most comparisons.
-    prefix: u64,
+    prefix: u128,
     key_at: usize,
     set: u32,
     key_len: u16,
@@ -28,11 +36,13 @@ impl<'d> Rows<'d> {
     pub fn admit(data: &'d ZoneData, skipped: &mut Vec<Skipped>) -> Self {
         let mut keys = Vec::with_capacity(data.sets.len() * 12);
         let mut rows = Vec::with_capacity(data.sets.len());
+        let mut size = 0;
         for (at, set) in data.sets.iter().enumerate() {
             if let Err((reason, detail)) = admissible(&data.apex, set) {
                 skip(skipped, &set.owner, set.rtype, reason, detail);
                 continue;
             }
+            size += set.owner.as_bytes().len() + size_of_block(set);
             let key_at = keys.len();
             order::push_key(&mut keys, set.owner.as_ref(), data.apex.as_ref());
             let key = keys.get(key_at..).unwrap_or_default();
@@ -40,7 +50,7 @@ impl<'d> Rows<'d> {
             let (prefix, key_len) = (order::prefix(key), key.len() as u16);
             rows.push(Row { prefix, key_at, set: at as u32, key_len, rtype: set.rtype });
         }
-        let mut sorted = Self { sets: &data.sets, keys, rows };
+        let mut sorted = Self { sets: &data.sets, keys, rows, size };
         sorted.sort();
         sorted
     }
@@ -55,15 +65,7 @@ impl<'d> Rows<'d> {
 
     /// How many bytes the records take in an answer, and their owners.
     pub fn size(&self) -> usize {
-        let size = |set: &RecordSet| match &set.body {
-            Body::Records { rdata, .. } => rdata.iter().map(|value| 12 + value.len()).sum(),
-            Body::Deferred(_) => 0,
-        };
-        self.rows
-            .iter()
-            .filter_map(|row| self.set(row))
-            .map(|set| set.owner.as_bytes().len() + size(set))
-            .sum()
+        self.size
     }
 
     /// How many record sets there are.
@@ -75,10 +77,29 @@ impl<'d> Rows<'d> {
     pub fn owners(&self) -> impl Iterator<Item = (&[u8], impl Iterator<Item = &'d RecordSet>)> {
         let same_owner = |a: &Row, b: &Row| a.prefix == b.prefix && a.key(&self.keys) == b.key(&self.keys);
         let groups = self.rows.chunk_by(same_owner);
-        groups.map(|rows| {
+        let (mut passed, mut reached) = (0, 0);
+        groups.map(move |rows| {
+            passed += rows.len();
+            if passed > reached {
+                self.reach_for(reached..passed + AHEAD);
+                reached = passed + AHEAD;
+            }
             let key = rows.first().map_or(&[][..], |row| row.key(&self.keys));
             (key, rows.iter().filter_map(|row| self.set(row)))
         })
+    }
+
+    /// Reads a little of each record set of these rows. In canonical order they lie scattered over
+    /// memory: such reads overlap, where each would be waited for when its set is laid out.
+    fn reach_for(&self, rows: Range<usize>) {
+        let rows = self.rows.get(rows.start..rows.end.min(self.rows.len())).unwrap_or_default();
+        let first = |bytes: &[u8]| bytes.first().copied().unwrap_or(0);
+        let read = |set: &RecordSet| match &set.body {
+            Body::Records { rdata, .. } => rdata.first().map_or(0, |value| first(value)),
+            Body::Deferred(_) => 0,
+        };
+        let sets = rows.iter().filter_map(|row| self.set(row));
+        black_box(sets.fold(0, |sum, set| sum ^ read(set) ^ first(set.owner.as_bytes())));
     }
 
     fn set(&self, row: &Row) -> Option<&'d RecordSet> {
@@ -89,6 +110,13 @@ impl<'d> Rows<'d> {
 impl Row {
     fn key<'k>(&self, keys: &'k [u8]) -> &'k [u8] {
         keys.get(self.key_at..self.key_at + usize::from(self.key_len)).unwrap_or_default()
+    }
+}
+
+fn size_of_block(set: &RecordSet) -> usize {
+    match &set.body {
+        Body::Records { rdata, .. } => rdata.iter().map(|value| 12 + value.len()).sum(),
+        Body::Deferred(_) => 0,
     }
 }
 

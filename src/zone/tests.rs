@@ -147,6 +147,10 @@ fn negative_ttl_is_the_least_of_soa_ttl_minimum_and_cap() {
         let options = ZoneOptions { negative_ttl_max: cap, ..ZoneOptions::default() };
         let zone = Zone::build(&data(vec![soa(ttl, minimum)]), &options).zone;
         assert_eq!((zone.negative_ttl(), zone.serial()), (expected, 42));
+        // Ready to be copied: the SOA's own record but for its TTL.
+        let (denial, soa) = (zone.denial(), zone.soa().block);
+        assert_eq!((&denial[..6], &denial[10..]), (&soa[..6], &soa[10..]));
+        assert_eq!(denial[6..10], expected.to_be_bytes());
     }
 }
 

@@ -155,7 +155,8 @@ pub struct World {
 }
 
 pub fn world() -> impl Strategy<Value = World> {
-    let apexes = select(vec![&["corp.test", "sub.corp.test"][..], &["corp.test"]]);
+    let apexes =
+        select(vec![&["corp.test", "sub.corp.test"][..], &["corp.test"], &["test", "a.corp.test"], &["."]]);
     (apexes, vec(line(), 0..60), vec(learnt(), 0..5)).prop_map(|(apexes, lines, learnt)| World {
         apexes,
         lines,
