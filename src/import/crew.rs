@@ -10,14 +10,13 @@ use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::timeout;
 
 use super::fetch::Ticket;
-use super::job::{self, Job, JobDone, LARGE};
+use super::job::{self, Job, JobDone};
 use super::store::{self, Op};
 use crate::source::{BoxError, FoundZone, Progress, SourceError, ZoneSource};
 use crate::sys;
-use crate::zone::{Authority, ZoneTable};
 
 /// Running jobs. Bounded by their kinds: for each source one discovery and a few imports, one file
-/// write, and the freeing of old tables.
+/// write, and the freeing of what is old.
 #[derive(Default)]
 pub(super) struct Crew {
     jobs: JoinSet<Report>,
@@ -67,14 +66,17 @@ impl Crew {
         self.owe(handle, owed);
     }
 
-    /// Frees tables that nobody uses any more.
-    pub fn free(&mut self, tables: Vec<Arc<ZoneTable>>) {
-        let handle = self.jobs.spawn_blocking(move || {
-            let is_large = tables.iter().any(|table| has_large_zone(table));
-            drop(tables);
+    /// Frees what nobody uses any more, and gives its memory back where that is worth the time.
+    pub fn free<T: Send + 'static>(&mut self, unused: Vec<T>, is_large: bool) {
+        let free = move || {
+            drop(unused);
             if is_large {
                 sys::release_freed_memory();
             }
+        };
+        let handle = self.jobs.spawn_blocking(move || {
+            // Without a thread for it, what is unused goes with the closure.
+            let _ = sys::in_background(free);
             Report::Freed
         });
         self.owe(handle, Owed::Nothing);
@@ -129,14 +131,6 @@ impl Owed {
             Self::Nothing => Report::Freed,
         }
     }
-}
-
-fn has_large_zone(table: &ZoneTable) -> bool {
-    let is_large = |authority: &Authority| match authority {
-        Authority::Loaded(zone) => zone.counts().rrsets >= LARGE,
-        _ => false,
-    };
-    table.entries().iter().any(|(_, authority)| is_large(authority))
 }
 
 fn failed(what: &str, cause: BoxError) -> SourceError {

@@ -14,7 +14,7 @@ use crate::source::{Fetched, FoundZone, Progress, SourceError, ZoneSource};
 use crate::sys;
 use crate::zone::{SkipReason, Skipped, Zone, ZoneData, ZoneOptions};
 
-/// After the import of a zone with as many record sets, what it took is given back at once.
+/// The memory that came and went with a zone of as many RRsets is given back to the kernel.
 pub(super) const LARGE: usize = 10_000;
 
 /// Everything an import needs.
@@ -60,6 +60,8 @@ pub(super) struct Imported {
     pub calls: u32,
     /// The content of its state file, where one is to be written.
     pub file: Option<Result<Vec<u8>, StateError>>,
+    /// What the zone was compiled from: it takes milliseconds to free, after the zone is published.
+    pub spent: Option<ZoneData>,
 }
 
 /// What is not served of a zone.
@@ -83,7 +85,7 @@ impl Skips {
     }
 }
 
-/// Runs `job` to its end. Compiling happens on a blocking thread: a large zone takes milliseconds.
+/// Runs `job` to its end. Compiling happens in the background: a large zone takes milliseconds.
 pub(super) async fn run(job: Job) -> JobDone {
     let Job { source, found, mut progress, pushed, limit, .. } = job;
     let started = Instant::now();
@@ -104,9 +106,11 @@ pub(super) async fn run(job: Job) -> JobDone {
             let (options, previous, file, clock) = (job.options, job.previous, job.file, job.clock);
             let name = what(&found);
             let work = move || compile(&*source, found, fetched, options, previous, file, clock.wall());
-            tokio::task::spawn_blocking(work)
-                .await
-                .map_err(|e| SourceError::Failed { what: name, source: Box::new(e) })
+            match tokio::task::spawn_blocking(|| sys::in_background(work)).await {
+                Ok(Ok(imported)) => Ok(imported),
+                Ok(Err(e)) => Err(SourceError::Failed { what: name, source: Box::new(e) }),
+                Err(e) => Err(SourceError::Failed { what: name, source: Box::new(e) }),
+            }
         }
         Err(error) => Err(error),
     };
@@ -131,37 +135,31 @@ fn compile(
     now: SystemTime,
 ) -> Imported {
     let Fetched { data, calls } = fetched;
-    let sets = data.sets.len();
     let built = Zone::build(&data, &options);
     let diff = previous.map(|old| Diff::between(&old, &built.zone));
     let changed = diff.as_ref().is_none_or(|d| !d.is_empty());
-    let file = if wish == FileWish::Always || (wish == FileWish::IfChanged && changed) {
-        Some(encode(source, &found, data, calls, now))
-    } else {
-        drop(data);
-        None
-    };
-    if sets >= LARGE {
-        sys::release_freed_memory();
-    }
-    Imported { zone: Arc::new(built.zone), diff, skips: Skips::new(built.skipped), calls, file }
-}
-
-fn encode(
-    source: &dyn ZoneSource,
-    found: &FoundZone,
-    data: ZoneData,
-    calls: u32,
-    now: SystemTime,
-) -> Result<Vec<u8>, StateError> {
-    let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    state::encode_state(&StateFile {
+    let state = StateFile {
         kind: source.kind().to_owned(),
         label: source.label().to_owned(),
         origin: source.origin(),
-        id: found.id.clone(),
-        fetched_at: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
+        id: found.id,
+        fetched_at: millis_since_1970(now),
         calls,
         data,
-    })
+    };
+    let is_written = wish == FileWish::Always || (wish == FileWish::IfChanged && changed);
+    let file = is_written.then(|| state::encode_state(&state));
+    Imported {
+        zone: Arc::new(built.zone),
+        diff,
+        skips: Skips::new(built.skipped),
+        calls,
+        file,
+        spent: Some(state.data),
+    }
+}
+
+fn millis_since_1970(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

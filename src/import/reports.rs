@@ -43,7 +43,10 @@ impl Importer {
         self.apply(at, effects);
     }
 
-    fn imported(&mut self, at: usize, ticket: Ticket, done: JobDone, now: Instant) {
+    fn imported(&mut self, at: usize, ticket: Ticket, mut done: JobDone, now: Instant) {
+        if let Ok(imported) = &mut done.result {
+            self.spent.extend(imported.spent.take());
+        }
         let withdrawn = self.check_origin(at);
         let id = ticket.id.clone();
         let Some(desk) = self.desks.get_mut(at) else { return };

@@ -10,12 +10,11 @@ use tracing::{info, warn};
 
 use super::desk::Desk;
 use super::entry::{Age, Served, chain};
-use super::job::{LARGE, Skips};
+use super::job::Skips;
 use super::state::StateFile;
 use super::store::{self, LoadError};
 use crate::metrics::import::{ImportMetrics, StateProblem};
 use crate::source::{Access, FoundZone, Origin, ZoneId};
-use crate::sys;
 use crate::wire::Name;
 use crate::zone::{Zone, ZoneData, ZoneOptions};
 
@@ -110,29 +109,34 @@ impl Refusal {
 }
 
 /// Reads and compiles every state file that one of `claimants` owns, one file in memory at a time.
-/// Files that are not served are named in the log, counted, and left as they are.
+/// Files that are not served are named in the log, counted, and left as they are. With the zones
+/// comes what the last of them was compiled from: freeing it can wait until they are published.
 pub(super) fn load(
     dir: &Path,
     claimants: &[Claimant],
     metrics: &ImportMetrics,
     (now, wall): (Instant, SystemTime),
-) -> Vec<Restored> {
+) -> (Vec<Restored>, Option<ZoneData>) {
     let files = store::list(dir).unwrap_or_else(|error| {
         warn!(dir = %dir.display(), %error, "directory of last good zones cannot be read");
         metrics.state_error(StateProblem::Unreadable);
         Vec::new()
     });
-    let mut restored = Vec::new();
+    let (mut restored, mut spent) = (Vec::new(), None);
     for path in files {
         match restore(&path, claimants, now, wall) {
-            Ok(zone) => restored.extend(zone),
+            Ok(None) => {}
+            Ok(Some((zone, data))) => {
+                restored.push(zone);
+                spent = Some(data);
+            }
             Err(refusal) => refuse(&path, &refusal, metrics),
         }
     }
     if !restored.is_empty() {
         info!(zones = restored.len(), "last good zones loaded");
     }
-    restored
+    (restored, spent)
 }
 
 fn refuse(path: &Path, refusal: &Refusal, metrics: &ImportMetrics) {
@@ -146,7 +150,7 @@ fn restore(
     claimants: &[Claimant],
     now: Instant,
     wall: SystemTime,
-) -> Result<Option<Restored>, Refusal> {
+) -> Result<Option<(Restored, ZoneData)>, Refusal> {
     let file = store::read(path)?;
     let owner = claimants.iter().position(|c| c.kind == file.kind && c.label == file.label);
     let Some((desk, claimant)) = owner.and_then(|at| Some((at, claimants.get(at)?))) else {
@@ -163,12 +167,6 @@ fn restore(
     let age = Age { base: file.age(wall), since: now };
     let StateFile { origin, id, calls, data, .. } = file;
     let built = Zone::build(&data, &options);
-    let ZoneData { apex, sets, .. } = data;
-    let is_large = sets.len() >= LARGE;
-    drop(sets);
-    if is_large {
-        sys::release_freed_memory();
-    }
     let served = Served {
         zone: Arc::new(built.zone),
         age,
@@ -178,6 +176,6 @@ fn restore(
         confirmed: false,
         written: None,
     };
-    let found = FoundZone { id, apex, access: Access::Readable };
-    Ok(Some(Restored { desk, found, served, calls }))
+    let found = FoundZone { id, apex: data.apex.clone(), access: Access::Readable };
+    Ok(Some((Restored { desk, found, served, calls }, data)))
 }

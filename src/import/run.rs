@@ -14,6 +14,7 @@ use super::board::{Request, StatusBoard};
 use super::crew::{Crew, Report};
 use super::desk::Desk;
 use super::fetch::MAX_FETCHES;
+use super::job::LARGE;
 use super::publish::Publisher;
 use super::restore::{self, Claimant, Kept};
 use super::store::Store;
@@ -22,7 +23,7 @@ use crate::clock::Clock;
 use crate::metrics::import::ImportMetrics;
 use crate::source::{Push, ZoneSource};
 use crate::wire::NameRef;
-use crate::zone::SharedTable;
+use crate::zone::{Authority, SharedTable, ZoneData, ZoneTable};
 
 /// Reports that are taken before the table is swapped.
 const MAX_BATCH: usize = 64;
@@ -49,6 +50,8 @@ pub struct Importer {
     pub(super) board: StatusBoard,
     requests: mpsc::Receiver<Request>,
     crew: Crew,
+    /// What published zones were compiled from, to be freed.
+    pub(super) spent: Vec<ZoneData>,
     restored: bool,
     /// The last state file could not be written; said once.
     pub(super) cannot_write: bool,
@@ -88,6 +91,7 @@ impl Importer {
             board,
             requests,
             crew: Crew::default(),
+            spent: Vec::new(),
             restored: false,
             cannot_write: false,
             dirty: true,
@@ -117,7 +121,9 @@ impl Importer {
             let claimants: Vec<Claimant> = self.desks.iter().map(Claimant::of).collect();
             let (metrics, times) = (Arc::clone(&self.metrics), (Instant::now(), self.clock.wall()));
             let work = move || restore::load(&dir, &claimants, &metrics, times);
-            for zone in tokio::task::spawn_blocking(work).await.unwrap_or_default() {
+            let (zones, spent) = tokio::task::spawn_blocking(work).await.unwrap_or_default();
+            self.spent.extend(spent);
+            for zone in zones {
                 if let Some(desk) = self.desks.get_mut(zone.desk) {
                     desk.restore(zone.found, zone.served, zone.calls);
                 }
@@ -154,6 +160,13 @@ impl Importer {
             self.publish();
         }
         self.note_settled();
+    }
+
+    fn free_spent(&mut self) {
+        if !self.spent.is_empty() {
+            let is_large = self.spent.iter().any(|data| data.sets.len() >= LARGE);
+            self.crew.free(std::mem::take(&mut self.spent), is_large);
+        }
     }
 
     /// Without a source there is nothing to wait for, so this is asked before the first event, too.
@@ -214,13 +227,15 @@ impl Importer {
             }
         }
         self.bury(now);
+        self.free_spent();
         self.start_write();
     }
 
     fn bury(&mut self, now: Instant) {
         let unused = self.publisher.take_unused(now);
         if !unused.is_empty() {
-            self.crew.free(unused);
+            let is_large = unused.iter().any(|table| has_large_zone(table));
+            self.crew.free(unused, is_large);
         }
     }
 
@@ -257,6 +272,14 @@ impl Importer {
         }
         while self.crew.next().await.is_some() {}
     }
+}
+
+fn has_large_zone(table: &ZoneTable) -> bool {
+    let is_large = |authority: &Authority| match authority {
+        Authority::Loaded(zone) => zone.counts().rrsets >= LARGE,
+        _ => false,
+    };
+    table.entries().iter().any(|(_, authority)| is_large(authority))
 }
 
 /// The next update that any source pushes; pends for ever when none does.

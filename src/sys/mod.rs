@@ -9,7 +9,9 @@
 // The widths of some fields differ between glibc and musl.
 #![allow(clippy::unnecessary_cast)]
 
+mod background;
 mod control;
+mod cpu;
 mod drain;
 mod limits;
 mod memory;
@@ -19,7 +21,9 @@ mod recv;
 mod send;
 mod slots;
 
+pub use background::in_background;
 pub use control::Local;
+pub use cpu::thread_cpu_time;
 pub use drain::{drop_everything, leave_group, settle, wake};
 pub use limits::raise_descriptor_limit;
 pub use memory::release_freed_memory;

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use crate::sys;
 use crate::wire::Name;
 use crate::zone::{Body, SkipReason, Skipped, ZoneData};
 
@@ -81,8 +82,10 @@ impl FileSource {
         let what = format!("zone file {}", self.label);
         let memory = Arc::clone(&self.memory);
         let loaded = tokio::task::spawn_blocking(move || {
-            let content = read(&path)?;
-            load(&memory, &content, zone)
+            sys::in_background(|| {
+                let content = read(&path)?;
+                load(&memory, &content, zone)
+            })?
         });
         match loaded.await {
             Ok(Ok(data)) => Ok(data),
