@@ -1,6 +1,7 @@
 //! Asking a server one question at a time, and holding the answer against the right one.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -75,6 +76,27 @@ pub fn check(server: SocketAddr, cases: &[Case], with_edns: bool) -> Result<()> 
             sleep(Duration::from_millis(200 * attempt as u64));
         }
         verdict.with_context(|| format!("{} type {}", case.qname, case.qtype))?;
+    }
+    Ok(())
+}
+
+/// The same over one TCP connection.
+///
+/// # Errors
+/// The first wrong answer, or a connection that fails.
+pub fn check_stream(server: SocketAddr, cases: &[Case], with_edns: bool) -> Result<()> {
+    let mut stream = TcpStream::connect_timeout(&server, PATIENCE).context("connect over TCP")?;
+    stream.set_read_timeout(Some(PATIENCE)).context("time-out")?;
+    for case in cases {
+        let query = case.query(with_edns);
+        let framed = [&(query.len() as u16).to_be_bytes()[..], &query].concat();
+        stream.write_all(&framed).context("send over TCP")?;
+        let mut len = [0; 2];
+        stream.read_exact(&mut len).context("no answer over TCP")?;
+        let mut response = vec![0; u16::from_be_bytes(len).into()];
+        stream.read_exact(&mut response).context("half an answer over TCP")?;
+        let message = Message::from_vec(&response).context("unreadable")?;
+        judge(case, &message).with_context(|| format!("over TCP: {} type {}", case.qname, case.qtype))?;
     }
     Ok(())
 }

@@ -36,7 +36,13 @@ pub enum Scenario {
     Bigcache,
     /// The checked-in configuration with nobody asking
     Idle,
-    /// All of them
+    /// Two workers on two CPUs against one, and how fairly clients are served
+    Workers,
+    /// One pipelined TCP connection, and a connection for each query
+    Tcp,
+    /// Answers of 1232 bytes, truncated ones, and their retry over TCP
+    Large,
+    /// All but the last three
     All,
 }
 
@@ -79,6 +85,9 @@ pub struct Options {
     /// Another limit beside the own one, NAME=PROGRAM; it is given the address to echo from
     #[arg(long, value_name = "NAME=PROGRAM")]
     pub echo: Vec<String>,
+    /// Record the last build under perf instead (zone, hit, miss, mix): files for `perf script`
+    #[arg(long, value_name = "DIR")]
+    pub profile: Option<PathBuf>,
     /// Where results go [default: target/peers]
     #[arg(long)]
     pub out: Option<PathBuf>,
@@ -119,4 +128,7 @@ pub enum Part {
     /// Puts a load on a server
     #[command(hide = true)]
     Load { plan: String },
+    /// The same over TCP
+    #[command(hide = true)]
+    Stream { plan: String },
 }

@@ -24,8 +24,10 @@ mod random;
 mod ready;
 mod report;
 mod rounds;
+mod scenarios;
 mod servers;
 mod statistics;
+mod stream;
 mod targets;
 mod workload;
 mod zonefile;
@@ -78,6 +80,11 @@ fn play(part: Part) -> Result<()> {
             println!("{}", serde_json::to_string(&outcome)?);
             Ok(())
         }
+        Part::Stream { plan } => {
+            let outcome = serde_json::from_str::<stream::Streams>(&plan)?.generate()?;
+            println!("{}", serde_json::to_string(&outcome)?);
+            Ok(())
+        }
     }
 }
 
@@ -116,6 +123,9 @@ fn scenarios(options: &Options) -> Vec<Scenario> {
 }
 
 fn run(bench: &Bench, scenario: Scenario, report: &mut Report) -> Result<String> {
+    if let Some(dir) = &bench.options.profile {
+        return scenarios::profile::profile(bench, scenario, dir);
+    }
     Ok(match scenario {
         Scenario::Bigzone => {
             let (figures, absent) = memory::bigzone(bench)?;
@@ -126,6 +136,9 @@ fn run(bench: &Bench, scenario: Scenario, report: &mut Report) -> Result<String>
             report.add_caches(figures, &absent)
         }
         Scenario::Idle => report.add_idle(memory::idle(bench)?),
+        Scenario::Workers => scenarios::workers::workers(bench)?,
+        Scenario::Tcp => scenarios::tcp::tcp(bench)?,
+        Scenario::Large => scenarios::large::large(bench)?,
         workload => report.add_workout(rounds::measure(bench, workload)?, bench.options.rate),
     })
 }

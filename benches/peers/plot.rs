@@ -22,40 +22,28 @@ const MOST_LIMITS: f64 = 14.0;
 const COLOURS: [&str; 8] =
     ["#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#777777", "#332288"];
 
-/// CPU time a query by server: a bar each, the user share dark, workloads one below the other.
+/// A server's bar: its name, CPU time and user time a query.
+pub type Bar = (String, f64, f64);
+
+/// CPU time a query by server, workload by workload.
 pub fn cost(workouts: &[Workout]) -> String {
+    let title = |workout: &Workout| format!("{:?}", workout.scenario).to_lowercase();
+    chart(workouts.iter().map(|workout| (title(workout), bars(workout))))
+}
+
+/// A bar for each server, the user share dark; groups with their titles one below the other.
+pub fn chart(groups: impl IntoIterator<Item = (String, Vec<Bar>)>) -> String {
     let mut body = String::new();
     let mut y = 10.0;
-    for workout in workouts {
-        let title = format!("{:?}: CPU µs a query (dark: user)", workout.scenario).to_lowercase();
+    for (title, mut bars) in groups {
         y += ROW;
-        text(&mut body, (10.0, y), "start", "bold", &title.replace("cpu", "CPU"));
+        text(&mut body, (10.0, y), "start", "bold", &format!("{title}: CPU µs a query (dark: user)"));
         y += 8.0;
-        let mut bars = bars(workout);
         bars.sort_by(|a, b| a.1.total_cmp(&b.1));
         let limit = bars.iter().find(|bar| bar.0 == LIMIT).map_or(f64::INFINITY, |bar| bar.1 * MOST_LIMITS);
         let longest = bars.iter().map(|bar| bar.1.min(limit)).fold(f64::MIN_POSITIVE, f64::max);
-        for (name, cpu, user) in bars {
-            let (whole, dark) = (cpu.min(limit) / longest * BARS, user.min(limit) / longest * BARS);
-            let colour = if name == OURS {
-                "#cc3311"
-            } else if name.starts_with("limit-") {
-                "#999999"
-            } else {
-                "#4477aa"
-            };
-            let weight = if name == OURS { "bold" } else { "normal" };
-            text(&mut body, (NAMES - 8.0, y + 15.0), "end", weight, &name);
-            for (width, opacity) in [(whole, 0.5), (dark, 1.0)] {
-                let _ = writeln!(
-                    body,
-                    r#"<rect x="{NAMES}" y="{:.1}" width="{width:.1}" height="{:.1}" fill="{colour}" fill-opacity="{opacity}"/>"#,
-                    y + 3.0,
-                    ROW - 6.0
-                );
-            }
-            let cut = if cpu > limit { " (cut)" } else { "" };
-            text(&mut body, (NAMES + whole + 6.0, y + 15.0), "start", weight, &format!("{cpu:.2}{cut}"));
+        for one in &bars {
+            row(&mut body, y, one, (longest, limit));
             y += ROW;
         }
         y += 10.0;
@@ -63,8 +51,31 @@ pub fn cost(workouts: &[Workout]) -> String {
     svg(y + 10.0, &body)
 }
 
+fn row(body: &mut String, y: f64, (name, cpu, user): &Bar, (longest, limit): (f64, f64)) {
+    let (whole, dark) = (cpu.min(limit) / longest * BARS, user.min(limit) / longest * BARS);
+    let colour = if name == OURS {
+        "#cc3311"
+    } else if name.starts_with("limit-") {
+        "#999999"
+    } else {
+        "#4477aa"
+    };
+    let weight = if name == OURS { "bold" } else { "normal" };
+    text(body, (NAMES - 8.0, y + 15.0), "end", weight, name);
+    for (width, opacity) in [(whole, 0.5), (dark, 1.0)] {
+        let _ = writeln!(
+            body,
+            r#"<rect x="{NAMES}" y="{:.1}" width="{width:.1}" height="{:.1}" fill="{colour}" fill-opacity="{opacity}"/>"#,
+            y + 3.0,
+            ROW - 6.0
+        );
+    }
+    let cut = if *cpu > limit { " (cut)" } else { "" };
+    text(body, (NAMES + whole + 6.0, y + 15.0), "start", weight, &format!("{cpu:.2}{cut}"));
+}
+
 /// Name, CPU time and user time a query of each server that counts.
-fn bars(workout: &Workout) -> Vec<(String, f64, f64)> {
+fn bars(workout: &Workout) -> Vec<Bar> {
     let middle = |rounds: &[Round], of: fn(&Round) -> f64| median(rounds.iter().map(of));
     let counting = workout.servers.iter().filter(|server| server.void.is_none());
     counting
