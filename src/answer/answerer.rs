@@ -270,10 +270,7 @@ fn finish(mut response: Response<'_, '_>, end: End, said: Said, tally: &Tally) -
             if response.is_truncated() {
                 tally.truncated();
             }
-            let ede = ede
-                .as_ref()
-                .and_then(|entry| entry.learned.ede.as_ref())
-                .map(|(code, text)| (*code, &**text));
+            let ede = ede.as_deref().map(|(code, text)| (*code, &**text));
             Outcome::Respond(response.finish(Verdict { rcode, authoritative, authentic, ede }))
         }
     }

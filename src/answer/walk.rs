@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::answerer::View;
 use super::miss::Fetched;
 use super::special::{self, Special};
-use crate::cache::{Cache, Entry, Failure};
+use crate::cache::{Cache, Failure};
 use crate::metrics::AnswerSource;
 use crate::wire::query::HEADER;
 use crate::wire::response::{Full, NameAt, Response};
@@ -41,8 +41,8 @@ pub enum End {
     Done {
         /// The last name's code (RFC 6604 §2).
         rcode: Rcode,
-        /// The entry whose extended error is passed on.
-        ede: Option<Arc<Entry>>,
+        /// The upstream's extended error, to be passed on; few answers have one.
+        ede: Option<Box<(EdeCode, Box<str>)>>,
     },
     /// A failure of ours, to be told with its extended error; nothing written counts.
     Failed(Why),

@@ -1,33 +1,46 @@
 //! Floor 1: responses learned from upstreams. Knows no zones.
 
+mod chunks;
+mod entry;
 mod failures;
+mod index;
 mod key;
+mod layout;
 pub mod settings;
+mod shard;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-use quick_cache::sync::Cache as Store;
-use quick_cache::{Lifecycle, Weighter};
 
 use crate::clock::Moment;
 use crate::metrics::CacheMetrics;
-use crate::wire::{Learned, Outcome, Rtype};
+use crate::wire::{Learned, Outcome};
 
 use failures::Failures;
-use key::{KeyedHash, Stored};
+use key::{KeyedHash, NameHash};
+use layout::Fresh;
+use shard::Shard;
 
+pub use entry::{Entry, EntryRef};
 pub use failures::Failure;
 pub use key::CacheKey;
 pub use settings::Settings;
 
+/// Parts with a lock each, at most: so many threads seldom want the same one.
+const MAX_SHARDS: u64 = 64;
+/// The least that a part's budget is worth splitting for.
+const MIN_SHARD: u64 = 1 << 20;
+
 /// The answers of upstreams, within a budget of bytes.
 ///
-/// An entry that has expired stays until its room is needed, but is not handed out.
+/// An entry that has expired stays until its room is needed, but is not handed out. What an entry
+/// takes is said in the table of `cache/layout.rs`; the budget counts whole chunks of memory and
+/// the index, so it is what the process grows by.
 #[derive(Debug)]
 pub struct Cache {
-    store: Store<Stored, Arc<Entry>, Weigh, KeyedHash, CountEvictions>,
+    shards: Box<[Aligned]>,
+    hash: KeyedHash,
     failures: Failures,
     /// Seconds; read where a response is put in.
     max_ttl: AtomicU32,
@@ -35,39 +48,27 @@ pub struct Cache {
     metrics: CacheMetrics,
 }
 
-/// One response with the time it was learned.
+/// A shard on cache lines of its own: a lock taken must not slow down its neighbours.
 #[derive(Debug)]
-pub struct Entry {
-    key: Stored,
-    /// The response, its TTLs capped as the settings say.
-    pub learned: Learned,
-    /// When it was learned; a TTL shown to a client is the record's less the time since.
-    pub stored: Moment,
-    /// From then on it is no answer any more.
-    pub expires: Moment,
-}
+#[repr(align(128))]
+struct Aligned(Mutex<Shard>);
 
-impl Entry {
-    /// Seconds since the response was learned.
-    pub fn age(&self, now: Moment) -> u32 {
-        now.secs_since(self.stored)
-    }
-
-    /// Whether the response may still be given.
-    pub fn is_fresh(&self, now: Moment) -> bool {
-        now < self.expires
+impl Aligned {
+    fn lock(&self) -> MutexGuard<'_, Shard> {
+        // Who panics here does so in what a caller does with an entry, when nothing is half done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Cache {
-    /// An empty cache with its own random hash key.
+    /// An empty cache with its own random hash key. Its memory is taken as it fills.
     pub fn new(settings: &Settings, metrics: CacheMetrics) -> Self {
-        let hash = KeyedHash::random();
-        let capacity = usize::try_from(settings.max_bytes / TYPICAL_WEIGHT).unwrap_or(usize::MAX);
-        let evictions = CountEvictions(metrics.clone());
+        let shards = 1 << (settings.max_bytes / MIN_SHARD).clamp(1, MAX_SHARDS).ilog2();
+        let budget = part(settings.max_bytes, shards);
         Self {
-            store: Store::with(capacity.max(1), settings.max_bytes, Weigh, hash.clone(), evictions),
-            failures: Failures::new(settings, hash),
+            shards: (0..shards).map(|_| Aligned(Mutex::new(Shard::new(budget)))).collect(),
+            hash: KeyedHash::random(),
+            failures: Failures::new(settings),
             max_ttl: AtomicU32::new(seconds(settings.max_ttl)),
             max_negative_ttl: AtomicU32::new(seconds(settings.max_negative_ttl)),
             metrics,
@@ -76,23 +77,49 @@ impl Cache {
 
     /// Takes other bounds. Less memory evicts at once what is too much; the times hold for what is
     /// put in from now on.
+    ///
+    /// The number of shards stays: an entry may be a quarter of a shard's part of the bytes, so a
+    /// cache that was made large and is made very small keeps short answers only.
+    ///
+    /// Cost: where the bytes change, a copy of all entries, each shard's under its lock.
     pub fn reload(&self, settings: &Settings) {
-        self.store.set_capacity(settings.max_bytes);
+        let budget = part(settings.max_bytes, self.shards.len());
+        for shard in &self.shards {
+            let evicted = shard.lock().resize(budget);
+            self.metrics.evictions.increment(evicted as u64);
+        }
         self.failures.reload(settings);
         self.max_ttl.store(seconds(settings.max_ttl), Ordering::Relaxed);
         self.max_negative_ttl.store(seconds(settings.max_negative_ttl), Ordering::Relaxed);
     }
 
-    /// The fresh answer to a question: one learned for its type, or that the name does not exist.
+    fn shard(&self, hash: NameHash) -> MutexGuard<'_, Shard> {
+        // As many shards as a power of two.
+        let at = hash.shard as usize & (self.shards.len() - 1);
+        self.shards[at].lock()
+    }
+
+    /// Lends the fresh answer to a question to `serve`: one learned for its type, or that the name
+    /// does not exist. `None` if there is neither, and `serve` is not called.
     ///
-    /// Cost: one hash probe for an answer of the type, a second one for NXDOMAIN and for a miss;
-    /// no allocation.
+    /// `serve` runs under the lock of the entry's shard: it copies what it needs, and must not come
+    /// back to the cache.
+    ///
+    /// Cost: one hash, an uncontended lock and the memory of the entry, on a hit as on a miss; no
+    /// allocation.
+    pub fn with<R>(
+        &self,
+        key: &CacheKey<'_>,
+        now: Moment,
+        serve: impl FnOnce(EntryRef<'_>) -> R,
+    ) -> Option<R> {
+        let hash = self.hash.of(key.qname);
+        self.shard(hash).get(hash.tag, key, now).map(serve)
+    }
+
+    /// A copy of what [`Cache::with`] lends, for those who keep it.
     pub fn get(&self, key: &CacheKey<'_>, now: Moment) -> Option<Arc<Entry>> {
-        let fresh = |entry: &Arc<Entry>| entry.is_fresh(now);
-        self.store
-            .get(&key.for_type())
-            .filter(fresh)
-            .or_else(|| self.store.get(&key.for_any_type()).filter(fresh))
+        self.with(key, now, |entry| Arc::new(entry.to_owned()))
     }
 
     /// Puts a response in, unless it may not be kept (lifetime 0, an error). Returns it as an entry
@@ -101,15 +128,20 @@ impl Cache {
     /// NXDOMAIN without a CNAME chain counts for the name (every type), everything else for the
     /// type and ends a denial of the name. What was known before for the question is replaced, and
     /// its failures are forgotten.
+    ///
+    /// Cost: a copy of the response and one allocation; when the cache is full a chunk of entries is
+    /// looked through once in a few hundred times.
     pub fn insert(&self, key: &CacheKey<'_>, learned: Learned, now: Moment) -> Arc<Entry> {
         let entry = self.entry(key, learned, now);
-        self.failures.forget(key);
-        if entry.is_fresh(now) {
-            // Whichever of the two says the opposite: questions for several types cross.
-            let other = if entry.qtype().is_none() { key.for_type() } else { key.for_any_type() };
-            self.store.remove(&other);
-            self.store.insert(entry.key.clone(), Arc::clone(&entry));
+        self.failures.forget(key, now);
+        if entry.is_fresh(now) && layout::fits(key, &entry.learned) {
+            let hash = self.hash.of(key.qname);
+            let fresh = Fresh { key, tag: hash.tag, entry: entry.view() };
+            let evicted = self.shard(hash).insert(&fresh, now);
             self.metrics.inserts.increment(1);
+            if evicted > 0 {
+                self.metrics.evictions.increment(evicted as u64);
+            }
         }
         entry
     }
@@ -118,11 +150,12 @@ impl Cache {
     pub fn entry(&self, key: &CacheKey<'_>, mut learned: Learned, now: Moment) -> Arc<Entry> {
         let (longest, negative) = (&self.max_ttl, &self.max_negative_ttl);
         learned.cap_ttls(longest.load(Ordering::Relaxed), negative.load(Ordering::Relaxed));
-        let for_name = learned.denies_qname();
-        let lifetime = if learned.outcome == Outcome::Error { 0 } else { learned.lifetime };
-        let expires = now.after(Duration::from_secs(lifetime.into()));
-        let key = if for_name { key.for_any_type() } else { key.for_type() }.into();
-        Arc::new(Entry { key, learned, stored: now, expires })
+        if learned.outcome == Outcome::Error {
+            learned.lifetime = 0;
+        }
+        let expires = now.after(Duration::from_secs(learned.lifetime.into()));
+        let qtype = if learned.denies_qname() { None } else { Some(key.qtype) };
+        Arc::new(Entry { learned, stored: now, expires, qtype })
     }
 
     /// The failure remembered for a question, while it may stand in for asking again.
@@ -139,13 +172,18 @@ impl Cache {
 
     /// Forgets everything.
     pub fn flush(&self) {
-        self.store.clear();
+        for shard in &self.shards {
+            shard.lock().clear();
+        }
         self.failures.clear();
     }
 
     /// Entries and their bytes, expired ones included. Cost: a lock per shard.
     pub fn size(&self) -> (usize, u64) {
-        (self.store.len(), self.store.weight())
+        self.shards.iter().fold((0, 0), |(entries, bytes), shard| {
+            let (more, taken) = shard.lock().size();
+            (entries + more, bytes + taken as u64)
+        })
     }
 
     /// Brings the gauges up to date, before they are read.
@@ -160,43 +198,9 @@ fn seconds(span: Duration) -> u32 {
     u32::try_from(span.as_secs()).unwrap_or(u32::MAX)
 }
 
-/// What an entry weighs beyond its bytes: itself, the reference counts of the entry and its key,
-/// what the allocator adds to five allocations, and its place in the store's tables (59 bytes with
-/// full tables, by the store's own `memory_used`; they grow by doubling).
-const OVERHEAD: usize = size_of::<Entry>() + 2 * 16 + 5 * 8 + 96;
-
-/// The weight the store's tables are laid out for.
-const TYPICAL_WEIGHT: u64 = 512;
-
-#[derive(Clone, Debug)]
-struct Weigh;
-
-impl Weighter<Stored, Arc<Entry>> for Weigh {
-    fn weight(&self, key: &Stored, entry: &Arc<Entry>) -> u64 {
-        let text = entry.learned.ede.as_ref().map_or(0, |(_, text)| text.len());
-        let starts = size_of_val(&*entry.learned.starts);
-        (OVERHEAD + key.len() + entry.learned.block.len() + starts + text) as u64
-    }
-}
-
-#[derive(Clone, Debug)]
-struct CountEvictions(CacheMetrics);
-
-impl Lifecycle<Stored, Arc<Entry>> for CountEvictions {
-    /// What was evicted is freed after the shard's lock is released.
-    type RequestState = Vec<Arc<Entry>>;
-
-    fn on_evict(&self, state: &mut Self::RequestState, _: Stored, entry: Arc<Entry>) {
-        self.0.evictions.increment(1);
-        state.push(entry);
-    }
-}
-
-impl Entry {
-    /// The type it counts for, `None` if the name has no records of any type.
-    pub fn qtype(&self) -> Option<Rtype> {
-        self.key.qtype()
-    }
+/// One shard's part of a budget.
+fn part(max_bytes: u64, shards: usize) -> usize {
+    usize::try_from(max_bytes / shards as u64).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::*;
 use crate::clock::Clock;
 use crate::wire::sample::{Rec, a, cname, name, response, soa};
-use crate::wire::{EdeCode, Name, Rcode, learn};
+use crate::wire::{EdeCode, Name, Rcode, Rtype, learn};
 
 fn cache(settings: &Settings) -> Cache {
     Cache::new(settings, CacheMetrics::register())

@@ -27,7 +27,7 @@ pub(super) struct Crew {
 /// How a job ended; the number is the source's.
 pub(super) enum Report {
     Discovered(usize, Result<Vec<FoundZone>, SourceError>),
-    Imported(usize, Ticket, JobDone),
+    Imported(usize, Ticket, Box<JobDone>),
     Stored(PathBuf, io::Result<()>),
     Freed,
 }
@@ -52,7 +52,8 @@ impl Crew {
     /// Imports one zone.
     pub fn import(&mut self, at: usize, ticket: Ticket, job: Job) {
         let owed = Owed::Import(at, ticket.clone());
-        let handle = self.jobs.spawn(async move { Report::Imported(at, ticket, job::run(job).await) });
+        let handle =
+            self.jobs.spawn(async move { Report::Imported(at, ticket, Box::new(job::run(job).await)) });
         self.owe(handle, owed);
     }
 
@@ -125,7 +126,7 @@ impl Owed {
             Self::Import(at, ticket) => {
                 let result = Err(failed("an import", error.into()));
                 let done = JobDone { progress: Progress::default(), took: Duration::ZERO, result };
-                Report::Imported(at, ticket, done)
+                Report::Imported(at, ticket, Box::new(done))
             }
             Self::Write(path) => Report::Stored(path, Err(io::Error::other(error))),
             Self::Nothing => Report::Freed,

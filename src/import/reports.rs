@@ -21,7 +21,7 @@ impl Importer {
         let now = Instant::now();
         match report {
             Report::Discovered(at, result) => self.discovered(at, result, now),
-            Report::Imported(at, ticket, done) => self.imported(at, ticket, done, now),
+            Report::Imported(at, ticket, done) => self.imported(at, ticket, *done, now),
             Report::Stored(path, result) => self.stored(&path, result),
             Report::Freed => {}
         }

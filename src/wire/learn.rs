@@ -6,18 +6,17 @@
 //! the proofs. Everything else an upstream may have added is not believed.
 
 mod block;
+mod opt;
 
 use super::learned::{Learned, Outcome};
 use super::name::NameRef;
 use super::read::{LowerName, Malformed, NameBuf, Record, Sections, u16_at, u32_at};
-use super::{CLASS_IN, EdeCode, Name, Rcode, Rtype};
+use super::{CLASS_IN, Rcode, Rtype};
 
 use block::Block;
 
 /// Most CNAMEs taken from one message; a longer chain is left open at its end.
 const MAX_LINKS: usize = 16;
-/// Longest extended error text that is kept, in bytes.
-const MAX_EDE_TEXT: usize = 200;
 
 /// Checks an upstream's response to the question (`qname`, `qtype`, IN) and brings it into the
 /// form it is cached in.
@@ -25,7 +24,8 @@ const MAX_EDE_TEXT: usize = 200;
 /// The caller has checked the id and that the message is not truncated. A TTL with the top bit
 /// set counts as 0 (RFC 2181 §8). Signatures and proofs are dropped unless `dnssec_ok`.
 ///
-/// Cost: bounded by the message's length times the length of its CNAME chain (at most 16).
+/// Cost: bounded by the message's length times the length of its CNAME chain (at most 16); one
+/// allocation, for the block.
 ///
 /// # Errors
 /// [`Malformed`]: nothing of the response may be used.
@@ -36,14 +36,14 @@ pub fn learn(
     dnssec_ok: bool,
 ) -> Result<Learned, Malformed> {
     let sections = Sections::read(message, qname, qtype)?;
-    let (high, ede) = sections.opt.as_ref().map_or((0, None), |opt| read_opt(message, opt));
+    let (high, ede) = sections.opt.as_ref().map_or((0, None), |opt| opt::read(message, opt));
     let rcode = Rcode(high << 4 | sections.flags & 0x000f);
     let walk = Walk {
         message,
         sections: &sections,
         qtype,
         dnssec_ok,
-        block: Block::new(qname),
+        block: Block::new(qname, message.len()),
         least_ttl: u32::MAX,
         signer: None,
     };
@@ -56,46 +56,33 @@ pub fn learn(
     Ok(learned)
 }
 
-/// The upper bits of the response code and the first extended error of an OPT record.
-fn read_opt(message: &[u8], opt: &Record) -> (u16, Option<(EdeCode, Box<str>)>) {
-    const EDE: u16 = 15;
-    let mut data = message.get(opt.rdata.clone()).unwrap_or_default();
-    let mut ede = None;
-    while let (Some(code), Some(len)) = (u16_at(data, 0), u16_at(data, 2)) {
-        let Some(option) = data.get(4..4 + usize::from(len)) else { break };
-        if code == EDE
-            && let Some(info) = u16_at(option, 0)
-        {
-            ede = Some((EdeCode(info), clean_text(option.get(2..).unwrap_or_default())));
-            break;
-        }
-        data = data.get(4 + usize::from(len)..).unwrap_or_default();
-    }
-    ((opt.ttl >> 24) as u16, ede)
-}
-
-/// An extended error's text as it may be logged and passed on: UTF-8, no control characters, cut.
-fn clean_text(bytes: &[u8]) -> Box<str> {
-    let bytes = bytes.get(..MAX_EDE_TEXT).unwrap_or(bytes);
-    String::from_utf8_lossy(bytes).chars().filter(|c| !c.is_control()).collect::<String>().into()
+/// What stands at one name of the chain.
+#[allow(clippy::large_enum_variant)] // It lives on the stack for a moment; a box would be an allocation a link.
+enum Link {
+    /// Records of the type asked for.
+    Final,
+    /// A CNAME to this name.
+    To(LowerName),
+    /// Nothing that leads on.
+    End,
 }
 
 struct Walk<'m> {
     message: &'m [u8],
-    sections: &'m Sections,
+    sections: &'m Sections<'m>,
     qtype: Rtype,
     dnssec_ok: bool,
-    block: Block,
+    block: Block<'m>,
     least_ttl: u32,
     /// The signer of the answer's signatures, its zone's apex.
     signer: Option<LowerName>,
 }
 
-impl Walk<'_> {
-    fn run(mut self, qname: NameRef<'_>, rcode: Rcode) -> Result<Learned, Malformed> {
+impl<'m> Walk<'m> {
+    fn run(mut self, qname: NameRef<'m>, rcode: Rcode) -> Result<Learned, Malformed> {
         let (end, is_final) = self.follow(qname)?;
-        let end = end.as_ref();
-        let links = self.block.starts.len();
+        let end = end.as_ref().map_or(qname, LowerName::as_ref);
+        let links = self.block.count();
         let denies = rcode == Rcode::NXDOMAIN;
         if is_final && denies {
             return Err(Malformed::Contradiction);
@@ -124,40 +111,50 @@ impl Walk<'_> {
         Ok(learned)
     }
 
-    /// Takes over the chain from `qname` and the RRset it leads to. Returns the last name, and
-    /// whether records of the type asked for stand there.
-    fn follow(&mut self, qname: NameRef<'_>) -> Result<(Name, bool), Malformed> {
-        let mut seen = vec![qname.to_owned()];
-        let mut current = qname.to_owned();
-        for _ in 0..MAX_LINKS {
-            if self.take_final(current.as_ref())? {
-                return Ok((current, true));
-            }
-            let by_dname = self.take_dname(current.as_ref())?;
-            let Some(target) = self.take_cname(current.as_ref())? else {
-                // A server synthesises the CNAME that goes with a DNAME (RFC 6672 §3.1).
-                if by_dname {
-                    return Err(Malformed::BadRecord);
+    /// Takes over the chain from `qname` and the RRset it leads to. Returns the last name unless it
+    /// is `qname`, and whether records of the type asked for stand there.
+    fn follow(&mut self, qname: NameRef<'_>) -> Result<(Option<LowerName>, bool), Malformed> {
+        let mut last: Option<LowerName> = None;
+        let mut targets = [None; MAX_LINKS];
+        for slot in 0..MAX_LINKS {
+            match self.link(last.as_ref().map_or(qname, LowerName::as_ref))? {
+                Link::Final => return Ok((last, true)),
+                Link::End => break,
+                Link::To(target) => {
+                    let known = targets[..slot].iter().flatten().filter_map(|&at| self.block.name_at(at));
+                    if std::iter::once(qname).chain(known).any(|passed| passed == target.as_ref()) {
+                        return Err(Malformed::CnameLoop);
+                    }
+                    targets[slot] = self.block.open_end;
+                    last = Some(target);
                 }
-                break;
-            };
-            if seen.contains(&target) {
-                return Err(Malformed::CnameLoop);
             }
-            seen.push(target.clone());
-            current = target;
         }
-        Ok((current, false))
+        Ok((last, false))
+    }
+
+    /// Takes over what stands at one name of the chain.
+    fn link(&mut self, name: NameRef<'_>) -> Result<Link, Malformed> {
+        if self.take_final(name)? {
+            return Ok(Link::Final);
+        }
+        let by_dname = self.sections.answers.has_dname() && self.take_dname(name)?;
+        match self.take_cname(name)? {
+            Some(target) => Ok(Link::To(target)),
+            // A server synthesises the CNAME that goes with a DNAME (RFC 6672 §3.1).
+            None if by_dname => Err(Malformed::BadRecord),
+            None => Ok(Link::End),
+        }
     }
 
     /// Takes over the records of the type asked for at `name`.
     fn take_final(&mut self, name: NameRef<'_>) -> Result<bool, Malformed> {
         let (qtype, sections) = (self.qtype, self.sections);
-        let wanted = |r: &&Record| r.class == CLASS_IN && (r.rtype == qtype || qtype == Rtype::ANY);
+        let wanted = |r: &Record| r.class == CLASS_IN && (r.rtype == qtype || qtype == Rtype::ANY);
         let mut found = false;
-        for record in sections.answers.iter().filter(wanted) {
+        for record in sections.answers.records().filter(wanted) {
             if record.is_at(self.message, name) {
-                self.write(name, record, record.ttl)?;
+                self.write(name, &record, record.ttl)?;
                 found = true;
                 if qtype == Rtype::CNAME {
                     break;
@@ -173,11 +170,11 @@ impl Walk<'_> {
     /// Takes over the DNAME that `name` is below, if the message has one (RFC 6672 §3.1).
     fn take_dname(&mut self, name: NameRef<'_>) -> Result<bool, Malformed> {
         let sections = self.sections;
-        for record in sections.answers.iter().filter(|r| r.class == CLASS_IN && r.rtype == Rtype::DNAME) {
+        for record in sections.answers.records().filter(|r| r.class == CLASS_IN && r.rtype == Rtype::DNAME) {
             let owner = record.owner(self.message)?;
             let owner = owner.as_ref();
             if owner != name && name.is_at_or_below(owner) {
-                self.write(owner, record, record.ttl)?;
+                self.write(owner, &record, record.ttl)?;
                 self.take_signatures(owner, Rtype::DNAME)?;
                 return Ok(true);
             }
@@ -186,14 +183,14 @@ impl Walk<'_> {
     }
 
     /// Takes over the CNAME at `name`. Returns its target.
-    fn take_cname(&mut self, name: NameRef<'_>) -> Result<Option<Name>, Malformed> {
+    fn take_cname(&mut self, name: NameRef<'_>) -> Result<Option<LowerName>, Malformed> {
         let (sections, message) = (self.sections, self.message);
-        let is_link = |r: &&Record| r.class == CLASS_IN && r.rtype == Rtype::CNAME && r.is_at(message, name);
-        let Some(record) = sections.answers.iter().find(is_link) else { return Ok(None) };
-        self.write(name, record, record.ttl)?;
+        let is_link = |r: &Record| r.class == CLASS_IN && r.rtype == Rtype::CNAME && r.is_at(message, name);
+        let Some(record) = sections.answers.records().find(is_link) else { return Ok(None) };
+        self.write(name, &record, record.ttl)?;
         self.take_signatures(name, Rtype::CNAME)?;
         let (target, _) = NameBuf::read(message, record.rdata.start)?;
-        Ok(Some(target.lower().as_ref().to_owned()))
+        Ok(Some(target.lower()))
     }
 
     fn take_signatures(&mut self, name: NameRef<'_>, covered: Rtype) -> Result<(), Malformed> {
@@ -201,11 +198,11 @@ impl Walk<'_> {
             return Ok(());
         }
         let (sections, message) = (self.sections, self.message);
-        for record in sections.answers.iter().filter(|r| covers(message, r, covered)) {
+        for record in sections.answers.records().filter(|r| covers(message, r, covered)) {
             if record.is_at(message, name) {
                 let (signer, _) = NameBuf::read(message, record.rdata.start + 18)?;
                 self.signer = Some(signer.lower());
-                self.write(name, record, record.ttl)?;
+                self.write(name, &record, record.ttl)?;
             }
         }
         Ok(())
@@ -215,7 +212,8 @@ impl Walk<'_> {
     /// there was one.
     fn deny(&mut self, end: NameRef<'_>) -> Result<bool, Malformed> {
         let (sections, message) = (self.sections, self.message);
-        for record in sections.authorities.iter().filter(|r| r.class == CLASS_IN && r.rtype == Rtype::SOA) {
+        for record in sections.authorities.records().filter(|r| r.class == CLASS_IN && r.rtype == Rtype::SOA)
+        {
             let apex = record.owner(message)?;
             if !end.is_at_or_below(apex.as_ref()) {
                 continue;
@@ -223,11 +221,11 @@ impl Walk<'_> {
             let minimum_at = record.rdata.end.saturating_sub(4).max(record.rdata.start);
             let minimum = u32_at(message, minimum_at).ok_or(Malformed::BadRecord)?;
             let ttl = real_ttl(record.ttl).min(minimum);
-            self.write(apex.as_ref(), record, ttl)?;
+            self.write(apex.as_ref(), &record, ttl)?;
             if self.dnssec_ok {
-                for signature in sections.authorities.iter().filter(|r| covers(message, r, Rtype::SOA)) {
+                for signature in sections.authorities.records().filter(|r| covers(message, r, Rtype::SOA)) {
                     if signature.is_at(message, apex.as_ref()) {
-                        self.write(apex.as_ref(), signature, ttl)?;
+                        self.write(apex.as_ref(), &signature, ttl)?;
                     }
                 }
             }
@@ -241,14 +239,14 @@ impl Walk<'_> {
     fn proofs(&mut self, apex: Option<NameRef<'_>>) -> Result<(), Malformed> {
         let (sections, message) = (self.sections, self.message);
         let Some(apex) = apex.filter(|_| self.dnssec_ok) else { return Ok(()) };
-        let is_proof = |r: &&Record| {
+        let is_proof = |r: &Record| {
             let types = [Rtype::NSEC, Rtype::NSEC3];
             r.class == CLASS_IN && (types.contains(&r.rtype) || types.iter().any(|&t| covers(message, r, t)))
         };
-        for record in sections.authorities.iter().filter(is_proof) {
+        for record in sections.authorities.records().filter(is_proof) {
             let owner = record.owner(message)?;
             if owner.as_ref().is_at_or_below(apex) {
-                self.write(owner.as_ref(), record, record.ttl)?;
+                self.write(owner.as_ref(), &record, record.ttl)?;
             }
         }
         Ok(())
@@ -256,7 +254,7 @@ impl Walk<'_> {
 
     fn is_referral(&self) -> bool {
         let recursion_available = self.sections.flags & 0x0080 != 0;
-        let types = |t| self.sections.authorities.iter().any(|r: &Record| r.rtype == t);
+        let types = |t| self.sections.authorities.records().any(|r| r.rtype == t);
         !recursion_available && types(Rtype::NS) && !types(Rtype::SOA)
     }
 

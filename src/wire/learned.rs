@@ -2,7 +2,7 @@
 
 mod copy;
 
-use std::ops::Range;
+use std::ops::{Deref, Range};
 
 use super::name::wire_len;
 use super::read::{pointer, u16_at, u32_at};
@@ -17,8 +17,10 @@ use super::{EdeCode, NameRef, Rcode, Rtype};
 /// block. Names inside RDATA are never compressed. So a block is served by one copy, and can be
 /// moved behind other records by shifting its owner pointers. Additional records are dropped
 /// (minimal responses), and so is the authority section of a positive answer unless DO was set.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Learned {
+///
+/// `B` and `T` are where block and text are kept: its own, or, as [`LearnedRef`], a cache's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Learned<B = Vec<u8>, T = Box<str>> {
     /// The response code, extended bits included.
     pub rcode: Rcode,
     /// What the response says about the question.
@@ -30,9 +32,9 @@ pub struct Learned {
     /// Records in the authority section.
     pub authorities: u16,
     /// The records.
-    pub block: Box<[u8]>,
-    /// Where each record begins in `block`, in order.
-    pub starts: Box<[u16]>,
+    pub block: B,
+    /// The RRset that is turned when it is served.
+    pub turning: Turning,
     /// Where in `block` the target of the last CNAME stands, if the chain leads to no records of
     /// the type asked for; see [`Learned::chain_end`].
     pub open_end: Option<u16>,
@@ -42,7 +44,19 @@ pub struct Learned {
     /// negative one (RFC 2308 §5), 0 for what may not be cached.
     pub lifetime: u32,
     /// The upstream's extended error, if it sent one.
-    pub ede: Option<(EdeCode, Box<str>)>,
+    pub ede: Option<(EdeCode, T)>,
+}
+
+/// A [`Learned`] whose bytes lie elsewhere.
+pub type LearnedRef<'a> = Learned<&'a [u8], &'a str>;
+
+/// The last RRset of an answer, signatures aside: clients are shown another record first each time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Turning {
+    /// Where in the block it begins.
+    pub at: u16,
+    /// How many records it has; below two nothing is turned.
+    pub count: u16,
 }
 
 /// What a learned response says about the question.
@@ -75,7 +89,7 @@ pub enum Sections {
 
 impl Sections {
     /// How many answer and authority records of `learned` these are.
-    pub fn counts(self, learned: &Learned) -> (u16, u16) {
+    pub fn counts<B, T>(self, learned: &Learned<B, T>) -> (u16, u16) {
         match self {
             Self::Answers => (learned.answers, 0),
             Self::First(count) => (count.min(learned.answers), 0),
@@ -104,7 +118,24 @@ pub struct RecordView {
     pub rdata: Range<usize>,
 }
 
-impl Learned {
+impl<B: Deref<Target = [u8]>, T: Deref<Target = str>> Learned<B, T> {
+    /// The same with its bytes borrowed. Cost: a few words copied.
+    pub fn view(&self) -> LearnedRef<'_> {
+        Learned {
+            rcode: self.rcode,
+            outcome: self.outcome,
+            authentic: self.authentic,
+            answers: self.answers,
+            authorities: self.authorities,
+            block: &self.block,
+            turning: self.turning,
+            open_end: self.open_end,
+            qname_len: self.qname_len,
+            lifetime: self.lifetime,
+            ede: self.ede.as_ref().map(|(code, text)| (*code, &**text)),
+        }
+    }
+
     /// The message offset that `block` is laid out for: header, question name, type and class.
     pub fn base(&self) -> usize {
         12 + usize::from(self.qname_len) + 4
@@ -137,44 +168,59 @@ impl Learned {
         self.block.get(self.chain_end()?).map(NameRef::from_checked)
     }
 
-    /// The records in order.
+    /// The records in order. Cost: one step a record.
     pub fn records(&self) -> impl Iterator<Item = RecordView> + '_ {
-        (0..self.starts.len()).filter_map(|i| self.record(i))
-    }
-
-    fn record(&self, index: usize) -> Option<RecordView> {
-        let start = usize::from(*self.starts.get(index)?);
-        let owner = pointer(&self.block, start);
-        let fixed = start + owner_len(&self.block, start)?;
-        let rdata = fixed + 10;
-        Some(RecordView {
-            is_answer: index < usize::from(self.answers),
-            start,
-            owner,
-            rtype: Rtype(u16_at(&self.block, fixed)?),
-            ttl_at: fixed + 4,
-            ttl: u32_at(&self.block, fixed + 4)?,
-            rdata: rdata..rdata + usize::from(u16_at(&self.block, fixed + 8)?),
+        let (block, mut index, mut at) = (&*self.block, 0, 0);
+        std::iter::from_fn(move || {
+            let record = RecordView::read(block, at, index < usize::from(self.answers))?;
+            (index, at) = (index + 1, record.rdata.end);
+            Some(record)
         })
     }
 
+    /// Where record `index` begins, the block's end for one past the last. Cost: a step a record.
+    fn start_of(&self, index: usize) -> usize {
+        match index.checked_sub(1) {
+            None => 0,
+            Some(_) if index >= usize::from(self.answers) + usize::from(self.authorities) => self.block.len(),
+            Some(before) => self.records().nth(before).map_or(self.block.len(), |r| r.rdata.end),
+        }
+    }
+}
+
+impl Learned {
     /// Lowers every TTL, and the lifetime, to `max_ttl`; the authority section and the lifetime of
     /// a negative answer to `max_negative_ttl`, too. Seconds.
     pub fn cap_ttls(&mut self, max_ttl: u32, max_negative_ttl: u32) {
         let negative = if self.is_negative() { max_negative_ttl.min(max_ttl) } else { max_ttl };
-        for index in 0..self.starts.len() {
-            let Some(record) = self.record(index) else { continue };
+        let (mut index, mut at) = (0, 0);
+        while let Some(record) = RecordView::read(&self.block, at, index < self.answers) {
             let cap = if record.is_answer { max_ttl } else { negative };
-            if let Some(bytes) = self.block.get_mut(record.ttl_at..record.ttl_at + 4) {
-                bytes.copy_from_slice(&record.ttl.min(cap).to_be_bytes());
+            if record.ttl > cap
+                && let Some(bytes) = self.block.get_mut(record.ttl_at..record.ttl_at + 4)
+            {
+                bytes.copy_from_slice(&cap.to_be_bytes());
             }
+            (index, at) = (index.saturating_add(1), record.rdata.end);
         }
         self.lifetime = self.lifetime.min(negative);
     }
+}
 
-    /// Where record `index` begins, the block's end for one past the last.
-    fn start_of(&self, index: usize) -> usize {
-        self.starts.get(index).map_or(self.block.len(), |&s| usize::from(s))
+impl RecordView {
+    fn read(block: &[u8], start: usize, is_answer: bool) -> Option<Self> {
+        let owner = pointer(block, start);
+        let fixed = start + owner_len(block, start)?;
+        let rdata = fixed + 10;
+        Some(Self {
+            is_answer,
+            start,
+            owner,
+            rtype: Rtype(u16_at(block, fixed)?),
+            ttl_at: fixed + 4,
+            ttl: u32_at(block, fixed + 4)?,
+            rdata: rdata..rdata + usize::from(u16_at(block, fixed + 8)?),
+        })
     }
 }
 

@@ -16,7 +16,7 @@ pub mod suffix;
 pub mod types;
 
 pub use learn::learn;
-pub use learned::{Learned, Outcome, Sections};
+pub use learned::{Learned, LearnedRef, Outcome, Sections};
 pub use name::{Escapes, Name, NameError, NameRef};
 pub use query::{Query, Unreadable};
 pub use read::Malformed;

@@ -1,9 +1,13 @@
 //! Reading names and records out of a message that came from outside.
 
+mod sections;
+
 use std::ops::Range;
 
 use super::name::{MAX_LABEL, MAX_NAME, NameRef};
 use super::{CLASS_IN, Rtype};
+
+pub(super) use sections::Sections;
 
 /// Why an upstream's response cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -129,6 +133,32 @@ pub(super) fn u32_at(message: &[u8], at: usize) -> Option<u32> {
     message.get(at..at + 4).map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]))
 }
 
+/// Checks the name at `at` as [`NameBuf::read`] does. Returns the offset behind it.
+fn skip_name(message: &[u8], at: usize) -> Result<usize, Malformed> {
+    let (mut pos, mut limit, mut end, mut pointers, mut length) = (at, at, None, 0, 0);
+    loop {
+        let len = usize::from(*message.get(pos).ok_or(Malformed::BadName)?);
+        if len <= MAX_LABEL {
+            length += 1 + len;
+            pos += 1 + len;
+            if length > MAX_NAME || pos > message.len() {
+                return Err(Malformed::BadName);
+            }
+            if len == 0 {
+                return Ok(end.unwrap_or(pos));
+            }
+        } else {
+            let target = pointer(message, pos).ok_or(Malformed::BadName)?;
+            pointers += 1;
+            if target >= limit || target < HEADER || pointers > MAX_POINTERS {
+                return Err(Malformed::BadName);
+            }
+            end.get_or_insert(pos + 2);
+            (pos, limit) = (target, target);
+        }
+    }
+}
+
 /// One record of a message, not copied.
 pub(super) struct Record {
     /// Where the owner name stands.
@@ -143,12 +173,30 @@ pub(super) struct Record {
 impl Record {
     /// Reads the record at `at`. Returns it with the offset behind it.
     pub(super) fn read(message: &[u8], at: usize) -> Result<(Self, usize), Malformed> {
-        let (_, fixed) = NameBuf::read(message, at)?;
+        let fixed = skip_name(message, at)?;
+        Self::behind(message, at, fixed)
+    }
+
+    /// Reads the record at `at` again, whose owner has been checked by [`Record::read`].
+    fn again(message: &[u8], at: usize) -> Option<(Self, usize)> {
+        let mut fixed = at;
+        loop {
+            match usize::from(*message.get(fixed)?) {
+                0 => break fixed += 1,
+                len if len <= MAX_LABEL => fixed += 1 + len,
+                _ => break fixed += 2,
+            }
+        }
+        Self::behind(message, at, fixed).ok()
+    }
+
+    /// The record whose owner stands at `owner_at`, its fixed fields at `fixed`.
+    fn behind(message: &[u8], owner_at: usize, fixed: usize) -> Result<(Self, usize), Malformed> {
         let header = message.get(fixed..fixed + 10).ok_or(Malformed::BadRecord)?;
         let end = fixed + 10 + usize::from(u16::from_be_bytes([header[8], header[9]]));
         message.get(fixed + 10..end).ok_or(Malformed::BadRecord)?;
         let record = Self {
-            owner_at: at,
+            owner_at,
             rtype: Rtype(u16::from_be_bytes([header[0], header[1]])),
             class: u16::from_be_bytes([header[2], header[3]]),
             ttl: u32::from_be_bytes([header[4], header[5], header[6], header[7]]),
@@ -186,59 +234,15 @@ impl Record {
     }
 }
 
-/// The header fields of a response and the records of its three sections.
-pub(super) struct Sections {
-    /// The second 16 bits of the header.
-    pub(super) flags: u16,
-    pub(super) answers: Vec<Record>,
-    pub(super) authorities: Vec<Record>,
-    pub(super) opt: Option<Record>,
-}
-
-impl Sections {
-    /// Reads a whole response to the question (`qname`, `qtype`, IN).
-    pub(super) fn read(message: &[u8], qname: NameRef<'_>, qtype: Rtype) -> Result<Self, Malformed> {
-        let head = message.get(..HEADER).ok_or(Malformed::ShortHeader)?;
-        let count = |i: usize| u16::from_be_bytes([head[i], head[i + 1]]);
-        let flags = count(2);
-        if flags & 0xf800 != 0x8000 {
-            return Err(Malformed::NotAResponse);
-        }
-        if count(4) != 1 {
-            return Err(Malformed::OtherQuestion);
-        }
-        let mut at = check_question(message, qname, qtype)?;
-        let answers = read_records(message, &mut at, count(6))?;
-        let authorities = read_records(message, &mut at, count(8))?;
-        let mut opt = None;
-        for record in read_records(message, &mut at, count(10))? {
-            if record.rtype == Rtype::OPT && opt.replace(record).is_some() {
-                return Err(Malformed::SecondOpt);
-            }
-        }
-        Ok(Self { flags, answers, authorities, opt })
-    }
-}
-
 /// Compares the question with the one that was asked, ASCII case aside. Returns the offset behind it.
 pub(super) fn check_question(message: &[u8], qname: NameRef<'_>, qtype: Rtype) -> Result<usize, Malformed> {
-    let (name, at) = NameBuf::read(message, HEADER)?;
+    let at = skip_name(message, HEADER)?;
     let fixed = message.get(at..at + 4).ok_or(Malformed::OtherQuestion)?;
-    let same = name.as_bytes().eq_ignore_ascii_case(qname.as_bytes())
+    // A pointer would have to lead in front of the question: the name stands written out.
+    let same = message.get(HEADER..at).is_some_and(|name| name.eq_ignore_ascii_case(qname.as_bytes()))
         && fixed[..2] == qtype.0.to_be_bytes()
         && fixed[2..] == CLASS_IN.to_be_bytes();
     if same { Ok(at + 4) } else { Err(Malformed::OtherQuestion) }
-}
-
-fn read_records(message: &[u8], at: &mut usize, count: u16) -> Result<Vec<Record>, Malformed> {
-    // Not reserved ahead: the count is the sender's word, the records are bounded by the bytes.
-    let mut records = Vec::new();
-    for _ in 0..count {
-        let (record, end) = Record::read(message, *at)?;
-        records.push(record);
-        *at = end;
-    }
-    Ok(records)
 }
 
 #[cfg(test)]
@@ -278,6 +282,28 @@ mod tests {
     }
 
     #[test]
+    fn a_name_is_checked_by_the_same_rules_as_it_is_read() {
+        let mut message = vec![0; HEADER];
+        message.extend(b"\x04test\x00\x01A\xc0\x0c\xc0\x12\x40\x3fcut");
+        for at in 0..message.len() + 2 {
+            let read = NameBuf::read(&message, at).map(|(_, end)| end);
+            assert_eq!(skip_name(&message, at), read, "{at}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_the_bytes_a_name_is_passed_over_as_it_is_read(
+            bytes in proptest::collection::vec(proptest::sample::select(vec![0, 1, 2, 12, 14, 63, 64, 0xc0, 0xc1]), 0..90),
+        ) {
+            for at in 0..bytes.len() + 2 {
+                let read = NameBuf::read(&bytes, at).map(|(_, end)| end);
+                proptest::prop_assert_eq!(skip_name(&bytes, at), read, "{}", at);
+            }
+        }
+    }
+
+    #[test]
     fn a_name_longer_than_255_bytes_is_bad_even_through_pointers() {
         let mut message = vec![0; HEADER];
         let mut previous = None;
@@ -292,5 +318,6 @@ mod tests {
             previous = Some(at);
         }
         assert!(NameBuf::read(&message, previous.unwrap()).is_err());
+        assert!(skip_name(&message, previous.unwrap()).is_err());
     }
 }

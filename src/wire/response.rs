@@ -1,7 +1,7 @@
 //! Writing a response over a query: sections in order, cut to the asker's size, OPT last.
 
 use super::query::{HEADER, Query};
-use super::{CLASS_IN, EdeCode, Learned, NameRef, Rcode, Rtype, Sections};
+use super::{CLASS_IN, EdeCode, LearnedRef, NameRef, Rcode, Rtype, Sections};
 
 /// The UDP size we announce, and the most we send over UDP (RFC 9715 §3.1).
 pub const UDP_SIZE: usize = 1232;
@@ -176,14 +176,14 @@ impl<'o, 'q> Response<'o, 'q> {
     pub fn learned(
         &mut self,
         owner_at: usize,
-        learned: &Learned,
+        learned: LearnedRef<'_>,
         age: u32,
         sections: Sections,
         rotate: usize,
     ) -> Result<(), Full> {
         let room = self.out.get_mut(..self.limit).ok_or(Full)?;
         self.len = learned.copy_into(room, self.len, owner_at, age, sections, rotate).ok_or(Full)?;
-        let (answers, authorities) = sections.counts(learned);
+        let (answers, authorities) = sections.counts(&learned);
         self.answers = self.answers.saturating_add(answers);
         self.authorities = self.authorities.saturating_add(authorities);
         Ok(())

@@ -4,24 +4,58 @@ use std::sync::Arc;
 
 use super::{End, Fallback, Missing, Step, Walk, Why};
 use crate::answer::miss::Fetched;
-use crate::cache::{CacheKey, Entry};
+use crate::cache::{CacheKey, EntryRef};
 use crate::metrics::AnswerSource;
 use crate::wire::learned::{Outcome, Sections};
 use crate::wire::query::HEADER;
 use crate::wire::response::{Full, NameAt};
-use crate::wire::{Learned, NameRef, Rcode, Rtype, Suffixes};
+use crate::wire::{LearnedRef, Rcode, Rtype, Suffixes};
 use crate::zone::{Authority, WhenUnloaded};
 
 impl<'w> Walk<'w, '_, '_, '_> {
-    /// Answers a name that an upstream decides on.
+    /// Answers a name that an upstream decides on: from what was fetched for this query, else from
+    /// the cache.
     pub(super) fn forwarded(&mut self, owner: NameAt<'_>, fallback: Fallback<'w>) -> Result<Step, Full> {
-        let entry = match self.known(owner.name, fallback) {
-            Ok(entry) => entry,
-            Err(end) => return Ok(Step::End(end)),
+        let resolved = self.resolved;
+        if let Some(resolved) = resolved.iter().find(|r| r.qname.as_ref() == owner.name) {
+            self.source = AnswerSource::Upstream;
+            return match &resolved.fetched {
+                Fetched::Entry(entry) => self.known(owner, fallback, entry.view()),
+                Fetched::Failed(failure) => Ok(failed(Why::Upstream(Arc::clone(failure)))),
+            };
+        }
+        let key = CacheKey {
+            qname: owner.name,
+            qtype: self.qtype,
+            dnssec_ok: self.dnssec_ok,
+            checking_disabled: self.checking_disabled,
         };
+        let (cache, now) = (self.cache, self.view.now);
+        let must_exist = matches!(fallback, Fallback::MustExist);
+        let cached = cache.with(&key, now, |entry| {
+            // A denial learned before the name was imported says nothing now.
+            let is_believed = !(must_exist && entry.learned.denies_qname());
+            is_believed.then(|| self.known(owner, fallback, entry))
+        });
+        if let Some(step) = cached.flatten() {
+            return step;
+        }
+        Ok(match cache.failure(&key, now) {
+            Some(failure) => failed(Why::Upstream(failure)),
+            None => Step::End(End::Missing(Missing { qname: owner.name.to_owned(), must_exist })),
+        })
+    }
+
+    /// Says what is known of a name, as far as the fallback lets it stand.
+    fn known(
+        &mut self,
+        owner: NameAt<'_>,
+        fallback: Fallback<'w>,
+        entry: EntryRef<'_>,
+    ) -> Result<Step, Full> {
         if entry.learned.denies_qname() {
             match fallback {
-                Fallback::MustExist => return Ok(Step::End(End::Failed(Why::Denied))),
+                Fallback::MustExist => return Ok(failed(Why::Denied)),
                 Fallback::NoData(zone) => {
                     self.local(owner.at == HEADER);
                     return self.negative(zone, owner, Rcode::NOERROR);
@@ -29,41 +63,13 @@ impl<'w> Walk<'w, '_, '_, '_> {
                 Fallback::None => {}
             }
         }
-        self.learned(owner, &entry)
-    }
-
-    /// What is known of a forwarded name: fetched for this query, cached, or a remembered failure.
-    fn known(&mut self, name: NameRef<'_>, fallback: Fallback<'_>) -> Result<Arc<Entry>, End> {
-        if let Some(resolved) = self.resolved.iter().find(|r| r.qname.as_ref() == name) {
-            self.source = AnswerSource::Upstream;
-            return match &resolved.fetched {
-                Fetched::Entry(entry) => Ok(Arc::clone(entry)),
-                Fetched::Failed(failure) => Err(End::Failed(Why::Upstream(Arc::clone(failure)))),
-            };
-        }
-        let key = CacheKey {
-            qname: name,
-            qtype: self.qtype,
-            dnssec_ok: self.dnssec_ok,
-            checking_disabled: self.checking_disabled,
-        };
-        let must_exist = matches!(fallback, Fallback::MustExist);
-        match self.cache.get(&key, self.view.now) {
-            // A denial learned before the name was imported says nothing now.
-            Some(entry) if must_exist && entry.learned.denies_qname() => {}
-            Some(entry) => return Ok(entry),
-            None => {}
-        }
-        match self.cache.failure(&key, self.view.now) {
-            Some(failure) => Err(End::Failed(Why::Upstream(failure))),
-            None => Err(End::Missing(Missing { qname: name.to_owned(), must_exist })),
-        }
+        self.learned(owner, entry)
     }
 
     /// Copies a learned answer. Its chain is left where it enters a zone of ours, which knows
     /// better than the upstream, and gone on with where the upstream did not follow it.
-    fn learned(&mut self, owner: NameAt<'_>, entry: &Arc<Entry>) -> Result<Step, Full> {
-        let learned = &entry.learned;
+    fn learned(&mut self, owner: NameAt<'_>, entry: EntryRef<'_>) -> Result<Step, Full> {
+        let learned = entry.learned;
         let start = self.response.position();
         self.authentic &= learned.authentic;
         if let Some((records, target)) = self.enters_zone(learned) {
@@ -75,17 +81,18 @@ impl<'w> Walk<'w, '_, '_, '_> {
             return Ok(Step::Restart(start + target.start));
         }
         self.copy(owner, entry, Sections::Both)?;
-        Ok(Step::End(End::Done { rcode: learned.rcode, ede: Some(Arc::clone(entry)) }))
+        let ede = learned.ede.map(|(code, text)| Box::new((code, text.into())));
+        Ok(Step::End(End::Done { rcode: learned.rcode, ede }))
     }
 
-    fn copy(&mut self, owner: NameAt<'_>, entry: &Entry, sections: Sections) -> Result<(), Full> {
+    fn copy(&mut self, owner: NameAt<'_>, entry: EntryRef<'_>, sections: Sections) -> Result<(), Full> {
         let age = self.view.now.secs_since(entry.stored);
-        self.response.learned(owner.at, &entry.learned, age, sections, self.rotate as usize)
+        self.response.learned(owner.at, entry.learned, age, sections, self.rotate as usize)
     }
 
     /// The first CNAME whose target a zone of ours answers: how many records lead up to it, its own
     /// included, and where its target stands in the block.
-    fn enters_zone(&self, learned: &Learned) -> Option<(u16, usize)> {
+    fn enters_zone(&self, learned: LearnedRef<'_>) -> Option<(u16, usize)> {
         if self.view.table.entries().is_empty() || self.qtype == Rtype::CNAME {
             return None;
         }
@@ -102,4 +109,8 @@ impl<'w> Walk<'w, '_, '_, '_> {
         }
         None
     }
+}
+
+fn failed(why: Why) -> Step {
+    Step::End(End::Failed(why))
 }

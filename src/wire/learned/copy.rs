@@ -1,13 +1,12 @@
 //! Copying a block's records into a message: the work of a cache hit.
 
-use std::ops::Range;
+use std::ops::Deref;
 
-use super::{Learned, RecordView, Sections, owner_len};
-use crate::wire::Rtype;
+use super::{Learned, LearnedRef, Sections, owner_len};
 use crate::wire::name::wire_len;
 use crate::wire::read::{pointer, u16_at, u32_at};
 
-impl Learned {
+impl<B: Deref<Target = [u8]>, T: Deref<Target = str>> Learned<B, T> {
     /// Copies records to `out[at..]` and returns the offset behind them; `None` when they do not
     /// fit, or would end up where no compression pointer can reach (past 16383).
     ///
@@ -16,7 +15,7 @@ impl Learned {
     /// down to 0. The last RRset of the answer is turned by `rotate` records; the chain in front
     /// of it keeps its place.
     ///
-    /// Cost: one copy, and one walk over the records; no allocation.
+    /// Cost: one copy, and one walk over the records if TTLs or owners change; no allocation.
     pub fn copy_into(
         &self,
         out: &mut [u8],
@@ -26,79 +25,66 @@ impl Learned {
         sections: Sections,
         rotate: usize,
     ) -> Option<usize> {
-        let (first, last) = match sections {
-            Sections::Answers => (0, usize::from(self.answers)),
-            Sections::First(count) => (0, usize::from(count.min(self.answers))),
-            Sections::Authorities => (usize::from(self.answers), self.starts.len()),
-            Sections::Both => (0, self.starts.len()),
+        let block = self.view();
+        let answers = usize::from(self.answers);
+        let (from, to, turns) = match sections {
+            Sections::Both => (0, block.block.len(), true),
+            Sections::Answers => (0, self.start_of(answers), true),
+            Sections::First(count) => (0, self.start_of(usize::from(count).min(answers)), false),
+            Sections::Authorities => (self.start_of(answers), block.block.len(), false),
         };
-        let (from, to) = (self.start_of(first), self.start_of(last));
-        let shift = Shift { block: self, from, at, name_at };
-        if from > 0 && self.points_before(first, from) {
-            return shift.copy_each(out, first..last, age);
+        let shift = Shift { block, from, at, name_at };
+        if from > 0 && block.points_before(from) {
+            return shift.copy_each(out, age);
         }
         let end = at + (to - from);
         let target = out.get_mut(at..end)?;
-        target.copy_from_slice(self.block.get(from..to)?);
-        if rotate > 0 && matches!(sections, Sections::Answers | Sections::Both) {
-            self.turn(target, rotate);
+        match block.turned(rotate).filter(|_| turns) {
+            None => target.copy_from_slice(block.block.get(from..to)?),
+            Some((start, middle, end)) => block.copy_turned(target, start, middle, end)?,
         }
-        let moved = at != self.base() + from || name_at != 12;
-        let mut pos = at;
-        for _ in first..last {
-            if moved && let Some(old) = pointer(out, pos) {
-                put_pointer(out, pos, shift.moved(old)?)?;
-            }
-            pos = age_record(out, pos, age)?;
+        if age > 0 || at != block.base() + from || name_at != 12 {
+            shift.fix(out, end, age)?;
         }
         Some(end)
     }
+}
 
-    /// Whether an owner among the records from `first` on points to a record before them.
-    fn points_before(&self, first: usize, from: usize) -> bool {
+impl LearnedRef<'_> {
+    /// Whether an owner among the records from `from` on points to a record before them.
+    fn points_before(&self, from: usize) -> bool {
         let base = self.base();
-        (first..self.starts.len())
-            .filter_map(|i| pointer(&self.block, usize::from(*self.starts.get(i)?)))
-            .any(|p| p >= base && p < base + from)
+        let behind = self.records().skip_while(|r| r.start < from);
+        behind.filter_map(|r| r.owner).any(|p| p >= base && p < base + from)
     }
 
-    /// Turns the last RRset of the answer, copied to the front of `target`, by `rotate` records.
-    fn turn(&self, target: &mut [u8], rotate: usize) {
-        let (first, count) = self.last_rrset();
-        if count < 2 {
-            return;
+    /// Start, split and end of the RRset that is turned by `rotate` records; `None` if it stays.
+    fn turned(&self, rotate: usize) -> Option<(usize, usize, usize)> {
+        let count = usize::from(self.turning.count);
+        if count < 2 || rotate.is_multiple_of(count) {
+            return None;
         }
-        let start = self.start_of(first);
-        let middle = self.start_of(first + rotate % count);
-        let end = self.start_of(first + count);
-        if let Some(set) = target.get_mut(start..end) {
-            set.rotate_left(middle - start);
-        }
+        let start = usize::from(self.turning.at);
+        // The owners of such a set are pointers.
+        let step = |at: usize| Some(at + 12 + usize::from(u16_at(self.block, at + 10)?));
+        let middle = (0..rotate % count).try_fold(start, |at, _| step(at))?;
+        let end = (rotate % count..count).try_fold(middle, |at, _| step(at))?;
+        Some((start, middle, end))
     }
 
-    /// Index and length of the last run of answers with one owner and type, signatures aside. An
-    /// owner that is written out could be pointed at, so such a run counts as empty.
-    fn last_rrset(&self) -> (usize, usize) {
-        let mut run: Option<(usize, usize, RecordView)> = None;
-        for index in (0..usize::from(self.answers)).rev() {
-            let Some(record) = self.record(index) else { break };
-            match &mut run {
-                None if record.rtype == Rtype::RRSIG => {}
-                None if record.owner.is_none() => break,
-                None => run = Some((index, 1, record)),
-                Some((first, count, last)) if record.owner == last.owner && record.rtype == last.rtype => {
-                    (*first, *count) = (index, *count + 1);
-                }
-                Some(_) => break,
-            }
+    /// Copies the front of the block with the records of `start..end` turned to begin at `middle`.
+    fn copy_turned(&self, target: &mut [u8], start: usize, middle: usize, end: usize) -> Option<()> {
+        let mut at = 0;
+        for piece in [0..start, middle..end, start..middle, end..target.len()] {
+            at = put(target, at, self.block.get(piece)?)?;
         }
-        run.map_or((0, 0), |(first, count, _)| (first, count))
+        Some(())
     }
 }
 
 /// How a block's records move when they are copied.
 struct Shift<'a> {
-    block: &'a Learned,
+    block: LearnedRef<'a>,
     /// Where the copied records begin in the block.
     from: usize,
     /// Where they begin in the message.
@@ -116,15 +102,28 @@ impl Shift<'_> {
         }
     }
 
-    /// Copies record by record, writing out the owners that point to records left behind.
-    fn copy_each(&self, out: &mut [u8], records: Range<usize>, age: u32) -> Option<usize> {
-        let (base, block) = (self.block.base(), &self.block.block);
+    /// Ages the records copied to `out[self.at..end]`, and points their owners where they belong.
+    fn fix(&self, out: &mut [u8], end: usize, age: u32) -> Option<()> {
+        let moved = self.at != self.block.base() + self.from || self.name_at != 12;
         let mut pos = self.at;
-        for index in records {
-            let (start, end) = (self.block.start_of(index), self.block.start_of(index + 1));
-            let record_at = pos;
+        while pos < end {
+            if moved && let Some(old) = pointer(out, pos) {
+                put_pointer(out, pos, self.moved(old)?)?;
+            }
+            pos = age_record(out, pos, age)?;
+        }
+        Some(())
+    }
+
+    /// Copies record by record to the block's end, writing out owners that point to records left
+    /// behind.
+    fn copy_each(&self, out: &mut [u8], age: u32) -> Option<usize> {
+        let (base, block) = (self.block.base(), self.block.block);
+        let mut pos = self.at;
+        for record in self.block.records().skip_while(|r| r.start < self.from) {
+            let (start, record_at) = (record.start, pos);
             let fixed = start + owner_len(block, start)?;
-            match pointer(block, start) {
+            match record.owner {
                 Some(old) if old >= base => {
                     let name = block.get(old - base..)?;
                     pos = put(out, pos, name.get(..wire_len(name).ok()?)?)?;
@@ -135,7 +134,7 @@ impl Shift<'_> {
                 }
                 None => pos = put(out, pos, block.get(start..fixed)?)?,
             }
-            pos = put(out, pos, block.get(fixed..end)?)?;
+            pos = put(out, pos, block.get(fixed..record.rdata.end)?)?;
             age_record(out, record_at, age)?;
         }
         Some(pos)
