@@ -6,6 +6,7 @@ use super::{End, Fallback, Missing, Step, Walk, Why};
 use crate::answer::miss::Fetched;
 use crate::cache::{CacheKey, Entry};
 use crate::metrics::AnswerSource;
+use crate::upstream::Question;
 use crate::wire::learned::{Outcome, Sections};
 use crate::wire::query::HEADER;
 use crate::wire::response::{Full, NameAt};
@@ -34,7 +35,7 @@ impl<'w> Walk<'w, '_, '_, '_> {
 
     /// What is known of a forwarded name: fetched for this query, cached, or a remembered failure.
     fn known(&mut self, name: NameRef<'_>, fallback: Fallback<'_>) -> Result<Arc<Entry>, End> {
-        if let Some(resolved) = self.resolved.iter().find(|r| r.qname.as_ref() == name) {
+        if let Some(resolved) = self.resolved.iter().find(|r| r.question.qname() == name) {
             self.source = AnswerSource::Upstream;
             return match &resolved.fetched {
                 Fetched::Entry(entry) => Ok(Arc::clone(entry)),
@@ -56,7 +57,10 @@ impl<'w> Walk<'w, '_, '_, '_> {
         }
         match self.cache.failure(&key, self.view.now) {
             Some(failure) => Err(End::Failed(Why::Upstream(failure))),
-            None => Err(End::Missing(Missing { qname: name.to_owned(), must_exist })),
+            None => {
+                let question = Question::new(name, self.qtype);
+                Err(End::Missing(Missing { question, must_exist }))
+            }
         }
     }
 
