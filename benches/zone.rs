@@ -61,7 +61,7 @@ fn lookups(c: &mut Criterion) {
     );
     let mut group = c.benchmark_group("lookup");
     let names = shuffled(host);
-    let suffixes: Vec<Suffixes<'_>> = names.iter().step_by(16).map(|n| Suffixes::of(n.as_ref())).collect();
+    let suffixes: Vec<Suffixes> = names.iter().step_by(16).map(|n| Suffixes::of(n.as_ref())).collect();
     let mut turn = 0;
     group.bench_function("hashed_before", |b| {
         b.iter(|| {

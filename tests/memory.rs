@@ -99,6 +99,9 @@ fn hosts_aliases_and_wildcards_take_what_the_accounting_says() {
 #[test]
 fn a_freed_zone_leaves_nothing() {
     let data = data("$TTL 300\n@ SOA ns h 1 7200 900 1209600 60\nwww A 10.0.0.1\none CNAME www\n");
-    let ((), held, _) = held_after(|| drop(Zone::build(&data, &ZoneOptions::default())));
+    let build = || drop(Zone::build(&data, &ZoneOptions::default()));
+    // The first of a process leaves what is set up once.
+    build();
+    let ((), held, _) = held_after(build);
     assert!(held.abs() < 1.0, "{held}");
 }

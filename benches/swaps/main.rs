@@ -164,7 +164,8 @@ struct World {
     pushes: mpsc::Sender<Push>,
     address: std::net::SocketAddr,
     records: usize,
-    _running: server::Running,
+    /// Held for as long as the rounds last; the lock is for the sharing alone.
+    _running: Mutex<server::Running>,
 }
 
 impl World {
@@ -200,7 +201,7 @@ impl World {
         let address = bound.local_addrs()[0];
         let timed = Timed { answerer, longest: Arc::clone(&longest) };
         let running = bound.start(Arc::new(timed), &board).expect("a server");
-        Self { table, longest, pushes, address, records, _running: running }
+        Self { table, longest, pushes, address, records, _running: Mutex::new(running) }
     }
 
     fn version(&self) -> *const ZoneTable {

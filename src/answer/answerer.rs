@@ -1,19 +1,21 @@
 //! The fast path: one query in, one disposition out, all steps as plain calls.
 
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
 
 use super::access::AccessList;
-use super::miss::{Fetched, MissPath, Want};
+use super::lane::OwnLane;
+use super::miss::{Fetched, Landed, MissPath, Want};
 use super::settings::SpecialNames;
 use super::walk::{End, MAX_RESTARTS, Missing, Resolved, Walk, Why};
-use super::{Asker, Disposition, PendingQuery, Reply, Responder, Settings, Transport};
+use super::{Asker, Disposition, Lane, PendingQuery, Reply, Responder, Settings, Transport};
 use crate::cache::Cache;
 use crate::clock::{Clock, Moment};
 use crate::metrics::{AnswerSource, Board, DropReason, Proto, Tally};
-use crate::upstream::MARKER_OPTION;
+use crate::upstream::{self, MARKER_OPTION};
 use crate::wire::query::{Query, Unreadable};
 use crate::wire::response::{self, MAX_MESSAGE, Response, UDP_SIZE, Verdict};
 use crate::wire::{CLASS_IN, EdeCode, Rcode, Rtype, Suffixes};
@@ -55,6 +57,8 @@ impl Rules {
 pub struct View {
     /// The time of the batch.
     pub now: Moment,
+    /// What has been fetched before the batch.
+    pub(super) landed: Landed,
     /// The zones of the batch.
     pub table: Guard<Arc<ZoneTable>>,
     pub(super) rules: Guard<Arc<Rules>>,
@@ -151,46 +155,80 @@ impl Answerer {
     }
 
     /// Fetches what is missing, then walks again from the start with what came.
-    fn fetch(&self, mut pending: Box<PendingQuery>, reply: Box<dyn Reply>) {
-        let Some(missing) = pending.missing.take() else { return };
+    pub(super) fn fetch(
+        &self,
+        pending: Box<PendingQuery>,
+        reply: Box<dyn Reply>,
+        lane: Option<&mut upstream::Lane>,
+    ) {
+        let Some(missing) = &pending.missing else { return };
         let mut qname = Suffixes::default();
-        let Ok(query) = Query::parse(&pending.query, &mut qname) else { return };
+        let Ok(query) = Query::parse(pending.query(), &mut qname) else { return };
         let want = Want {
-            qname: missing.qname.clone(),
-            qtype: query.qtype,
+            question: missing.question.clone(),
             dnssec_ok: query.dnssec_ok(),
             checking_disabled: query.checking_disabled(),
             must_exist: missing.must_exist,
-            client: pending.asker.client,
+            client: pending.asker().client,
             marker: query.edns.and_then(|edns| edns.option(MARKER_OPTION)).map(Into::into),
         };
-        let answerer = self.clone();
-        self.0.miss.fetch(want, Box::new(move |fetched| answerer.fetched(pending, missing, fetched, reply)));
+        let seen = pending.seen;
+        let done = pending.with_way_back(self.clone(), reply);
+        match lane {
+            Some(lane) => self.0.miss.fetch_on(lane, want, seen, done),
+            None => self.0.miss.fetch(want, done),
+        }
     }
 
-    fn fetched(
+    fn view_at(&self, now: Moment) -> View {
+        let landed = self.0.miss.landed();
+        View { now, landed, table: self.0.table.load(), rules: self.0.rules.load() }
+    }
+
+    /// The way to the upstreams.
+    pub(super) fn miss(&self) -> &MissPath {
+        &self.0.miss
+    }
+
+    pub(super) fn fetched(
         &self,
         mut pending: Box<PendingQuery>,
         missing: Missing,
         fetched: Fetched,
+        now: Moment,
         reply: Box<dyn Reply>,
     ) {
-        pending.resolved.push(Resolved { qname: missing.qname, fetched });
-        let view = self.view();
+        let resolved = Resolved { question: missing.question, fetched };
         let mut small = [0u8; UDP_SIZE];
-        let mut large = match pending.asker.transport {
+        let mut large = match pending.asker().transport {
             Transport::Udp => Vec::new(),
             Transport::Tcp => vec![0u8; MAX_MESSAGE],
         };
         let out = if large.is_empty() { &mut small[..] } else { &mut large[..] };
-        match self.respond(&view, &pending.query, pending.asker, out, &self.0.late, &pending.resolved) {
+        match self.with_all(&mut pending, resolved, now, out) {
             Outcome::Respond(len) => reply.send(&out[..len]),
             Outcome::Drop => {}
             Outcome::Missing(next) => {
                 pending.missing = Some(next);
-                self.fetch(pending, reply);
+                self.fetch(pending, reply, None);
             }
         }
+    }
+
+    /// Answers with what was fetched before and last, which is kept where that is not enough.
+    fn with_all(&self, pending: &mut PendingQuery, last: Resolved, now: Moment, out: &mut [u8]) -> Outcome {
+        let (view, asker, late) = (self.view_at(now), pending.asker(), &self.0.late);
+        // Mostly the first fetch is the only one.
+        if pending.resolved.is_empty() {
+            let all = [last];
+            let outcome = self.respond(&view, pending.query(), asker, out, late, &all);
+            if matches!(outcome, Outcome::Missing(_)) {
+                pending.resolved.extend(all);
+            }
+            return outcome;
+        }
+        pending.resolved.push(last);
+        self.respond(&view, pending.query(), asker, out, late, &pending.resolved)
     }
 }
 
@@ -204,7 +242,7 @@ impl Responder for Answerer {
     type View = View;
 
     fn view(&self) -> View {
-        View { now: self.0.clock.now(), table: self.0.table.load(), rules: self.0.rules.load() }
+        self.view_at(self.0.clock.now())
     }
 
     fn answer(&self, view: &View, query: &[u8], asker: Asker, out: &mut [u8], tally: &Tally) -> Disposition {
@@ -216,14 +254,19 @@ impl Responder for Answerer {
             Outcome::Respond(len) => Disposition::Respond(len),
             Outcome::Drop => Disposition::Drop,
             Outcome::Missing(missing) => {
-                let pending = PendingQuery::waiting(query, asker, missing);
+                let pending = PendingQuery::waiting(query, asker, missing, view.landed);
                 Disposition::Forward(Box::new(pending))
             }
         }
     }
 
     fn submit(&self, pending: Box<PendingQuery>, reply: Box<dyn Reply>) {
-        self.fetch(pending, reply);
+        self.fetch(pending, reply, None);
+    }
+
+    fn lane(&self) -> io::Result<Option<Box<dyn Lane>>> {
+        let lane = self.0.miss.lane()?;
+        Ok(Some(Box::new(OwnLane { answerer: self.clone(), lane })))
     }
 }
 

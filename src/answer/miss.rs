@@ -1,8 +1,12 @@
 //! The slow half of answering: what neither a zone nor the cache holds is asked of the upstreams,
 //! once for all who ask the same.
 
+mod departure;
+mod few;
 mod flights;
+mod landing;
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,20 +15,20 @@ use tokio::runtime::Handle;
 
 use super::Settings;
 use crate::cache::{Cache, CacheKey, Entry, Failure};
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::metrics::{MissMetrics, Refusal};
-use crate::upstream::{Ask, ExchangeError, Forwarder, MAX_HOPS, Stamps};
-use crate::wire::{EdeCode, Learned, Name, NameRef, Rcode, Rtype};
+use crate::upstream::{Desk, Errand, ExchangeError, Forwarder, Lane, MAX_HOPS, Question, Stamps, What};
+use crate::wire::{EdeCode, Learned, NameRef, Rcode};
 
-use flights::{Flight, Flights, Kind, Seat, Waiter};
+use flights::{Flights, Waiter};
+
+pub use flights::Landed;
 
 /// A question that neither a zone nor the cache answers.
 #[derive(Clone, Debug)]
 pub struct Want {
-    /// The name asked for.
-    pub qname: Name,
-    /// The type asked for.
-    pub qtype: Rtype,
+    /// The question.
+    pub question: Question,
     /// DO: with signatures.
     pub dnssec_ok: bool,
     /// CD: the upstream need not validate.
@@ -40,8 +44,8 @@ pub struct Want {
 impl Want {
     fn key(&self) -> CacheKey<'_> {
         CacheKey {
-            qname: self.qname.as_ref(),
-            qtype: self.qtype,
+            qname: self.question.qname(),
+            qtype: self.question.qtype(),
             dnssec_ok: self.dnssec_ok,
             checking_disabled: self.checking_disabled,
         }
@@ -57,8 +61,17 @@ pub enum Fetched {
     Failed(Arc<Failure>),
 }
 
-/// Called with what came of a [`Want`], exactly once. Must not block.
-pub type Done = Box<dyn FnOnce(Fetched) + Send>;
+/// Who is told what came of a [`Want`], exactly once. Must not block.
+pub trait Done: Send {
+    /// Tells it, `now`.
+    fn told(self: Box<Self>, fetched: Fetched, now: Moment);
+}
+
+impl<F: FnOnce(Fetched) + Send> Done for F {
+    fn told(self: Box<Self>, fetched: Fetched, _: Moment) {
+        self(fetched);
+    }
+}
 
 /// Fetches from upstreams, bounded, one exchange for any number of equal questions. Clones share it.
 #[derive(Clone, Debug)]
@@ -125,28 +138,75 @@ impl MissPath {
     /// needs to be asked or a cap is reached, else later from a task.
     ///
     /// May be called from any thread; never waits.
-    pub fn fetch(&self, want: Want, done: Done) {
+    pub fn fetch(&self, want: Want, done: Box<dyn Done>) {
+        self.fetch_by(want, self.0.clock.now(), done, None);
+    }
+
+    /// What a thread needs for [`MissPath::fetch_on`].
+    ///
+    /// # Errors
+    /// No descriptor is left.
+    pub fn lane(&self) -> io::Result<Lane> {
+        Lane::new(Arc::clone(&self.0.forwarder))
+    }
+
+    /// The same, asked by the calling thread itself where all is as usual. The answer then comes
+    /// while the thread waits on its lane, with this as the desk. `seen` is what had been fetched
+    /// when the caller found the cache without an answer: it is not asked again if that is all.
+    pub fn fetch_on(&self, lane: &mut Lane, want: Want, seen: Option<Landed>, done: Box<dyn Done>) {
+        self.fetch_by(want, lane.moment(), done, Some((lane, seen)));
+    }
+
+    /// What has been fetched by now, for any question.
+    pub fn landed(&self) -> Landed {
+        self.0.flights.landed()
+    }
+
+    /// Brings the gauge up to date, before it is read.
+    pub fn observe(&self) {
+        self.0.metrics.waiting.set(self.waiting() as f64);
+    }
+
+    fn fetch_by(
+        &self,
+        want: Want,
+        now: Moment,
+        done: Box<dyn Done>,
+        lane: Option<(&mut Lane, Option<Landed>)>,
+    ) {
         let stamps = want.marker.as_deref().map(Stamps::read).unwrap_or_default();
         if let Some(failure) = self.0.refuse_hops(&want, &stamps) {
-            return done(Fetched::Failed(Arc::new(failure)));
+            return done.told(Fetched::Failed(Arc::new(failure)), now);
         }
         if self.0.waiting.fetch_add(1, Ordering::Relaxed) >= self.0.max_in_flight.load(Ordering::Relaxed) {
             self.0.waiting.fetch_sub(1, Ordering::Relaxed);
             self.0.metrics.refused(Refusal::InFlight);
-            return done(overloaded("too many queries wait for upstreams"));
+            return done.told(overloaded("too many queries wait for upstreams"), now);
         }
-        self.0.metrics.waiting.increment(1);
-        let from_upstream = self.0.forwarder.is_upstream(want.qname.as_ref(), want.client.ip());
-        self.0.seat(want, stamps, from_upstream, done);
+        self.0.place(want, now, stamps, done, lane);
+    }
+}
+
+impl Desk for MissPath {
+    fn answered(&self, errand: &Errand, learned: Learned, message: &[u8], now: Moment) {
+        self.0.land_quick(errand, learned, message, now);
+    }
+
+    fn unusual(&self, errand: &Errand, what: Option<What>) -> bool {
+        self.0.hand_over(errand, what)
     }
 }
 
 impl Shared {
     /// Refuses a question that has come back to us, or has come too far.
-    fn refuse_hops(&self, want: &Want, stamps: &Stamps) -> Option<Failure> {
-        if let Some(upstream) = self.forwarder.come_back(stamps, want.qname.as_ref(), want.qtype) {
+    fn refuse_hops(self: &Arc<Self>, want: &Want, stamps: &Stamps) -> Option<Failure> {
+        if let Some(upstream) = self.forwarder.come_back(stamps, want.question.qname(), want.question.qtype())
+        {
             self.metrics.refused(Refusal::Loop);
-            self.flights.come_back(&want.qname, want.qtype, &upstream);
+            for (number, kind) in self.flights.come_back(&want.question, &upstream) {
+                let error = ExchangeError::Looping { upstream: upstream.as_str().into(), known: false };
+                self.land(&want.question, kind, number, Err(error));
+            }
             return Some(ExchangeError::Looping { upstream: upstream.into(), known: true }.failure());
         }
         (stamps.hops() > MAX_HOPS).then(|| {
@@ -155,119 +215,18 @@ impl Shared {
         })
     }
 
-    /// Joins a question in flight, finds the answer after all, or starts asking. What comes
-    /// `from_upstream` may be a question of ours, and joins whatever its DO and CD.
-    fn seat(self: &Arc<Self>, want: Want, stamps: Stamps, from_upstream: bool, done: Done) {
-        let kind = Kind {
-            dnssec_ok: want.dnssec_ok,
-            checking_disabled: want.checking_disabled,
-            hops: stamps.hops(),
-        };
-        let again = from_upstream.then(|| Box::new((want.clone(), stamps.clone())));
-        let waiter = Waiter::new(want.must_exist, done).with_again(again);
-        let max_waiters = self.max_waiters.load(Ordering::Relaxed);
-        // Asked under the lock of the question: who lands puts the answer in before it leaves.
-        let known = || self.known(&want);
-        let seat =
-            self.flights.seat(&want.qname, want.qtype, kind, from_upstream, max_waiters, waiter, known);
-        if from_upstream && seat.is_shared() {
-            self.forwarder.suspect(want.qname.as_ref(), want.client.ip());
-        }
-        match seat {
-            Seat::Joined => self.metrics.coalesced.increment(1),
-            Seat::Known(waiter, fetched) => self.finish(waiter, fetched),
-            Seat::Full(waiter) => {
-                self.metrics.refused(Refusal::Waiters);
-                self.finish(waiter, overloaded("too many clients wait for this answer"));
-            }
-            Seat::Started { number, signs, .. } => {
-                let ask = Ask {
-                    qname: want.qname,
-                    qtype: want.qtype,
-                    dnssec_ok: want.dnssec_ok,
-                    checking_disabled: want.checking_disabled,
-                    stamps,
-                    signs,
-                };
-                let landing = Landing { shared: Arc::clone(self), number, ask: Some(ask) };
-                self.runtime.spawn(landing.fly());
-            }
-        }
-    }
-
     /// The answer or the failure that is known by now.
-    fn known(&self, want: &Want) -> Option<Fetched> {
-        let (key, now) = (want.key(), self.clock.now());
+    fn known(&self, want: &Want, now: Moment) -> Option<Fetched> {
+        let key = want.key();
         let believed = |e: &Arc<Entry>| !(want.must_exist && e.learned.denies_qname());
         let entry = self.cache.get(&key, now).filter(believed).map(Fetched::Entry);
         entry.or_else(|| self.cache.failure(&key, now).map(Fetched::Failed))
     }
 
-    fn finish(&self, waiter: Waiter, fetched: Fetched) {
+    fn finish(&self, waiter: Waiter, fetched: Fetched, now: Moment) {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
-        self.metrics.waiting.decrement(1);
-        waiter.tell(fetched);
+        waiter.tell(fetched, now);
     }
-
-    /// Ends a flight: what it brought is kept, and all who wait for it are told.
-    fn land(self: &Arc<Self>, ask: &Ask, number: u64, result: Result<Learned, ExchangeError>) {
-        let key = CacheKey {
-            qname: ask.qname.as_ref(),
-            qtype: ask.qtype,
-            dnssec_ok: ask.dnssec_ok,
-            checking_disabled: ask.checking_disabled,
-        };
-        let mut outcome = None;
-        let flight = self.flights.land(&ask.qname, ask.qtype, number, |flight| {
-            outcome = Some(self.keep(&key, ask, flight, result));
-        });
-        let (Some(flight), Some((fetched, denied))) = (flight, outcome) else { return };
-        for mut waiter in flight.waiters {
-            if let (Some(again), Fetched::Entry(_)) = (waiter.again.take(), &fetched) {
-                // It has been answered, so it was no loop: a client on the upstream's host.
-                let (want, stamps) = *again;
-                self.seat(want, stamps, false, waiter.into_done());
-                continue;
-            }
-            let fetched = denied.as_ref().filter(|_| waiter.must_exist).unwrap_or(&fetched).clone();
-            self.finish(waiter, fetched);
-        }
-    }
-
-    /// Keeps what a flight brought. Returns it, and what those get to whom it cannot be true.
-    fn keep(
-        &self,
-        key: &CacheKey<'_>,
-        ask: &Ask,
-        flight: &Flight,
-        result: Result<Learned, ExchangeError>,
-    ) -> (Fetched, Option<Fetched>) {
-        let now = self.clock.now();
-        match result {
-            Ok(learned) if learned.denies_qname() && flight.waiters.iter().any(|w| w.must_exist) => {
-                let denied = failure("the upstream denies a name that a zone here holds");
-                let denied = self.cache.remember_failure(key, denied, now);
-                (Fetched::Entry(self.cache.entry(key, learned, now)), Some(Fetched::Failed(denied)))
-            }
-            Ok(learned) => (Fetched::Entry(self.cache.insert(key, learned, now)), None),
-            Err(error) => {
-                let failure = error.failure();
-                tracing::debug!(qname = %ask.qname, qtype = %ask.qtype, %error, "no answer");
-                let remembered = !error.is_local() && !may_be_forged(ask, &error);
-                let failure = if remembered {
-                    self.cache.remember_failure(key, failure, now)
-                } else {
-                    Arc::new(failure)
-                };
-                (Fetched::Failed(failure), None)
-            }
-        }
-    }
-}
-
-/// Whether the failure may come of a forged marker: it then is nobody else's.
-fn may_be_forged(ask: &Ask, error: &ExchangeError) -> bool {
-    ask.stamps.hops() > 0 && matches!(error, ExchangeError::Failed { refused: true, .. })
 }
 
 fn failure(text: &str) -> Failure {
@@ -276,29 +235,4 @@ fn failure(text: &str) -> Failure {
 
 fn overloaded(text: &str) -> Fetched {
     Fetched::Failed(Arc::new(failure(text)))
-}
-
-/// A question being asked. However it ends, those who wait are told.
-struct Landing {
-    shared: Arc<Shared>,
-    number: u64,
-    ask: Option<Ask>,
-}
-
-impl Landing {
-    async fn fly(mut self) {
-        if let Some(ask) = self.ask.clone() {
-            let result = self.shared.forwarder.exchange(&ask).await;
-            self.ask = None;
-            self.shared.land(&ask, self.number, result);
-        }
-    }
-}
-
-impl Drop for Landing {
-    fn drop(&mut self) {
-        if let Some(ask) = self.ask.take() {
-            self.shared.land(&ask, self.number, Err(ExchangeError::Stopped));
-        }
-    }
 }

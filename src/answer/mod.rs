@@ -2,18 +2,22 @@
 
 mod access;
 mod answerer;
+mod lane;
 pub mod miss;
+mod pending;
 pub mod settings;
 pub mod special;
 mod walk;
 
+use std::io;
 use std::net::SocketAddr;
+use std::os::fd::BorrowedFd;
 
 use crate::metrics::Tally;
 
 pub use answerer::{Answerer, View};
+pub use pending::PendingQuery;
 pub use settings::Settings;
-use walk::{Missing, Resolved};
 
 /// How a query came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,36 +46,6 @@ pub enum Disposition {
     Forward(Box<PendingQuery>),
     /// Nothing is sent; it has been counted.
     Drop,
-}
-
-/// A query that waits for an upstream. Holds its own copy of the query and the asker.
-#[derive(Debug)]
-pub struct PendingQuery {
-    query: Box<[u8]>,
-    asker: Asker,
-    missing: Option<Missing>,
-    resolved: Vec<Resolved>,
-}
-
-impl PendingQuery {
-    /// A query of `asker` that nothing has been fetched for yet.
-    pub fn new(query: &[u8], asker: Asker) -> Self {
-        Self { query: query.into(), asker, missing: None, resolved: Vec::new() }
-    }
-
-    fn waiting(query: &[u8], asker: Asker, missing: Missing) -> Self {
-        Self { missing: Some(missing), ..Self::new(query, asker) }
-    }
-
-    /// The query as it came.
-    pub fn query(&self) -> &[u8] {
-        &self.query
-    }
-
-    /// Who asked.
-    pub fn asker(&self) -> Asker {
-        self.asker
-    }
 }
 
 /// Where a late response goes: the socket, local address and client it came from, or its stream.
@@ -103,4 +77,46 @@ pub trait Responder: Send + Sync + 'static {
     /// Fetches what is missing and sends the response through `reply`, exactly once, now or later.
     /// Bounded: past the cap the reply is an immediate SERVFAIL.
     fn submit(&self, pending: Box<PendingQuery>, reply: Box<dyn Reply>);
+
+    /// What the calling thread needs to fetch by itself, which spares the way to another thread
+    /// and back. `None`: it leaves that to [`Responder::submit`].
+    ///
+    /// # Errors
+    /// No descriptor is left.
+    fn lane(&self) -> io::Result<Option<Box<dyn Lane>>> {
+        Ok(None)
+    }
+}
+
+/// One thread's own way to fetch what is missing. For as long as something is under way the thread
+/// waits here, also for the socket that its queries come by; responses go out meanwhile.
+pub trait Lane {
+    /// Has [`Lane::wait`] wait for `socket`, too.
+    ///
+    /// # Errors
+    /// The kernel's.
+    fn watch(&mut self, socket: BorrowedFd<'_>) -> io::Result<()>;
+
+    /// Takes that back.
+    ///
+    /// # Errors
+    /// The kernel's: it was not watched.
+    fn unwatch(&mut self, socket: BorrowedFd<'_>) -> io::Result<()>;
+
+    /// Whether nothing is under way.
+    fn is_idle(&self) -> bool;
+
+    /// Looks at the time. Comes before the first [`Lane::submit`] of a batch.
+    fn begin(&mut self);
+
+    /// As [`Responder::submit`]; what the answerer wants asked is asked by this thread, or by
+    /// another if it is unusual.
+    fn submit(&mut self, pending: Box<PendingQuery>, reply: Box<dyn Reply>);
+
+    /// Waits until the watched socket has something, or until something has come of what is under
+    /// way. Returns whether the socket is to be read.
+    ///
+    /// # Errors
+    /// The kernel's, for no known reason.
+    fn wait(&mut self) -> io::Result<bool>;
 }

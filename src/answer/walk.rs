@@ -9,9 +9,10 @@ use super::miss::Fetched;
 use super::special::{self, Special};
 use crate::cache::{Cache, Failure};
 use crate::metrics::AnswerSource;
+use crate::upstream::Question;
 use crate::wire::query::HEADER;
 use crate::wire::response::{Full, NameAt, Response};
-use crate::wire::{EdeCode, Name, NameRef, Rcode, Rtype, Suffixes};
+use crate::wire::{EdeCode, NameRef, Rcode, Rtype, Suffixes};
 use crate::zone::{Authority, Lookup, OnMissing, Part, Rrset, WhenUnloaded, Zone};
 
 /// Restarts of ours at a CNAME's target; past it the chain is a failure, never a partial answer.
@@ -20,8 +21,8 @@ pub const MAX_RESTARTS: usize = 16;
 /// A question that has to be fetched before the walk can go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Missing {
-    /// The name: the query's own or a target in its chain.
-    pub qname: Name,
+    /// The query's own question, or its type for a target in its chain.
+    pub question: Question,
     /// The name is known to exist, so NXDOMAIN would be a lie.
     pub must_exist: bool,
 }
@@ -30,7 +31,7 @@ pub struct Missing {
 #[derive(Debug)]
 pub struct Resolved {
     /// What was asked.
-    pub qname: Name,
+    pub question: Question,
     /// What came.
     pub fetched: Fetched,
 }

@@ -114,7 +114,7 @@ impl App {
         let answerer = Answerer::new(
             Arc::clone(&table),
             Arc::clone(&cache),
-            miss,
+            miss.clone(),
             config.answer.clone(),
             clock.clone(),
             &board,
@@ -134,6 +134,7 @@ impl App {
             server: server_metrics,
             cache: Arc::clone(&cache),
             forwarder: Arc::clone(&forwarder),
+            miss,
             imports: imports.status(),
             state: Arc::clone(&state),
             import: imports.metrics(),

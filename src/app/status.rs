@@ -8,6 +8,7 @@ use super::health::State;
 use super::imports::SharedBoard;
 use crate::admin::protocol::{Listing, SkippedReport, SourceReport, ZoneReport};
 use crate::admin::{Commands, Health as _};
+use crate::answer::miss::MissPath;
 use crate::cache::Cache;
 use crate::import::{RefreshRequest, SkippedStatus, ZoneStatus};
 use crate::metrics::{AnswerMetrics, Board, Exporter, ImportMetrics, READY, ServerMetrics};
@@ -100,6 +101,8 @@ pub struct Scrape {
     pub cache: Arc<Cache>,
     /// For what is isolated.
     pub forwarder: Arc<Forwarder>,
+    /// For what waits.
+    pub miss: MissPath,
     /// For ages.
     pub imports: SharedBoard,
     /// For readiness.
@@ -115,6 +118,7 @@ impl Scrape {
         self.server.publish();
         self.cache.observe();
         self.forwarder.observe();
+        self.miss.observe();
         self.imports.load().update_gauges(&self.import);
         gauge!(READY).set(f64::from(u8::from(self.state.ready().is_ok())));
         self.exporter.render()

@@ -1,39 +1,73 @@
-//! From the hash of a name to the entries about it: chains through the entries themselves.
+//! From the hash of a name to the entries about it.
+//!
+//! A bucket is one cache line: hashes and addresses side by side, so that a name that is not here
+//! costs that line alone, and one that is costs the entry's besides. What a bucket has no slot for is
+//! chained through the entries themselves.
 //!
 //! The table grows by one bucket at a time (linear hashing), so that no query waits for a whole
-//! table to be laid out anew.
+//! table to be laid out anew. Moving an entry from bucket to bucket does not touch the entry.
 
 use super::chunks::{Address, Chunks};
 use super::key::CacheKey;
 use super::layout::{self, Packed};
 
-/// Buckets for each entry: two, since a chain costs a step in cold memory for each link.
-const BUCKETS: usize = 2;
+/// Entries that a bucket has slots for.
+const SLOTS: usize = 7;
+/// Entries for each bucket on average. Those that are split next have up to twice as many.
+const LOAD: usize = 4;
 /// Entries a bucket holds at most: one client may ask for every type of a name.
 pub(super) const MAX_CHAIN: usize = 64;
+
+/// One cache line.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(align(64))]
+struct Bucket {
+    tags: [u32; SLOTS],
+    /// Links to the entries; 0 where the slot is free.
+    links: [u32; SLOTS],
+    /// The first of those there is no slot for.
+    more: u32,
+}
+
+impl Bucket {
+    fn slots(&self) -> impl Iterator<Item = (u32, Address)> + use<> {
+        let Self { tags, links, .. } = *self;
+        tags.into_iter().zip(links).filter_map(|(tag, link)| Some((tag, Address::of_link(link)?)))
+    }
+
+    /// The slot with this link; with 0, a free one.
+    fn slot_of(&mut self, link: u32) -> Option<(&mut u32, &mut u32)> {
+        let at = self.links.iter().position(|&l| l == link)?;
+        Some((&mut self.tags[at], &mut self.links[at]))
+    }
+}
 
 /// The buckets of a shard.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    heads: Vec<u32>,
+    buckets: Vec<Bucket>,
 }
 
 impl Index {
     /// Bytes taken from the allocator.
     pub(super) fn held(&self) -> usize {
-        self.heads.capacity() * size_of::<u32>()
+        self.buckets.capacity() * size_of::<Bucket>()
     }
 
     /// The bucket of a hash: its low bits, one fewer where the table has not grown that far yet.
-    fn bucket(&self, tag: u32) -> usize {
-        let mask = self.heads.len().next_power_of_two().wrapping_sub(1);
-        let bucket = tag as usize & mask;
-        if bucket < self.heads.len() { bucket } else { bucket & (mask >> 1) }
+    fn number(&self, tag: u32) -> usize {
+        let mask = self.buckets.len().next_power_of_two().wrapping_sub(1);
+        let number = tag as usize & mask;
+        if number < self.buckets.len() { number } else { number & (mask >> 1) }
     }
 
-    /// The entries of a bucket.
-    fn chain<'c>(&self, tag: u32, chunks: &'c Chunks) -> Chain<'c> {
-        Chain { link: self.heads.get(self.bucket(tag)).copied().unwrap_or(0), chunks }
+    fn bucket(&self, tag: u32) -> Option<&Bucket> {
+        self.buckets.get(self.number(tag))
+    }
+
+    fn bucket_mut(&mut self, tag: u32) -> Option<&mut Bucket> {
+        let number = self.number(tag);
+        self.buckets.get_mut(number)
     }
 
     /// The entries about a name, asked with certain flags, whatever their type.
@@ -43,32 +77,58 @@ impl Index {
         key: &CacheKey<'_>,
         chunks: &'c Chunks,
     ) -> impl Iterator<Item = (Address, Packed<'c>)> {
-        self.chain(tag, chunks).filter(move |(_, packed)| packed.is_about(tag, key))
+        let bucket = self.bucket(tag).copied().unwrap_or_default();
+        let in_slots = bucket.slots().filter(move |(slot, _)| *slot == tag);
+        let in_slots = in_slots.filter_map(|(_, at)| Some((at, Packed::at(chunks.get(at)?)?)));
+        let all = in_slots.chain(Chain { link: bucket.more, chunks });
+        all.filter(move |(_, packed)| packed.is_about(tag, key))
     }
 
-    /// The last entry of a bucket that is full.
+    /// An entry to drop from a bucket that is full.
     pub(super) fn surplus(&self, tag: u32, chunks: &Chunks) -> Option<Address> {
-        self.chain(tag, chunks).enumerate().filter(|(n, _)| n + 1 >= MAX_CHAIN).last().map(|(_, (at, _))| at)
+        let chain = Chain { link: self.bucket(tag)?.more, chunks };
+        let last = chain.enumerate().filter(|(n, _)| SLOTS + n + 1 >= MAX_CHAIN).last();
+        last.map(|(_, (at, _))| at)
     }
 
-    /// Puts an entry, written but for its link, in front of its bucket.
+    /// Puts an entry, written but for its link, in its bucket.
     pub(super) fn link(&mut self, tag: u32, address: Address, chunks: &mut Chunks) {
-        let bucket = self.bucket(tag);
-        if let (Some(head), Some(bytes)) = (self.heads.get_mut(bucket), chunks.get_mut(address)) {
-            layout::set_next(bytes, *head);
-            *head = address.link();
+        let Some(bucket) = self.bucket_mut(tag) else { return };
+        if let Some((slot, link)) = bucket.slot_of(0) {
+            (*slot, *link) = (tag, address.link());
+        } else if let Some(bytes) = chunks.get_mut(address) {
+            layout::set_next(bytes, std::mem::replace(&mut bucket.more, address.link()));
         }
     }
 
-    /// Lets the link that leads to `from` lead to `to` instead.
-    pub(super) fn relink(&mut self, tag: u32, from: Address, to: u32, chunks: &mut Chunks) {
-        let bucket = self.bucket(tag);
-        let Some(head) = self.heads.get_mut(bucket) else { return };
-        if *head == from.link() {
-            *head = to;
+    /// Finds an entry `to` where it was copied.
+    pub(super) fn relink(&mut self, tag: u32, from: Address, to: Address, chunks: &mut Chunks) {
+        self.replace(tag, from, to.link(), chunks);
+    }
+
+    /// Takes an entry out of its bucket.
+    pub(super) fn unlink(&mut self, tag: u32, address: Address, chunks: &mut Chunks) {
+        if let Some((_, link)) = self.bucket_mut(tag).and_then(|bucket| bucket.slot_of(address.link())) {
+            *link = 0;
+        } else {
+            let next = chunks.get(address).and_then(Packed::at).map_or(0, Packed::next);
+            self.replace(tag, address, next, chunks);
+        }
+    }
+
+    /// Lets the link that leads to `from` be `to` instead.
+    fn replace(&mut self, tag: u32, from: Address, to: u32, chunks: &mut Chunks) {
+        let Some(bucket) = self.bucket_mut(tag) else { return };
+        if let Some((_, link)) = bucket.slot_of(from.link()) {
+            *link = to;
             return;
         }
-        let before = self.chain(tag, chunks).find(|(_, packed)| packed.next() == from.link());
+        if bucket.more == from.link() {
+            bucket.more = to;
+            return;
+        }
+        let mut chain = Chain { link: bucket.more, chunks };
+        let before = chain.find(|(_, packed)| packed.next() == from.link());
         if let Some((at, _)) = before
             && let Some(bytes) = chunks.get_mut(at)
         {
@@ -76,16 +136,10 @@ impl Index {
         }
     }
 
-    /// Takes an entry out of its bucket.
-    pub(super) fn unlink(&mut self, tag: u32, address: Address, chunks: &mut Chunks) {
-        let next = chunks.get(address).and_then(Packed::at).map_or(0, Packed::next);
-        self.relink(tag, address, next, chunks);
-    }
-
     /// Makes room for one more where there are `entries`.
     pub(super) fn grow(&mut self, entries: usize, chunks: &mut Chunks) {
-        for _ in 0..2 * BUCKETS {
-            if self.heads.len() < (entries + 1) * BUCKETS {
+        for _ in 0..2 {
+            if self.buckets.len() * LOAD <= entries {
                 self.split(chunks);
             }
         }
@@ -93,10 +147,14 @@ impl Index {
 
     /// Adds a bucket, and moves there what belongs there from the one that stood for both.
     fn split(&mut self, chunks: &mut Chunks) {
-        let added = self.heads.len();
-        self.heads.push(0);
+        let added = self.buckets.len();
+        self.buckets.push(Bucket::default());
         let Some(buddy) = added.checked_sub(1 << added.checked_ilog2().unwrap_or(0)) else { return };
-        let mut link = self.heads.get_mut(buddy).map(std::mem::take).unwrap_or(0);
+        let Some(old) = self.buckets.get_mut(buddy).map(std::mem::take) else { return };
+        for (tag, address) in old.slots() {
+            self.link(tag, address, chunks);
+        }
+        let mut link = old.more;
         while let Some(address) = Address::of_link(link) {
             let Some(packed) = chunks.get(address).and_then(Packed::at) else { return };
             let tag = packed.tag();
@@ -106,7 +164,7 @@ impl Index {
     }
 }
 
-/// A walk along the links of a bucket.
+/// A walk along the entries that no slot was left for.
 struct Chain<'c> {
     link: u32,
     chunks: &'c Chunks,

@@ -2,7 +2,7 @@
 //!
 //! | bytes | what |
 //! |---|---|
-//! | 0..4 | link: the next entry of the bucket |
+//! | 0..4 | link: the next of those that their bucket has no slot for |
 //! | 4..8 | hash of the name |
 //! | 8..10 | length of the entry in units of eight bytes |
 //! | 10 | state: uses, whether it is dead |
@@ -22,7 +22,7 @@
 //! | 48.. | name, block, text, and what is missing to a multiple of eight |
 //!
 //! So an answer of one address for a name of 26 bytes takes 48 + 26 + 16 = 90, rounded up 96 bytes,
-//! and in the index 8 to 12.
+//! and in the index 16 to 32.
 
 use std::time::Duration;
 
@@ -65,7 +65,7 @@ impl<'a> Packed<'a> {
         u32::from_le_bytes([self.head[at], self.head[at + 1], self.head[at + 2], self.head[at + 3]])
     }
 
-    /// The link to the next entry of the bucket.
+    /// The link to the next entry that the bucket has no slot for; means nothing where it has one.
     pub(super) fn next(self) -> u32 {
         self.u32(0)
     }

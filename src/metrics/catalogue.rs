@@ -42,7 +42,8 @@ fn kind(source: &str, constant: &str, name: &str) -> &'static str {
     if name.ends_with("_total") {
         return "counter";
     }
-    let histogram = source.contains(&format!("histogram!({constant}"));
+    let makers = ["histogram!(", "Latency::register("];
+    let histogram = makers.iter().any(|maker| source.contains(&format!("{maker}{constant}")));
     if histogram { "histogram" } else { "gauge" }
 }
 

@@ -7,6 +7,7 @@ use metrics::{Unit, describe_gauge, gauge};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio_util::sync::CancellationToken;
 
+use super::latency;
 use super::process::Process;
 
 /// Always 1. `version`: what is running.
@@ -14,7 +15,7 @@ pub const BUILD_INFO: &str = "zonelet_build_info";
 
 /// Upper bounds of every histogram of seconds: from a hit in a cache nearby to a call of an API
 /// that is retried for long.
-const SECONDS: [f64; 17] =
+pub(super) const SECONDS: [f64; 17] =
     [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0];
 
 /// Samples of histograms pile up until they are sorted into buckets, this often.
@@ -61,6 +62,7 @@ impl Exporter {
     /// Cost: milliseconds, and a few reads of /proc.
     pub fn render(&self) -> String {
         let mut text = self.handle.render();
+        latency::render_into(&mut text);
         self.process.render_into(&mut text);
         text
     }

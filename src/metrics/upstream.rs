@@ -3,8 +3,11 @@
 //! The label `upstream` is an address from the configuration or the system's resolver file, so
 //! there are as many values as upstreams were ever configured.
 
-use metrics::{Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, gauge};
-use metrics::{describe_histogram, histogram};
+use std::sync::Arc;
+
+use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, gauge};
+
+use super::Latency;
 
 /// Queries sent to an upstream, without probes. `protocol`: `udp` or `tcp`.
 pub const UPSTREAM_SENDS: &str = "zonelet_upstream_sends_total";
@@ -98,7 +101,7 @@ pub struct UpstreamMetrics {
     /// [`UPSTREAM_SENDS`] over TCP.
     pub tcp_sends: Counter,
     /// [`UPSTREAM_SECONDS`].
-    pub seconds: Histogram,
+    pub seconds: Arc<Latency>,
     /// [`UPSTREAM_MISMATCHES`].
     pub mismatches: Counter,
     /// [`UPSTREAM_PROBES`].
@@ -114,19 +117,20 @@ impl UpstreamMetrics {
     /// Registers the handles of the upstream that logs and answers call `upstream`.
     pub fn register(upstream: &str) -> Self {
         describe_counter!(UPSTREAM_SENDS, Unit::Count, "Queries sent to an upstream, without probes.");
-        describe_histogram!(UPSTREAM_SECONDS, Unit::Seconds, "Time to the answer that was taken.");
         describe_counter!(UPSTREAM_FAILURES, Unit::Count, "Queries an upstream did not answer well.");
         describe_counter!(UPSTREAM_MISMATCHES, Unit::Count, "Datagrams that answer nothing we asked.");
         describe_counter!(UPSTREAM_PROBES, Unit::Count, "Probes for forwarding loops.");
         describe_counter!(UPSTREAM_LOOPS, Unit::Count, "Forwarding loops found.");
         describe_gauge!(UPSTREAM_ISOLATED, Unit::Count, "Domains kept from an upstream for looping.");
+        let seconds =
+            Latency::register(UPSTREAM_SECONDS, "Time to the answer that was taken.", "upstream", upstream);
         let upstream = upstream.to_owned();
         let sends =
             |protocol| counter!(UPSTREAM_SENDS, "upstream" => upstream.clone(), "protocol" => protocol);
         Self {
             udp_sends: sends("udp"),
             tcp_sends: sends("tcp"),
-            seconds: histogram!(UPSTREAM_SECONDS, "upstream" => upstream.clone()),
+            seconds,
             mismatches: counter!(UPSTREAM_MISMATCHES, "upstream" => upstream.clone()),
             probes: counter!(UPSTREAM_PROBES, "upstream" => upstream.clone()),
             loops: counter!(UPSTREAM_LOOPS, "upstream" => upstream.clone()),

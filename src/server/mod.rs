@@ -16,7 +16,8 @@ mod udp;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -93,7 +94,7 @@ impl Bound {
         let mut running = Running {
             addrs,
             endpoints: Vec::new(),
-            threads: Vec::new(),
+            retired: Vec::new(),
             replies: TaskTracker::new(),
             lifeline: Lifeline::default(),
             limits: Arc::new(ArcSwap::from_pointee(Limits::of(&self.settings))),
@@ -121,18 +122,20 @@ impl Bound {
                     metrics: Arc::clone(&running.metrics),
                 };
                 running.endpoints.push(endpoint);
-                running.threads.push(spawn(worker_name, worker, runtime.clone())?);
+                running.retired.push(spawn(worker_name, worker, runtime.clone())?);
             }
         }
         Ok(running)
     }
 }
 
-fn spawn<R: Responder>(name: String, worker: Worker<R>, runtime: Handle) -> io::Result<JoinHandle<()>> {
+fn spawn<R: Responder>(name: String, worker: Worker<R>, runtime: Handle) -> io::Result<Receiver<()>> {
+    let (retired, retires) = channel();
     thread::Builder::new().name(name).spawn(move || {
         let _context = runtime.enter();
-        worker.run();
-    })
+        worker.run(retired);
+    })?;
+    Ok(retires)
 }
 
 /// A server at work. Dropping it stops it without waiting for anything.
@@ -140,7 +143,8 @@ fn spawn<R: Responder>(name: String, worker: Worker<R>, runtime: Handle) -> io::
 pub struct Running {
     addrs: Vec<SocketAddr>,
     endpoints: Vec<Arc<Endpoint>>,
-    threads: Vec<JoinHandle<()>>,
+    /// Each worker says when its queue is dry; its thread may go on to end what it has begun.
+    retired: Vec<Receiver<()>>,
     /// UDP responses that are still to come.
     replies: TaskTracker,
     lifeline: Lifeline,
@@ -184,11 +188,11 @@ impl Running {
     pub async fn drain(mut self, grace: Duration) -> Leftover {
         let began = Instant::now();
         self.lifeline.drain.cancel();
-        let (endpoints, threads) = (std::mem::take(&mut self.endpoints), std::mem::take(&mut self.threads));
+        let (endpoints, retired) = (std::mem::take(&mut self.endpoints), std::mem::take(&mut self.retired));
         let metrics = Arc::clone(&self.metrics);
         let retired = tokio::task::spawn_blocking(move || {
             udp::retire(&endpoints, &metrics);
-            threads.into_iter().map(JoinHandle::join).filter(Result::is_err).count()
+            retired.iter().map(Receiver::recv).filter(Result::is_err).count()
         });
         if !matches!(retired.await, Ok(0)) {
             warn!("a UDP worker had ended before the drain");

@@ -6,97 +6,37 @@
 //! A worker that panics must end the process, or its socket goes on swallowing a share of the
 //! queries: release builds abort on panic (Cargo.toml).
 
+mod endpoint;
+mod late;
+
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use tokio_util::task::TaskTracker;
-use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::warn;
 
-use crate::answer::{Asker, Disposition, PendingQuery, Reply, Responder, Transport};
-use crate::metrics::{DropReason, Losses, OwnTally, Proto, ServerMetrics, Tally};
-use crate::sys::{self, BATCH, Datagram, Local, RecvBatch, SendBatch, Wait};
+use crate::answer::{Asker, Disposition, Lane, PendingQuery, Responder, Transport};
+use crate::metrics::{DropReason, OwnTally, Proto, ServerMetrics, Tally};
+use crate::sys::{BATCH, Datagram, Local, RecvBatch, SendBatch, Wait};
+
+use late::{OUTLET, Outlet, UdpReply};
+
+pub(super) use endpoint::{Endpoint, retire};
 
 /// How long a worker rests after a receive that failed for no known reason.
 const RECEIVE_PAUSE: Duration = Duration::from_millis(10);
 
+/// Batches in a row with nothing under way after which a worker's socket is watched no more: a
+/// watched socket makes each datagram a tenth dearer, beginning and ending it costs two calls.
+const CALM_TURNS: u32 = 16;
+
 /// Failed receives after which a draining worker gives up its queue.
 const DRAIN_TRIES: usize = 8;
-
-/// A worker's socket, held by the worker and by every late reply that leaves through it: it is
-/// closed when the last of them is done, so its descriptor is never somebody else's meanwhile.
-#[derive(Debug)]
-pub(super) struct Endpoint {
-    socket: UdpSocket,
-    /// Bound to no address of its own, so that each datagram comes with the one it was sent to.
-    is_wildcard: bool,
-    is_stopping: AtomicBool,
-    lost: Mutex<Lost>,
-}
-
-/// What the kernel's count of lost datagrams was when last read.
-#[derive(Debug, Default)]
-struct Lost {
-    seen: u32,
-    /// From now on the count means nothing.
-    is_over: bool,
-}
-
-impl Lost {
-    /// How many more there are when the count, which wraps, is `now`.
-    fn follow(&mut self, now: u32) -> u32 {
-        if self.is_over { 0 } else { now.wrapping_sub(std::mem::replace(&mut self.seen, now)) }
-    }
-}
-
-impl Losses for Endpoint {
-    fn take(&self) -> u32 {
-        let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
-        sys::lost_datagrams(&self.socket).map_or(0, |now| lost.follow(now))
-    }
-}
-
-impl Endpoint {
-    pub fn new(socket: UdpSocket) -> Self {
-        let is_wildcard = socket.local_addr().is_ok_and(|addr| addr.ip().is_unspecified());
-        Self { socket, is_wildcard, is_stopping: AtomicBool::new(false), lost: Mutex::default() }
-    }
-
-    /// Ends the count of lost datagrams: what is kept out on purpose is not lost.
-    fn close_count(&self) {
-        self.lost.lock().unwrap_or_else(PoisonError::into_inner).is_over = true;
-    }
-
-    /// Lets the worker go, which first reads its queue dry.
-    pub fn stop(&self) {
-        self.is_stopping.store(true, Ordering::Release);
-        sys::wake(&self.socket);
-    }
-}
-
-/// Takes all sockets out of service: from the return of this call on nothing new reaches their
-/// queues, what had reached them is read and answered, and the workers then end.
-///
-/// Blocks for some milliseconds, see [`sys::settle`].
-pub(super) fn retire(endpoints: &[Arc<Endpoint>], metrics: &ServerMetrics) {
-    let each = |what: &'static str, step: fn(&UdpSocket) -> io::Result<()>| {
-        for endpoint in endpoints {
-            if let Err(error) = step(&endpoint.socket) {
-                warn!(%error, what, "a socket could not be taken out of service in good order");
-            }
-        }
-        sys::settle();
-    };
-    // First out of the group and only then deaf, so that no query falls between two processes.
-    each("leave the port's group", sys::leave_group);
-    metrics.lost_datagrams();
-    endpoints.iter().for_each(|endpoint| endpoint.close_count());
-    each("drop what still comes", sys::drop_everything);
-    endpoints.iter().for_each(|endpoint| endpoint.stop());
-}
 
 /// One thread's work.
 pub(super) struct Worker<R> {
@@ -115,31 +55,59 @@ type Misses = Vec<(Box<PendingQuery>, Option<Local>)>;
 /// What a worker allocates, once.
 struct Desk {
     inbox: RecvBatch,
-    outbox: SendBatch,
     misses: Misses,
+    lane: Option<Box<dyn Lane>>,
+    /// Whether the lane waits for the worker's socket, too.
+    is_watched: bool,
+    /// Turns since something was under way.
+    calm_turns: u32,
 }
 
 impl<R: Responder> Worker<R> {
-    /// Answers until stopped, then what is left in the queue.
-    pub fn run(self) {
-        let mut desk = Desk {
-            inbox: RecvBatch::new(self.endpoint.is_wildcard),
-            outbox: SendBatch::new(),
-            misses: Vec::with_capacity(BATCH),
+    /// Answers until stopped, then what is left in the queue, and says so through `retired`. Goes
+    /// on until nothing is under way that it has begun.
+    pub fn run(self, retired: Sender<()>) {
+        let lane = self.lane();
+        let inbox = RecvBatch::new(self.endpoint.is_wildcard);
+        let mut desk =
+            Desk { inbox, misses: Vec::with_capacity(BATCH), lane, is_watched: false, calm_turns: 0 };
+        let outlet = Outlet {
+            endpoint: Arc::clone(&self.endpoint),
+            batch: SendBatch::new(),
+            tally: Arc::clone(&self.late),
         };
+        OUTLET.set(Some(outlet));
         while !self.endpoint.is_stopping.load(Ordering::Acquire) {
-            if let Err(error) = self.turn(&mut desk, Wait::ForOne) {
+            if let Err(error) = self.turn(&mut desk) {
                 self.rest(&error);
             }
         }
         let mut tries = 0;
         while tries < DRAIN_TRIES {
-            match self.turn(&mut desk, Wait::Never) {
+            match self.receive(&mut desk, Wait::Never) {
                 Ok(()) => {}
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
                 Err(_) => tries += 1,
             }
         }
+        if desk.lane.as_ref().is_none_or(|lane| lane.is_idle()) {
+            // Whoever hears of it may count on the socket being closed.
+            OUTLET.set(None);
+            drop((desk, self));
+            let _ = retired.send(());
+            return;
+        }
+        let _ = retired.send(());
+        self.finish(&mut desk);
+        OUTLET.set(None);
+    }
+
+    /// The worker's own way to the upstreams; without one all that is missing is handed on.
+    fn lane(&self) -> Option<Box<dyn Lane>> {
+        self.responder.lane().unwrap_or_else(|error| {
+            warn!(%error, "a worker cannot ask upstreams itself, others do it for it");
+            None
+        })
     }
 
     fn rest(&self, error: &io::Error) {
@@ -150,23 +118,90 @@ impl<R: Responder> Worker<R> {
         }
     }
 
-    /// Receives a batch and answers it; what has to be fetched is handed on after the rest is sent.
-    fn turn(&self, desk: &mut Desk, wait: Wait) -> io::Result<()> {
-        let got = desk.inbox.recv(&self.endpoint.socket, wait)?;
-        self.answer_batch(desk, got);
-        for _ in 0..desk.outbox.send(&self.endpoint.socket) {
-            self.tally.drop_for(DropReason::SendFailed);
+    /// Waits for something to do and does it. While nothing is under way that is a query.
+    fn turn(&self, desk: &mut Desk) -> io::Result<()> {
+        self.watch(desk);
+        let is_watched = desk.is_watched;
+        let Some(lane) = desk.lane.as_mut().filter(|lane| !lane.is_idle()) else {
+            return self.receive(desk, Wait::ForOne);
+        };
+        let result = match lane.wait() {
+            Ok(is_ready) if is_ready || !is_watched => self.receive(desk, Wait::Never),
+            result => result.map(drop),
+        };
+        // However that went: nothing may be kept back while the thread waits for the next query.
+        self.flush();
+        match result {
+            // Taken back by the kernel: a bad checksum, say.
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            result => result,
         }
-        for (pending, local) in desk.misses.drain(..) {
-            let reply = self.late_reply(pending.asker().client, local);
-            self.responder.submit(pending, Box::new(reply));
+    }
+
+    /// Has the lane wait for the worker's socket while something is under way, and not for long
+    /// after. Where that cannot be had, the socket is looked at after each wait.
+    fn watch(&self, desk: &mut Desk) {
+        let Some(lane) = desk.lane.as_mut() else { return };
+        let socket = self.endpoint.socket.as_fd();
+        if !lane.is_idle() {
+            desk.calm_turns = 0;
+            desk.is_watched = desk.is_watched || lane.watch(socket).is_ok();
+        } else if desk.is_watched {
+            desk.calm_turns += 1;
+            desk.is_watched = desk.calm_turns < CALM_TURNS || lane.unwatch(socket).is_err();
+        }
+    }
+
+    /// Ends what is under way.
+    fn finish(&self, desk: &mut Desk) {
+        let Some(lane) = desk.lane.as_mut() else { return };
+        let _ = lane.unwatch(self.endpoint.socket.as_fd());
+        while !lane.is_idle() {
+            if let Err(error) = lane.wait() {
+                self.rest(&error);
+            }
+            self.flush();
+        }
+    }
+
+    /// Receives a batch and answers it; what has to be fetched comes after the rest is sent.
+    fn receive(&self, desk: &mut Desk, wait: Wait) -> io::Result<()> {
+        let got = desk.inbox.recv(&self.endpoint.socket, wait)?;
+        OUTLET.with_borrow_mut(|outlet| {
+            let Some(outlet) = outlet else { return };
+            if outlet.batch.queued() + got > BATCH {
+                outlet.flush();
+            }
+            self.answer_batch(desk, got, &mut outlet.batch);
+            outlet.flush();
+        });
+        if !desk.misses.is_empty() {
+            self.submit(desk);
         }
         Ok(())
     }
 
-    fn answer_batch(&self, desk: &mut Desk, got: usize) {
+    fn submit(&self, desk: &mut Desk) {
+        let Desk { misses, lane, .. } = desk;
+        lane.iter_mut().for_each(|lane| lane.begin());
+        for (pending, local) in misses.drain(..) {
+            let reply = Box::new(self.late_reply(pending.asker().client, local));
+            match lane {
+                Some(lane) => lane.submit(pending, reply),
+                None => self.responder.submit(pending, reply),
+            }
+        }
+        // Those refused at once.
+        self.flush();
+    }
+
+    fn flush(&self) {
+        OUTLET.with_borrow_mut(|outlet| outlet.iter_mut().for_each(Outlet::flush));
+    }
+
+    fn answer_batch(&self, desk: &mut Desk, got: usize, outbox: &mut SendBatch) {
         let view = self.responder.view();
-        let Desk { inbox, outbox, misses } = desk;
+        let Desk { inbox, misses, .. } = desk;
         for datagram in (0..got).filter_map(|i| inbox.get(i)) {
             if datagram.is_cut {
                 self.metrics.oversized();
@@ -181,7 +216,7 @@ impl<R: Responder> Worker<R> {
             self.tally.query(Proto::Udp);
             return self.tally.drop_for(DropReason::PortZero);
         }
-        // Never full: it has as many slots as the inbox.
+        // Never full: it has room for the whole inbox.
         let Some(out) = outbox.slot() else { return };
         let asker = Asker { client, transport: Transport::Udp };
         match self.responder.answer(view, query.bytes, asker, out, &self.tally) {
@@ -206,29 +241,14 @@ impl<R: Responder> Worker<R> {
     }
 }
 
-/// The way back for a response that comes later: same socket, same source address.
-struct UdpReply {
-    endpoint: Arc<Endpoint>,
-    client: SocketAddr,
-    local: Option<Local>,
-    tally: Arc<Tally>,
-    /// The drain waits for it.
-    _open: TaskTrackerToken,
-}
-
-impl Reply for UdpReply {
-    fn send(self: Box<Self>, response: &[u8]) {
-        let sent = sys::send_late(&self.endpoint.socket, response, self.client, self.local);
-        if sent.is_err() {
-            self.tally.drop_for(DropReason::SendFailed);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::UdpSocket;
+
     use super::*;
+    use crate::answer::Reply;
     use crate::metrics::Board;
+    use crate::sys;
 
     /// Answers everything with as many bytes as its query has.
     struct Same;
@@ -286,14 +306,5 @@ mod tests {
         let worker = worker();
         assert_eq!(answered(&worker, &datagram(&[0; 12], 9)), (1, 0, 0));
         assert_eq!(answered(&worker, &datagram(&[0; sys::RESPONSE_MAX + 1], 9)), (0, 0, 1));
-    }
-
-    #[test]
-    fn the_kernels_count_of_lost_datagrams_is_followed_across_its_wrap_and_to_its_end() {
-        let mut lost = Lost::default();
-        let more = [0, u32::MAX - 1, u32::MAX - 1, 3].map(|now| lost.follow(now));
-        assert_eq!(more, [0, u32::MAX - 1, 0, 5]);
-        lost.is_over = true;
-        assert_eq!(lost.follow(100), 0);
     }
 }

@@ -40,6 +40,11 @@ impl Candidate {
         }
     }
 
+    /// An upstream that was asked at `started`.
+    pub(super) fn asked(upstream: &Arc<Upstream>, started: Instant) -> Self {
+        Self { tries: 1, started, ..Self::new(upstream) }
+    }
+
     /// Whether an answer may still come.
     pub(super) fn is_awaited(&self) -> bool {
         self.tries > 0 && self.fault.is_none()

@@ -7,11 +7,12 @@
 use std::io;
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::candidate::{Candidate, candidates};
+use super::head::{FIRST, Head, Heard};
 use super::pending::{Event, Place, What};
 use super::verdict::{Fault, is_answer, verdict};
 use super::{Ask, ExchangeError, Forwarder, Route};
@@ -42,31 +43,69 @@ pub(super) async fn exchange(
     ask: &Ask,
     route: &Route,
 ) -> Result<Learned, ExchangeError> {
+    let found = forwarder.loops.subscribe();
     let candidates = candidates(route, ask.qname.as_ref(), forwarder.clock.now())?;
-    // Three events a query at most.
-    let (sender, events) = mpsc::channel(3 * route.max_sends.max(1) as usize);
-    let exchange = Exchange {
-        forwarder,
-        ask,
-        route,
-        question: Arc::new((ask.qname.clone(), ask.qtype)),
-        candidates,
-        places: Vec::new(),
-        events: sender,
-        streams: JoinSet::new(),
-        sends: 0,
-        started: Instant::now(),
-        next_at: None,
-        fail_over: false,
-    };
-    exchange.run(events).await
+    let (sender, events) = mpsc::channel(route.max_events());
+    let mut exchange = Exchange::new(forwarder, ask, route, candidates, sender);
+    exchange.send_next().await;
+    exchange.run(events, found).await
+}
+
+/// Goes on with `ask`, whose first query has been sent already.
+pub(super) async fn resume(
+    forwarder: &Forwarder,
+    ask: &Ask,
+    head: &Head,
+    heard: Heard,
+) -> Result<Learned, ExchangeError> {
+    let (route, now, found) = (&*head.route, forwarder.clock.now(), forwarder.loops.subscribe());
+    let mut others = candidates(route, ask.qname.as_ref(), now).unwrap_or_default();
+    others.retain(|c| !Arc::ptr_eq(&c.upstream, head.upstream()));
+    let first = Candidate::asked(head.upstream(), Instant::from_std(head.started));
+    others.insert(FIRST, first);
+    let mut exchange = Exchange::new(forwarder, ask, route, others, heard.sender);
+    exchange.sends = 1;
+    exchange.started = Instant::from_std(head.started);
+    exchange.next_at = Some(exchange.started + route.first_patience());
+    if head.upstream().isolation.covers(ask.qname.as_ref(), now) {
+        exchange.fail(FIRST, Fault::looping(head.upstream()));
+        exchange.send_next().await;
+    }
+    exchange.run(heard.receiver, found).await
+}
+
+impl<'a> Exchange<'a> {
+    fn new(
+        forwarder: &'a Forwarder,
+        ask: &'a Ask,
+        route: &'a Route,
+        candidates: Vec<Candidate>,
+        events: mpsc::Sender<Event>,
+    ) -> Self {
+        Self {
+            forwarder,
+            ask,
+            route,
+            question: Arc::new((ask.qname.clone(), ask.qtype)),
+            candidates,
+            places: Vec::new(),
+            events,
+            streams: JoinSet::new(),
+            sends: 0,
+            started: Instant::now(),
+            next_at: None,
+            fail_over: false,
+        }
+    }
 }
 
 impl Exchange<'_> {
-    async fn run(mut self, mut events: mpsc::Receiver<Event>) -> Result<Learned, ExchangeError> {
+    async fn run(
+        mut self,
+        mut events: mpsc::Receiver<Event>,
+        mut found: watch::Receiver<u64>,
+    ) -> Result<Learned, ExchangeError> {
         let (ask, deadline) = (self.ask, self.started + self.route.timeout);
-        let mut found = self.forwarder.loops.subscribe();
-        self.send_next().await;
         while self.candidates.iter().any(Candidate::is_awaited) {
             let timer = self.next_at.unwrap_or(deadline).min(deadline);
             let learned = tokio::select! {
@@ -130,7 +169,7 @@ impl Exchange<'_> {
     /// the second to 37.5 % of it, then another quarter each.
     fn patience(&self) -> Instant {
         let whole = self.route.timeout;
-        let step = whole.mul_f64(0.15);
+        let step = self.route.first_patience();
         let slot = match self.sends {
             0 | 1 => step,
             n => whole.mul_f64(0.375 + 0.25 * f64::from(n - 2)),
@@ -185,7 +224,7 @@ impl Exchange<'_> {
         let fault = match learn(message, ask.qname.as_ref(), ask.qtype, ask.dnssec_ok) {
             _ if reply.truncated => Fault::malformed(&upstream, "a truncated response over TCP"),
             Ok(learned) if is_answer(learned.rcode) => {
-                upstream.note_success(candidate.started);
+                upstream.note_success(candidate.started.elapsed());
                 return Some(learned);
             }
             Ok(learned) => Fault::rcode(&upstream, learned.rcode, learned.ede),

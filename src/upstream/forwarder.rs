@@ -2,20 +2,23 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::exchange::exchange;
+use super::exchange::{exchange, resume};
+use super::head::{Head, Heard};
 use super::loops::Loops;
 use super::marker::Stamper;
+use super::route::{Look, Route, identities, uses_system};
 use super::server::{Identity, Upstream, is_private};
-use super::{Ask, ExchangeError, Settings, Stamps, UpstreamSpec, system};
-use crate::clock::Clock;
+use super::{Ask, ExchangeError, Settings, Stamps, system};
+use crate::clock::{Clock, Moment};
 use crate::wire::{Learned, Name, NameRef, Rtype};
 
 /// How often the system's resolver file is looked at. Its content is compared, so a file that is
@@ -28,11 +31,15 @@ pub struct Forwarder {
     pub(super) clock: Clock,
     pub(super) stamper: Stamper,
     pub(super) loops: Arc<Loops>,
-    routes: ArcSwap<Routes>,
+    pub(super) routes: ArcSwap<Routes>,
     /// Held while the routes are rebuilt.
     rebuild: Mutex<()>,
     runtime: Handle,
     health: watch::Sender<Health>,
+    /// How often the routes were built.
+    pub(super) generation: AtomicU64,
+    /// The lanes that share the sockets to each upstream.
+    pub(super) lanes: AtomicUsize,
 }
 
 /// Whether every forwarded domain has somewhere to go.
@@ -44,28 +51,30 @@ pub struct Health {
 }
 
 #[derive(Debug)]
-struct Routes {
+pub(super) struct Routes {
     settings: Settings,
     system: Vec<SocketAddr>,
     /// By wire name.
-    by_domain: HashMap<Box<[u8]>, Arc<Route>>,
+    pub(super) by_domain: HashMap<Box<[u8]>, Arc<Route>>,
+    /// Bit n: there is a domain whose name is n bytes long, or 127 and more. Most names have no
+    /// suffix of such a length but the root, and are spared a hash for each of their labels.
+    lengths: u128,
 }
 
-/// One forwarded domain, with what every question needs of the settings.
-#[derive(Debug)]
-pub(super) struct Route {
-    pub(super) domain: Name,
-    pub(super) upstreams: Vec<Arc<Upstream>>,
-    pub(super) max_sends: u32,
-    pub(super) timeout: Duration,
-    pub(super) loop_hold: Duration,
+fn length_bit(name: &[u8]) -> u128 {
+    1 << name.len().min(127)
 }
 
 impl Forwarder {
     /// Reads the system's resolver file where the settings want it and builds the routes. No
     /// socket is opened before an upstream is first asked; then readers run on `runtime`.
     pub fn new(settings: Settings, clock: Clock, runtime: Handle) -> Arc<Self> {
-        let empty = Routes { settings: Settings::default(), system: Vec::new(), by_domain: HashMap::new() };
+        let empty = Routes {
+            settings: Settings::default(),
+            system: Vec::new(),
+            by_domain: HashMap::new(),
+            lengths: 0,
+        };
         let forwarder = Self {
             loops: Loops::new(clock.clone()),
             stamper: Stamper::random(),
@@ -74,6 +83,8 @@ impl Forwarder {
             health: watch::Sender::new(Health::default()),
             clock,
             runtime,
+            generation: AtomicU64::new(0),
+            lanes: AtomicUsize::new(0),
         };
         forwarder.reload(settings);
         Arc::new(forwarder)
@@ -139,7 +150,28 @@ impl Forwarder {
             by_domain.insert(forward.domain.as_bytes().into(), Arc::new(route));
         }
         self.report(&by_domain);
-        self.routes.store(Arc::new(Routes { settings, system, by_domain }));
+        let lengths = by_domain.keys().fold(0, |lengths, name| lengths | length_bit(name));
+        self.routes.store(Arc::new(Routes { settings, system, by_domain, lengths }));
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// Looks at what is known of a question that `client` has asked: one look at the routes, and
+    /// no allocation.
+    pub fn look(&self, qname: NameRef<'_>, client: IpAddr, started: Instant, now: Moment) -> Look {
+        let Some(route) = self.route(qname) else { return Look::default() };
+        let client = client.to_canonical();
+        let from_upstream = route.upstreams.iter().any(|u| u.address().ip().to_canonical() == client);
+        let index = route.first_usual(now);
+        Look { from_upstream, head: index.map(|index| Head { route, index, started }) }
+    }
+
+    /// Goes on with a question whose first query was sent by a lane, as [`Forwarder::exchange`]
+    /// does from the start.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn resume(&self, ask: &Ask, head: &Head, heard: Heard) -> Result<Learned, ExchangeError> {
+        resume(self, ask, head, heard).await
     }
 
     fn report(&self, by_domain: &HashMap<Box<[u8]>, Arc<Route>>) {
@@ -170,7 +202,9 @@ impl Forwarder {
     /// The domain that decides where `qname` goes: the longest forwarded one that covers it.
     fn route(&self, qname: NameRef<'_>) -> Option<Arc<Route>> {
         let routes = self.routes.load();
-        qname.suffixes().find_map(|suffix| routes.by_domain.get(suffix.as_bytes())).cloned()
+        let may_be = |suffix: &NameRef<'_>| routes.lengths & length_bit(suffix.as_bytes()) != 0;
+        let mut suffixes = qname.suffixes().filter(may_be);
+        suffixes.find_map(|suffix| routes.by_domain.get(suffix.as_bytes())).cloned()
     }
 
     /// The addresses of the upstreams for `qname`, in order of preference.
@@ -252,30 +286,4 @@ impl Forwarder {
             upstream.metrics.isolated.set(upstream.isolation.len(now) as f64);
         }
     }
-}
-
-fn uses_system(settings: &Settings) -> bool {
-    settings.domains.iter().any(|d| d.upstreams.contains(&UpstreamSpec::System))
-}
-
-/// The upstreams of one domain, `system` replaced by what it stands for and ourselves left out.
-fn identities(settings: &Settings, specs: &[UpstreamSpec], system: &[SocketAddr]) -> Vec<Identity> {
-    let mut found = Vec::new();
-    for spec in specs {
-        match spec {
-            UpstreamSpec::System => found.extend(system.iter().map(|&address| (address, false))),
-            UpstreamSpec::Plain(address) => found.push((*address, false)),
-            UpstreamSpec::Tcp(address) => found.push((*address, true)),
-        }
-    }
-    found.retain(|&(address, _)| {
-        let own = system::is_own(&settings.own, address);
-        if own {
-            tracing::warn!(upstream = %address, "left out: zonelet itself listens there");
-        }
-        !own
-    });
-    let (sockets, lifetime) = (settings.sockets, settings.socket_lifetime);
-    let identity = |(address, tcp_only)| Identity { address, tcp_only, sockets, lifetime };
-    found.into_iter().map(identity).collect()
 }

@@ -1,5 +1,6 @@
 //! Which domains one upstream sends back to us, and the round of probes that finds out.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,7 +18,11 @@ pub(super) const ROUND_LASTS: Duration = Duration::from_secs(1);
 
 /// The loops of one upstream.
 #[derive(Debug, Default)]
-pub(super) struct Isolation(Mutex<State>);
+pub(super) struct Isolation {
+    state: Mutex<State>,
+    /// Something has been found or looked for, so that the state must be asked.
+    is_stirred: AtomicBool,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -26,9 +31,37 @@ struct State {
     round_ends: Option<Instant>,
 }
 
+impl State {
+    fn is_quiet(&self, now: Moment) -> bool {
+        let round = self.round_ends.is_some_and(|end| Instant::now() < end);
+        !round && self.domains.iter().all(|(_, until)| *until <= now)
+    }
+}
+
 impl Isolation {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether nothing is kept from this upstream and no round of probes is under way. Cost: a load,
+    /// as long as nothing was found or looked for; a lock until it is over.
+    pub(super) fn is_quiet(&self, now: Moment) -> bool {
+        if !self.is_stirred.load(Ordering::Acquire) {
+            return true;
+        }
+        let state = self.state();
+        let is_quiet = state.is_quiet(now);
+        if is_quiet {
+            // Under the lock, under which alone it is set.
+            self.is_stirred.store(false, Ordering::Release);
+        }
+        is_quiet
+    }
+
+    fn stir(&self) -> MutexGuard<'_, State> {
+        let state = self.state();
+        self.is_stirred.store(true, Ordering::Release);
+        state
     }
 
     /// Whether `qname` is at or below a domain that this upstream sends back to us.
@@ -39,7 +72,7 @@ impl Isolation {
     /// Keeps `suffix` from this upstream until `until`. Returns false when a domain above it, or
     /// itself, is kept already.
     pub(super) fn isolate(&self, suffix: NameRef<'_>, now: Moment, until: Moment) -> bool {
-        let mut state = self.state();
+        let mut state = self.stir();
         state.domains.retain(|(_, until)| now < *until);
         if state.domains.iter().any(|(d, _)| suffix.is_at_or_below(d.as_ref())) {
             return false;
@@ -59,7 +92,7 @@ impl Isolation {
 
     /// Begins a round of probes, unless one began too short a while ago.
     pub(super) fn begin_round(&self, now: Moment) -> bool {
-        let mut state = self.state();
+        let mut state = self.stir();
         if state.last_round.is_some_and(|last| now.since(last) < ROUND_EVERY) {
             return false;
         }
@@ -98,6 +131,18 @@ mod tests {
         assert_eq!(isolation.len(now), 1);
         assert!(!isolation.covers(name("a.corp.test").as_ref(), until));
         assert_eq!(isolation.len(until), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_quiet_again_when_rounds_and_holds_are_over() {
+        let (isolation, now, until) = (Isolation::default(), Moment::default(), Moment::from_millis(30_000));
+        assert!(isolation.is_quiet(now));
+        assert!(isolation.begin_round(now));
+        assert!(!isolation.is_quiet(now));
+        isolation.isolate(name("corp.test").as_ref(), now, until);
+        isolation.end_round();
+        assert!(!isolation.is_quiet(now));
+        assert!(isolation.is_quiet(until) && isolation.is_quiet(now), "looked at no more");
     }
 
     #[test]

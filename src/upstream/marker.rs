@@ -18,7 +18,7 @@ pub const MARKER_OPTION: u16 = 65313;
 pub const MAX_HOPS: usize = 3;
 
 /// An instance's nonce and its MAC over the question.
-type Stamp = [u8; 16];
+pub(super) type Stamp = [u8; 16];
 /// Stamps read from one option; a longer option is no marker.
 const MAX_READ: usize = 16;
 /// A stamp is genuine for one to two of these.

@@ -26,7 +26,7 @@ pub(super) struct Event {
 
 /// What happened to a query that was sent.
 #[derive(Debug)]
-pub(super) enum What {
+pub enum What {
     /// A response to it, id and question checked.
     Reply(Vec<u8>),
     /// Something came to its socket that is not its reply; it still waits. Told once.

@@ -91,16 +91,21 @@ impl Pool {
     }
 }
 
+/// A socket on a random port, connected to `remote`, that never blocks.
+pub(super) fn connected(remote: SocketAddr) -> io::Result<std::net::UdpSocket> {
+    let any: SocketAddr = match remote {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    };
+    let socket = std::net::UdpSocket::bind(any)?;
+    socket.connect(remote)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
 impl Link {
     fn open(remote: SocketAddr, mismatched: metrics::Counter) -> io::Result<Arc<Self>> {
-        let any: SocketAddr = match remote {
-            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-        };
-        let socket = std::net::UdpSocket::bind(any)?;
-        socket.connect(remote)?;
-        socket.set_nonblocking(true)?;
-        let socket = UdpSocket::from_std(socket)?;
+        let socket = UdpSocket::from_std(connected(remote)?)?;
         let inner = Arc::new(Inner { socket, pending: Pending::new(mismatched) });
         let stop = CancellationToken::new();
         tokio::spawn(Arc::clone(&inner).read(stop.clone()));

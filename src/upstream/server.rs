@@ -2,11 +2,11 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
 
 use super::isolation::Isolation;
 use super::pool::Pool;
@@ -38,13 +38,16 @@ pub(super) struct Upstream {
     pub(super) metrics: UpstreamMetrics,
     pub(super) isolation: Isolation,
     label: Box<str>,
-    health: Mutex<Health>,
+    health: Health,
 }
 
+/// Plain cells: written when something fails, and read for every question.
 #[derive(Debug, Default)]
 struct Health {
-    failures: u32,
-    back_until: Option<Moment>,
+    /// In a row.
+    failures: AtomicU32,
+    /// Milliseconds on the clock; 0 for never.
+    back_until: AtomicU64,
 }
 
 impl Upstream {
@@ -55,7 +58,7 @@ impl Upstream {
             pool: Pool::new(identity.address, identity.sockets, identity.lifetime),
             connections: Semaphore::new(MAX_CONNECTIONS),
             isolation: Isolation::default(),
-            health: Mutex::default(),
+            health: Health::default(),
             metrics,
             label,
             identity,
@@ -69,29 +72,24 @@ impl Upstream {
 
     /// Whether it has failed so often of late that others are asked first.
     pub(super) fn is_set_back(&self, now: Moment) -> bool {
-        self.health().back_until.is_some_and(|until| now < until)
+        now.as_millis() < self.health.back_until.load(Ordering::Relaxed)
     }
 
-    pub(super) fn note_success(&self, started: Instant) {
-        *self.health() = Health::default();
-        self.metrics.seconds.record(started.elapsed());
+    /// Counts an answer that was taken `after` it was asked for.
+    pub(super) fn note_success(&self, after: Duration) {
+        if self.health.failures.load(Ordering::Relaxed) > 0 {
+            self.health.failures.store(0, Ordering::Relaxed);
+            self.health.back_until.store(0, Ordering::Relaxed);
+        }
+        self.metrics.seconds.record(after);
     }
 
     /// Counts a failure; `counts` is whether it is held against the upstream.
     pub(super) fn note_failure(&self, fault: UpstreamFault, counts: bool, now: Moment) {
         self.metrics.failed(fault);
-        if !counts {
-            return;
+        if counts && self.health.failures.fetch_add(1, Ordering::Relaxed) + 1 >= MAX_FAILURES {
+            self.health.back_until.store(now.after(SET_BACK).as_millis(), Ordering::Relaxed);
         }
-        let mut health = self.health();
-        health.failures = health.failures.saturating_add(1);
-        if health.failures >= MAX_FAILURES {
-            health.back_until = Some(now.after(SET_BACK));
-        }
-    }
-
-    fn health(&self) -> std::sync::MutexGuard<'_, Health> {
-        self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether it may be told that we have seen a question: only who is on a private network, and
@@ -157,13 +155,13 @@ mod tests {
         assert!(upstream.is_set_back(now) && !upstream.is_set_back(later));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn one_success_makes_up_for_all_failures() {
+    #[test]
+    fn one_success_makes_up_for_all_failures() {
         let upstream = upstream("10.0.0.2:53", false);
         for _ in 0..3 {
             upstream.note_failure(UpstreamFault::Timeout, true, Moment::default());
         }
-        upstream.note_success(Instant::now());
+        upstream.note_success(Duration::ZERO);
         assert!(!upstream.is_set_back(Moment::default()));
         upstream.note_failure(UpstreamFault::Timeout, true, Moment::default());
         assert!(!upstream.is_set_back(Moment::default()));

@@ -21,21 +21,30 @@ pub struct Query<'a> {
     pub option: Option<(u16, &'a [u8])>,
 }
 
+/// Room for the longest name and an option with four stamps; queries are hardly longer.
+pub const MAX_QUERY: usize = 12 + 255 + 4 + 11 + 4 + 64;
+
 impl Query<'_> {
     /// The message with id 0; whoever sends it writes the id into the first two bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(12 + 255 + 4 + 11 + 4 + 64);
+        let mut out = Vec::with_capacity(MAX_QUERY);
+        self.write(0, &mut out);
+        out
+    }
+
+    /// Writes the message in place of what `out` holds.
+    pub fn write(&self, id: u16, out: &mut Vec<u8>) {
+        out.clear();
         let cd = u16::from(self.checking_disabled) << 4;
-        for number in [0, 0x0100 | cd, 1, 0, 0, u16::from(self.edns)] {
+        for number in [id, 0x0100 | cd, 1, 0, 0, u16::from(self.edns)] {
             out.extend(number.to_be_bytes());
         }
         out.extend(self.qname.as_bytes());
         out.extend(self.qtype.0.to_be_bytes());
         out.extend(CLASS_IN.to_be_bytes());
         if self.edns {
-            self.push_opt(&mut out);
+            self.push_opt(out);
         }
-        out
     }
 
     fn push_opt(&self, out: &mut Vec<u8>) {

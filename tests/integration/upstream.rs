@@ -4,3 +4,4 @@ mod caching;
 mod exchange;
 mod joining;
 mod system;
+mod workers;

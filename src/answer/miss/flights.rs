@@ -3,80 +3,27 @@
 //! One lock covers all flights of a name and type. It is held for a lookup in the cache at most,
 //! never while waiting, and the cache does not know of it.
 
+mod flight;
+
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry as Place;
 
-use super::{Done, Fetched, Want};
-use crate::upstream::{Signs, Stamps};
-use crate::wire::{Name, Rtype};
+use super::few::Few;
+use super::{Fetched, Want};
+use crate::upstream::{Head, Line, Question, Signs, Stamps};
 
-/// What else tells flights for one name and type apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Kind {
-    pub(super) dnssec_ok: bool,
-    pub(super) checking_disabled: bool,
-    /// Stamps in the marker of the first who asked, as far as anybody knows forged ones.
-    pub(super) hops: usize,
-}
+use flight::Course;
 
-impl Kind {
-    /// Whether one who asks in this way may wait for a flight of the kind `other`: never for one
-    /// with a longer marker, or a forger could have it refused further on for everybody.
-    fn may_join(self, other: Kind) -> bool {
-        self.is_answered_by(other) && self.hops >= other.hops
-    }
-
-    /// Whether what answers the kind `other` answers this one.
-    fn is_answered_by(self, other: Kind) -> bool {
-        self.dnssec_ok == other.dnssec_ok && self.checking_disabled == other.checking_disabled
-    }
-}
-
-/// One who waits.
-pub(super) struct Waiter {
-    pub(super) must_exist: bool,
-    /// What it asks by itself if the flight it waits for brings an answer: it asked with another
-    /// DO or CD, and was let in only because it may be the question come back.
-    pub(super) again: Option<Box<(Want, Stamps)>>,
-    /// Never contended: the lock only makes what is called once fit for a shared map.
-    done: Mutex<Done>,
-}
-
-impl Waiter {
-    pub(super) fn new(must_exist: bool, done: Done) -> Self {
-        Self { must_exist, again: None, done: Mutex::new(done) }
-    }
-
-    /// The same, with what to ask if it had to wait for another kind of question.
-    pub(super) fn with_again(self, again: Option<Box<(Want, Stamps)>>) -> Self {
-        Self { again, ..self }
-    }
-
-    pub(super) fn into_done(self) -> Done {
-        self.done.into_inner().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn tell(self, fetched: Fetched) {
-        self.into_done()(fetched);
-    }
-}
-
-/// A question being asked, and who waits for it.
-pub(super) struct Flight {
-    number: u64,
-    kind: Kind,
-    signs: Arc<Signs>,
-    pub(super) waiters: Vec<Waiter>,
-}
+pub(super) use flight::{Flight, Kind, Takeover, Waiter};
 
 /// Where one who asks ends up.
 pub(super) enum Seat {
     /// Among those who wait already.
-    Joined,
+    Joined(Option<Takeover>),
     /// The answer is there after all.
     Known(Waiter, Fetched),
     /// Too many wait already.
@@ -84,7 +31,8 @@ pub(super) enum Seat {
     /// First: the flight is to be started.
     Started {
         number: u64,
-        signs: Arc<Signs>,
+        /// For the exchange; `None` where a lane is to begin.
+        signs: Option<Arc<Signs>>,
         /// The same is being asked in another way already.
         shared: bool,
     },
@@ -93,16 +41,45 @@ pub(super) enum Seat {
 impl Seat {
     /// Whether the same question is in flight for another asker, too.
     pub(super) fn is_shared(&self) -> bool {
-        matches!(self, Self::Joined | Self::Full(_) | Self::Started { shared: true, .. })
+        matches!(self, Self::Joined(_) | Self::Full(_) | Self::Started { shared: true, .. })
     }
+}
+
+/// One who asks, and how.
+pub(super) struct Applicant<A> {
+    pub(super) kind: Kind,
+    pub(super) waiter: Waiter,
+    /// Set where it may be the question itself, sent back by an upstream that has changed its flags:
+    /// it waits for it whatever its kind. Makes what is asked in the end if it was not.
+    pub(super) returns: Option<A>,
+    /// Set where a lane is to begin.
+    pub(super) head: Option<Head>,
+    /// What had been fetched when the cache was last found without an answer.
+    pub(super) seen: Option<Landed>,
+}
+
+/// How a lane's flight stands.
+pub(super) enum Standing {
+    /// Nobody waits for it any more.
+    Gone,
+    /// An exchange has taken over.
+    Handed(Line),
+    /// An exchange is to take over now.
+    Begins(Takeover, Line),
 }
 
 /// The questions in flight.
 #[derive(Default)]
 pub(super) struct Flights {
-    by_question: DashMap<(Name, Rtype), Vec<Flight>>,
+    by_question: DashMap<Question, Few<Flight>>,
     numbers: AtomicU64,
+    /// Counted when what was brought is in the cache, and the flight is still there.
+    landed: AtomicU64,
 }
+
+/// How many questions have been answered: as long as it is the same, nothing new is in the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Landed(u64);
 
 impl fmt::Debug for Flights {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -111,97 +88,173 @@ impl fmt::Debug for Flights {
 }
 
 impl Flights {
-    /// Finds one who asks a seat. `returning`: it may be the question itself, sent back by an
-    /// upstream that has changed its flags, and waits for it whatever its kind.
-    #[allow(clippy::too_many_arguments)]
-    pub(super) fn seat(
+    /// What has been fetched by now.
+    pub(super) fn landed(&self) -> Landed {
+        Landed(self.landed.load(Ordering::Acquire))
+    }
+
+    /// Finds one who asks a seat.
+    pub(super) fn seat<A: FnOnce() -> Box<(Want, Stamps)>>(
         &self,
-        qname: &Name,
-        qtype: Rtype,
-        kind: Kind,
-        returning: bool,
+        question: &Question,
+        applicant: Applicant<A>,
         max_waiters: usize,
-        mut waiter: Waiter,
         known: impl FnOnce() -> Option<Fetched>,
     ) -> Seat {
-        let mut place = self.by_question.entry((qname.clone(), qtype)).or_default();
+        let Applicant { kind, mut waiter, returns, head, seen } = applicant;
+        let mut place = self.by_question.entry(question.clone()).or_default();
         let flights = place.value_mut();
         let shared = !flights.is_empty();
-        flights.iter().for_each(|f| f.signs.join());
-        let joins = |f: &&mut Flight| returning || kind.may_join(f.kind);
+        flights.iter_mut().for_each(|f| f.course.join());
+        let joins = |f: &&mut Flight| returns.is_some() || kind.may_join(f.kind);
         if let Some(flight) = flights.iter_mut().find(joins) {
             if flight.waiters.len() >= max_waiters {
                 return Seat::Full(waiter);
             }
-            if kind.is_answered_by(flight.kind) {
-                waiter.again = None;
-            }
+            // It may be a loop: an exchange hears at once when that is found out.
+            let taken_over = if returns.is_some() { flight.take_over() } else { None };
+            waiter.again = returns.filter(|_| !kind.is_answered_by(flight.kind)).map(|again| again());
             flight.waiters.push(waiter);
-            return Seat::Joined;
+            return Seat::Joined(taken_over.map(|(takeover, _)| takeover));
         }
-        if let Some(fetched) = known() {
+        // A flight of this question that has ended since was counted before it left its place here.
+        let may_be_known = seen.is_none_or(|seen| seen != self.landed());
+        if let Some(fetched) = may_be_known.then(known).flatten() {
             drop(place);
-            self.by_question.remove_if(&(qname.clone(), qtype), |_, flights| flights.is_empty());
+            self.by_question.remove_if(question, |_, flights| flights.is_empty());
             return Seat::Known(waiter, fetched);
         }
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-        let signs = Arc::new(Signs::default());
-        if shared {
-            signs.join();
-        }
-        waiter.again = None;
-        flights.push(Flight { number, kind, signs: Arc::clone(&signs), waiters: vec![waiter] });
+        let (course, signs) = begin(head, shared);
+        flights.push(Flight { number, kind, course, waiters: Few::of(waiter) });
         Seat::Started { number, signs, shared }
     }
 
     /// Takes a flight out once `keep`, still under the lock, has put away what it brought.
     pub(super) fn land(
         &self,
-        qname: &Name,
-        qtype: Rtype,
+        question: &Question,
         number: u64,
         keep: impl FnOnce(&Flight),
     ) -> Option<Flight> {
-        let Place::Occupied(mut place) = self.by_question.entry((qname.clone(), qtype)) else {
-            return None;
+        self.land_if(question, number, |flight| {
+            keep(flight);
+            Ok(())
+        })
+        .ok()
+    }
+
+    /// The same for what a lane brings, who does not land a flight that an exchange has taken over.
+    ///
+    /// # Errors
+    /// The way to tell that exchange; `None` for a flight that is gone.
+    pub(super) fn land_quick(
+        &self,
+        question: &Question,
+        number: u64,
+        keep: impl FnOnce(&Flight),
+    ) -> Result<Flight, Option<Line>> {
+        self.land_if(question, number, |flight| match &flight.course {
+            Course::Exchange { line, .. } => Err(line.clone()),
+            Course::Quick { .. } => {
+                keep(flight);
+                Ok(())
+            }
+        })
+    }
+
+    fn land_if(
+        &self,
+        question: &Question,
+        number: u64,
+        may: impl FnOnce(&Flight) -> Result<(), Option<Line>>,
+    ) -> Result<Flight, Option<Line>> {
+        let Place::Occupied(mut place) = self.by_question.entry(question.clone()) else {
+            return Err(None);
         };
-        let index = place.get().iter().position(|f| f.number == number)?;
-        let flight = place.get_mut().swap_remove(index);
-        keep(&flight);
+        may(place.get().iter().find(|f| f.number == number).ok_or(None)?)?;
+        self.landed.fetch_add(1, Ordering::Release);
+        let flight = place.get_mut().take(|f| f.number == number);
         if place.get().is_empty() {
             place.remove();
         }
-        Some(flight)
+        flight.ok_or(None)
     }
 
-    /// Tells all flights of a question that it has come back through `upstream`.
-    pub(super) fn come_back(&self, qname: &Name, qtype: Rtype, upstream: &str) {
-        if let Some(flights) = self.by_question.get(&(qname.clone(), qtype)) {
-            flights.iter().for_each(|f| f.signs.come_back(upstream));
+    /// How the flight that a lane has begun stands, after which it is an exchange's.
+    pub(super) fn hand_over(&self, question: &Question, number: u64) -> Standing {
+        let Some(mut flights) = self.by_question.get_mut(question) else { return Standing::Gone };
+        let Some(flight) = flights.iter_mut().find(|f| f.number == number) else { return Standing::Gone };
+        match flight.take_over() {
+            Some((takeover, line)) => Standing::Begins(takeover, line),
+            None => match &flight.course {
+                Course::Exchange { line: Some(line), .. } => Standing::Handed(line.clone()),
+                _ => Standing::Gone,
+            },
         }
     }
+
+    /// Tells all flights of a question that it has come back through `upstream`. Returns those that
+    /// lanes have begun: nobody but the caller ends them.
+    pub(super) fn come_back(&self, question: &Question, upstream: &str) -> Vec<(u64, Kind)> {
+        let Some(flights) = self.by_question.get(question) else { return Vec::new() };
+        let mut quick = Vec::new();
+        for flight in flights.iter() {
+            match &flight.course {
+                Course::Quick { .. } => quick.push((flight.number, flight.kind)),
+                Course::Exchange { signs, .. } => signs.come_back(upstream),
+            }
+        }
+        quick
+    }
+}
+
+/// The course of a new flight, and for an exchange the signs it is to look at.
+fn begin(head: Option<Head>, shared: bool) -> (Course, Option<Arc<Signs>>) {
+    if let Some(head) = head {
+        return (Course::Quick { head, is_joined: shared }, None);
+    }
+    let signs = Arc::new(Signs::default());
+    if shared {
+        signs.join();
+    }
+    (Course::Exchange { signs: Arc::clone(&signs), line: None }, Some(signs))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::{Name, Rtype};
 
     fn kind(dnssec_ok: bool, hops: usize) -> Kind {
         Kind { dnssec_ok, checking_disabled: false, hops }
     }
 
-    fn seat(flights: &Flights, kind: Kind, returning: bool, max: usize) -> Seat {
-        let waiter = Waiter::new(false, Box::new(|_| ()));
-        let qname = "a.test".parse().unwrap();
-        flights.seat(&qname, Rtype::A, kind, returning, max, waiter, || None)
+    fn seat(flights: &Flights, kind: Kind, is_returning: bool, max: usize) -> Seat {
+        let waiter = Waiter::new(false, Box::new(|_: Fetched| ()));
+        let want = crate::answer::miss::Want {
+            question: question(),
+            dnssec_ok: false,
+            checking_disabled: false,
+            must_exist: false,
+            client: ([192, 0, 2, 1], 1).into(),
+            marker: None,
+        };
+        let returns = is_returning.then_some(|| Box::new((want, Stamps::default())));
+        flights.seat(&question(), Applicant { kind, waiter, returns, head: None, seen: None }, max, || None)
+    }
+
+    fn question() -> Question {
+        let qname: Name = "a.test".parse().unwrap();
+        Question::new(qname.as_ref(), Rtype::A)
     }
 
     #[test]
     fn who_has_a_shorter_marker_never_waits_for_a_longer_one() {
         let flights = Flights::default();
         assert!(matches!(seat(&flights, kind(false, 2), false, 9), Seat::Started { shared: false, .. }));
-        assert!(matches!(seat(&flights, kind(false, 2), false, 9), Seat::Joined));
-        assert!(matches!(seat(&flights, kind(false, 3), false, 9), Seat::Joined));
+        assert!(matches!(seat(&flights, kind(false, 2), false, 9), Seat::Joined(None)));
+        assert!(matches!(seat(&flights, kind(false, 3), false, 9), Seat::Joined(None)));
         assert!(matches!(seat(&flights, kind(false, 0), false, 9), Seat::Started { shared: true, .. }));
     }
 
@@ -212,7 +265,7 @@ mod tests {
         assert!(matches!(seat(&flights, kind(true, 0), false, 9), Seat::Started { .. }));
         assert!(matches!(
             seat(&flights, Kind { checking_disabled: true, ..kind(true, 0) }, true, 9),
-            Seat::Joined
+            Seat::Joined(None)
         ));
     }
 
@@ -228,12 +281,12 @@ mod tests {
     #[test]
     fn nothing_is_left_of_a_question_that_has_landed() {
         let flights = Flights::default();
-        let qname: Name = "a.test".parse().unwrap();
         let Seat::Started { number, .. } = seat(&flights, kind(false, 0), false, 9) else { panic!() };
         seat(&flights, kind(false, 0), false, 9);
-        let flight = flights.land(&qname, Rtype::A, number, |_| ()).unwrap();
+        assert!(matches!(flights.land_quick(&question(), number, |_| ()), Err(None)), "an exchange's");
+        let flight = flights.land(&question(), number, |_| ()).unwrap();
         assert_eq!(flight.waiters.len(), 2);
         assert!(flights.by_question.is_empty());
-        assert!(flights.land(&qname, Rtype::A, number, |_| ()).is_none());
+        assert!(flights.land(&question(), number, |_| ()).is_none());
     }
 }

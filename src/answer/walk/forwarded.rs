@@ -6,6 +6,7 @@ use super::{End, Fallback, Missing, Step, Walk, Why};
 use crate::answer::miss::Fetched;
 use crate::cache::{CacheKey, EntryRef};
 use crate::metrics::AnswerSource;
+use crate::upstream::Question;
 use crate::wire::learned::{Outcome, Sections};
 use crate::wire::query::HEADER;
 use crate::wire::response::{Full, NameAt};
@@ -17,7 +18,7 @@ impl<'w> Walk<'w, '_, '_, '_> {
     /// the cache.
     pub(super) fn forwarded(&mut self, owner: NameAt<'_>, fallback: Fallback<'w>) -> Result<Step, Full> {
         let resolved = self.resolved;
-        if let Some(resolved) = resolved.iter().find(|r| r.qname.as_ref() == owner.name) {
+        if let Some(resolved) = resolved.iter().find(|r| r.question.qname() == owner.name) {
             self.source = AnswerSource::Upstream;
             return match &resolved.fetched {
                 Fetched::Entry(entry) => self.known(owner, fallback, entry.view()),
@@ -42,7 +43,10 @@ impl<'w> Walk<'w, '_, '_, '_> {
         }
         Ok(match cache.failure(&key, now) {
             Some(failure) => failed(Why::Upstream(failure)),
-            None => Step::End(End::Missing(Missing { qname: owner.name.to_owned(), must_exist })),
+            None => {
+                let question = Question::new(owner.name, self.qtype);
+                Step::End(End::Missing(Missing { question, must_exist }))
+            }
         })
     }
 

@@ -92,7 +92,7 @@ impl Shard {
         let to = self.place(len, Which::Main)?;
         self.chunks.copy(from, to, len)?;
         layout::set_uses(self.chunks.get_mut(to)?, uses);
-        self.index.relink(tag, from, to.link(), &mut self.chunks);
+        self.index.relink(tag, from, to, &mut self.chunks);
         Some(())
     }
 }

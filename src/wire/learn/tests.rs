@@ -1,6 +1,7 @@
 //! Tests of what is taken over from a response.
 
 use super::*;
+use crate::wire::EdeCode;
 use crate::wire::sample::{Rec, a, add_opt, cname, name, push, response, rrsig, soa};
 
 fn learned(qname: &str, rcode: Rcode, answers: &[Rec], authorities: &[Rec]) -> Learned {

