@@ -14,7 +14,7 @@ use super::layout::{self, Packed};
 /// Entries that a bucket has slots for.
 const SLOTS: usize = 7;
 /// Entries for each bucket on average. Those that are split next have up to twice as many.
-const LOAD: usize = 4;
+const LOAD: usize = 3;
 /// Entries a bucket holds at most: one client may ask for every type of a name.
 pub(super) const MAX_CHAIN: usize = 64;
 

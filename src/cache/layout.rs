@@ -22,7 +22,7 @@
 //! | 48.. | name, block, text, and what is missing to a multiple of eight |
 //!
 //! So an answer of one address for a name of 26 bytes takes 48 + 26 + 16 = 90, rounded up 96 bytes,
-//! and in the index 16 to 32.
+//! and in the index 21 to 43.
 
 use std::time::Duration;
 
