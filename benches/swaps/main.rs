@@ -34,7 +34,7 @@ use zonelet::source::{
 use zonelet::sys::{in_background, thread_cpu_time};
 use zonelet::upstream::{self, Forwarder};
 use zonelet::wire::{Name, NameRef};
-use zonelet::zone::{SharedTable, ZoneData, ZoneTable};
+use zonelet::zone::{Authority, SharedTable, ZoneData, ZoneTable};
 
 /// The longest that a batch may take, and the most that swaps may add to the 99.9th percentile.
 const LIMITS: (Duration, Duration) = (Duration::from_micros(200), Duration::from_millis(1));
@@ -204,6 +204,10 @@ impl World {
         Self { table, longest, pushes, address, records, _running: Mutex::new(running) }
     }
 
+    fn is_loaded(&self) -> bool {
+        self.table.load().entries().iter().any(|(_, authority)| matches!(authority, Authority::Loaded(_)))
+    }
+
     fn version(&self) -> *const ZoneTable {
         Arc::as_ptr(&self.table.load())
     }
@@ -229,14 +233,24 @@ impl World {
     }
 }
 
+/// Ends a round when it is dropped, by a panic too.
+struct End<'a>(&'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
 /// One round: what was felt, the longest batch, and how many swaps there were.
 fn round(world: &World, with_swaps: bool, rate: usize, span: Duration) -> (Latencies, Duration, usize) {
     world.longest.store(0, Relaxed);
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         let swapper = with_swaps.then(|| scope.spawn(|| world.swap_until(&is_over)));
+        let end = End(&is_over);
         let latencies = ask(world.address, world.records, rate, span);
-        is_over.store(true, Relaxed);
+        drop(end);
         let swaps = swapper.map_or(0, |s| s.join().expect("swaps"));
         (latencies, Duration::from_nanos(world.longest.load(Relaxed)), swaps)
     })
@@ -256,7 +270,7 @@ fn main() {
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     let _context = runtime.enter();
     let world = World::start(records);
-    while world.table.load().entries().is_empty() {
+    while !world.is_loaded() {
         thread::sleep(Duration::from_millis(1));
     }
     round(&world, true, rate, Duration::from_millis(300));

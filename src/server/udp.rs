@@ -18,11 +18,11 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use tokio_util::task::TaskTracker;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::answer::{Asker, Disposition, Lane, PendingQuery, Responder, Transport};
 use crate::metrics::{DropReason, OwnTally, Proto, ServerMetrics, Tally};
-use crate::sys::{BATCH, Datagram, Local, RecvBatch, SendBatch, Wait};
+use crate::sys::{self, BATCH, Datagram, Local, RecvBatch, SendBatch, Wait};
 
 use late::{OUTLET, Outlet, UdpReply};
 
@@ -30,6 +30,9 @@ pub(super) use endpoint::{Endpoint, retire};
 
 /// How long a worker rests after a receive that failed for no known reason.
 const RECEIVE_PAUSE: Duration = Duration::from_millis(10);
+
+/// How long a worker may keep its processor to itself where others want it: some batches.
+const TURN: Duration = Duration::from_micros(100);
 
 /// Batches in a row with nothing under way after which a worker's socket is watched no more: a
 /// watched socket makes each datagram a tenth dearer, beginning and ending it costs two calls.
@@ -67,6 +70,9 @@ impl<R: Responder> Worker<R> {
     /// Answers until stopped, then what is left in the queue, and says so through `retired`. Goes
     /// on until nothing is under way that it has begun.
     pub fn run(self, retired: Sender<()>) {
+        if let Err(error) = sys::take_short_turns(TURN) {
+            debug!(%error, "a worker waits its turn as any other thread");
+        }
         let lane = self.lane();
         let inbox = RecvBatch::new(self.endpoint.is_wildcard);
         let mut desk =
@@ -248,7 +254,6 @@ mod tests {
     use super::*;
     use crate::answer::Reply;
     use crate::metrics::Board;
-    use crate::sys;
 
     /// Answers everything with as many bytes as its query has.
     struct Same;

@@ -20,6 +20,7 @@ mod options;
 mod peer;
 mod recv;
 mod send;
+mod slice;
 mod slots;
 
 pub use background::in_background;
@@ -32,6 +33,7 @@ pub use memory::release_freed_memory;
 pub use options::{ignore_path_mtu, lost_datagrams, readable_bytes, receive_buffer, report_local_address};
 pub use recv::{Datagram, QUERY_MAX, RecvBatch, Wait};
 pub use send::{RESPONSE_MAX, SendBatch, send_late};
+pub use slice::take_short_turns;
 
 /// Datagrams moved by one system call at most. Eight would do nearly as well; more buys nothing.
 pub const BATCH: usize = 64;
