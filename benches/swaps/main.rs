@@ -88,11 +88,14 @@ impl ZoneSource for Flip {
     ) -> BoxFuture<'a, Result<Fetched, SourceError>> {
         let (texts, turn) = (Arc::clone(&self.texts), self.turn.fetch_add(1, Relaxed) % 2);
         Box::pin(async move {
-            let parse = move || zonefile::parse(texts[turn].as_bytes(), Some(apex()));
-            let parsed = tokio::task::spawn_blocking(|| in_background(parse)).await.expect("a parser");
-            let file = parsed.expect("a thread").expect("a zone file");
-            let sets = file.records.into_iter().map(|(_, set)| set).collect();
-            Ok(Fetched { data: ZoneData { apex: apex(), sets, skipped: file.skipped }, calls: 0 })
+            // As the source of zone files does it.
+            let read = move || {
+                let file = zonefile::parse(texts[turn].as_bytes(), Some(apex())).expect("a zone file");
+                let sets = file.records.into_iter().map(|(_, set)| set).collect();
+                ZoneData { apex: apex(), sets, skipped: file.skipped }
+            };
+            let read = tokio::task::spawn_blocking(|| in_background(read)).await.expect("a reader");
+            Ok(Fetched { data: read.expect("a thread"), calls: 0 })
         })
     }
 
