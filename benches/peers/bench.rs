@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use super::ask::{check, wait_for};
 use super::cli::Options;
 use super::dns::Case;
-use super::load::write_questions;
+use super::load::{Load, write_questions};
 use super::process::{Invocation, Process};
 use super::ready::Ready;
 use super::servers::{Server, Setup, Skill, Task};
@@ -181,7 +181,30 @@ pub struct Files {
     pub sample: Vec<Case>,
 }
 
+/// How often a cache is filled at most until nothing is lost.
+const TRIES: usize = 6;
+
 impl Files {
+    /// Fills the server's cache: everything is asked once, slowly enough that nothing is lost. A
+    /// server that keeps no answers, or forwards all, has nothing to be filled.
+    ///
+    /// # Errors
+    /// The load generator fails.
+    pub fn warm(&self, workload: &Workload, up: &Up<'_>) -> Result<()> {
+        if workload.zone.is_some() || workload.is_unique || !up.server.is_checked {
+            return Ok(());
+        }
+        let count = workload.cases.len() as u64;
+        let mut load = Load::closed(up.address, &self.warm, 30.0);
+        (load.sockets, load.window, load.count, load.gives_way) = (4, 8, Some(count), true);
+        for _ in 0..TRIES {
+            if load.run(CLIENT_CPU)?.lost == 0 {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Writes them.
     ///
     /// # Errors

@@ -19,8 +19,6 @@ const FIRST_ROUND: f64 = 0.5;
 const TOLERANCE: f64 = 0.02;
 /// Between the first numbers of unique names of two loads: more than one can send.
 const UNIQUE_STEP: u64 = 1 << 24;
-/// How often the cache is filled at most until nothing is lost.
-const TRIES: usize = 6;
 
 /// One server's figures in one round.
 #[derive(Clone, Debug, Serialize)]
@@ -125,7 +123,7 @@ impl Rounds<'_> {
         let mut figures: Vec<Vec<Round>> = vec![Vec::new(); up.len()];
         for round in 0..=rounds {
             for (server, figures) in up.iter().zip(&mut figures) {
-                self.warm(server)?;
+                self.files.warm(self.workload, server)?;
                 let figure = self.one(server, if round == 0 { FIRST_ROUND } else { seconds })?;
                 if round > 0 {
                     eprintln!(
@@ -144,22 +142,6 @@ impl Rounds<'_> {
             rounds,
         });
         Ok(measured.collect())
-    }
-
-    /// Fills the server's cache: everything is asked once, slowly enough that nothing is lost.
-    fn warm(&self, server: &Up<'_>) -> Result<()> {
-        if self.workload.zone.is_some() || self.workload.is_unique || !server.server.is_checked {
-            return Ok(());
-        }
-        let count = self.workload.cases.len() as u64;
-        let mut load = Load::closed(server.address, &self.files.warm, 30.0);
-        (load.sockets, load.window, load.count, load.gives_way) = (4, 8, Some(count), true);
-        for _ in 0..TRIES {
-            if load.run(CLIENT_CPU)?.lost == 0 {
-                break;
-            }
-        }
-        Ok(())
     }
 
     fn one(&mut self, server: &Up<'_>, seconds: f64) -> Result<Round> {

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use client::{Latencies, ask};
+use nix::time::{ClockId, clock_gettime};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -31,7 +32,7 @@ use zonelet::source::file::zonefile;
 use zonelet::source::{
     Access, BoxFuture, Fetched, FoundZone, Origin, Progress, Push, SourceError, ZoneId, ZoneSource,
 };
-use zonelet::sys::{in_background, thread_cpu_time};
+use zonelet::sys::in_background;
 use zonelet::upstream::{self, Forwarder};
 use zonelet::wire::{Name, NameRef};
 use zonelet::zone::{Authority, SharedTable, ZoneData, ZoneTable};
@@ -40,6 +41,11 @@ use zonelet::zone::{Authority, SharedTable, ZoneData, ZoneTable};
 const LIMITS: (Duration, Duration) = (Duration::from_micros(200), Duration::from_millis(1));
 /// Between the end of one import and the begin of the next.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// Time that the calling thread has spent on a processor.
+fn thread_cpu_time() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).expect("a clock").into()
+}
 
 /// A source of one zone, which differs in every record each time it is fetched.
 struct Flip {

@@ -115,7 +115,9 @@ impl Shard {
             return 0;
         }
         let is_wanted = old.is_some_and(|at| self.packed(at).is_some_and(|(_, uses)| uses > 0));
-        self.remove(fresh, fresh.entry.qtype);
+        if let Some(address) = old {
+            self.take_out(fresh.tag, address);
+        }
         let queue = if is_wanted || self.ghosts.forget(fresh.tag) { Which::Main } else { Which::Small };
         let mut gone = usize::from(self.drop_surplus(fresh.tag));
         self.index.grow(self.entries, &mut self.chunks);

@@ -11,7 +11,6 @@
 
 mod background;
 mod control;
-mod cpu;
 mod drain;
 mod epoll;
 mod limits;
@@ -25,7 +24,6 @@ mod slots;
 
 pub use background::in_background;
 pub use control::Local;
-pub use cpu::thread_cpu_time;
 pub use drain::{drop_everything, leave_group, settle, wake};
 pub use epoll::Epoll;
 pub use limits::raise_descriptor_limit;

@@ -3,22 +3,6 @@
 use std::io;
 use std::time::Duration;
 
-/// `struct sched_attr` of sched_setattr(2), in its first version.
-#[repr(C)]
-struct Attributes {
-    size: u32,
-    policy: u32,
-    flags: u64,
-    nice: i32,
-    priority: u32,
-    runtime: u64,
-    deadline: u64,
-    period: u64,
-}
-
-/// Leaves the policy as it is (`SCHED_FLAG_KEEP_POLICY`).
-const KEEP_POLICY: u64 = 0x08;
-
 /// Asks the scheduler to give the calling thread short turns, and each of them soon: one that
 /// works for microseconds and then waits is not to wait out the turn of a thread that computes.
 ///
@@ -30,15 +14,15 @@ const KEEP_POLICY: u64 = 0x08;
 pub fn take_short_turns(length: Duration) -> io::Result<()> {
     // SAFETY: takes numbers only; 0 is the calling thread. An error, -1, is a nice value as well.
     let nice = unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) };
-    let attributes = Attributes {
-        size: size_of::<Attributes>() as u32,
-        policy: 0,
-        flags: KEEP_POLICY,
-        nice,
-        priority: 0,
-        runtime: u64::try_from(length.as_nanos()).unwrap_or(u64::MAX),
-        deadline: 0,
-        period: 0,
+    let attributes = libc::sched_attr {
+        size: size_of::<libc::sched_attr>() as u32,
+        sched_policy: 0,
+        sched_flags: libc::SCHED_FLAG_KEEP_POLICY as u64,
+        sched_nice: nice,
+        sched_priority: 0,
+        sched_runtime: u64::try_from(length.as_nanos()).unwrap_or(u64::MAX),
+        sched_deadline: 0,
+        sched_period: 0,
     };
     // SAFETY: 0 is the calling thread; the structure has the size it says and outlives the call,
     // which only reads it.

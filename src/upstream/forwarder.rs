@@ -240,12 +240,6 @@ impl Forwarder {
         }
     }
 
-    /// Whether `client` has the address of an upstream for `qname`.
-    pub fn is_upstream(&self, qname: NameRef<'_>, client: IpAddr) -> bool {
-        let client = client.to_canonical();
-        self.upstreams(qname).iter().any(|u| u.ip().to_canonical() == client)
-    }
-
     /// Looks for a loop: a question that is in flight for `qname` has come from `client`, the
     /// address of one of its upstreams. At most one round of probes to an upstream in 30 s.
     pub fn suspect(&self, qname: NameRef<'_>, client: IpAddr) {

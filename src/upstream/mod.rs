@@ -7,6 +7,7 @@ mod error;
 mod exchange;
 mod forwarder;
 mod head;
+mod ids;
 mod isolation;
 mod lane;
 mod loops;

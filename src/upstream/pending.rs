@@ -1,19 +1,14 @@
 //! The queries that wait for replies on one socket, and the check that a datagram is one.
 
-use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::mpsc;
 
+use super::ids::{Finished, fresh_id};
 use super::pool::Link;
 use crate::wire::ask::read_reply;
 use crate::wire::{Name, Rtype};
-
-/// Queries that wait on one socket at a time; one more draws another socket.
-const MAX_WAITING: usize = 64;
-/// Ids of finished queries whose late replies are no forgeries.
-const MAX_FINISHED: usize = 32;
 
 /// What happened to a query that was sent.
 #[derive(Debug)]
@@ -45,7 +40,7 @@ pub(super) struct Pending {
 #[derive(Debug, Default)]
 struct State {
     waiting: Vec<Waiting>,
-    finished: VecDeque<u16>,
+    finished: Finished,
 }
 
 #[derive(Debug)]
@@ -111,14 +106,8 @@ impl Pending {
         events: &mpsc::Sender<Event>,
     ) -> Option<Place> {
         let mut state = link.pending().lock();
-        if state.waiting.len() >= MAX_WAITING {
-            return None;
-        }
-        let mut id: u16 = rand::random();
-        while state.waiting.iter().any(|w| w.id == id) {
-            id = rand::random();
-        }
-        state.finished.retain(|&f| f != id);
+        let id = fresh_id(state.waiting.len(), |id| state.waiting.iter().any(|w| w.id == id))?;
+        state.finished.forget(id);
         let (question, events) = (Arc::clone(question), events.clone());
         state.waiting.push(Waiting { id, question, tag, told: Told::default(), events });
         Some(Place { link: Arc::clone(link), id })
@@ -127,10 +116,7 @@ impl Pending {
     fn forget(&self, id: u16) {
         let mut state = self.lock();
         state.waiting.retain(|w| w.id != id);
-        if state.finished.len() >= MAX_FINISHED {
-            state.finished.pop_front();
-        }
-        state.finished.push_back(id);
+        state.finished.remember(id);
     }
 
     /// Hands a datagram to the query it answers. What answers none is counted, and those it may
@@ -147,7 +133,7 @@ impl Pending {
                 waiting.tell(What::Mismatch);
                 self.mismatched.increment(1);
             }
-        } else if !state.finished.contains(&id) {
+        } else if !state.finished.contains(id) {
             state.waiting.iter_mut().for_each(|w| w.tell(What::Mismatch));
             self.mismatched.increment(1);
         }
@@ -162,6 +148,7 @@ impl Pending {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::upstream::ids::MAX_WAITING;
     use crate::upstream::pool::Pool;
     use crate::wire::Rcode;
     use crate::wire::sample::{name, response};

@@ -70,8 +70,7 @@ impl Pool {
         }
         match Link::open(self.remote, mismatched.clone()) {
             Ok(link) => {
-                // Half to one lifetime: sockets opened together are not replaced together.
-                let until = now + self.lifetime.mul_f64(rand::random_range(0.5..=1.0));
+                let until = now + some_of(self.lifetime);
                 *slot = Some(Slot { link: Arc::clone(&link), until });
                 Ok(link)
             }
@@ -89,6 +88,11 @@ impl Pool {
             slot.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|s| Arc::clone(&s.link))
         })
     }
+}
+
+/// How long one socket lasts, half to one lifetime: those opened together are not replaced together.
+pub(super) fn some_of(lifetime: Duration) -> Duration {
+    lifetime.mul_f64(rand::random_range(0.5..=1.0))
 }
 
 /// A socket on a random port, connected to `remote`, that never blocks.

@@ -62,26 +62,8 @@ impl NameBuf {
     /// [`MAX_POINTERS`] and the result by 255 bytes.
     pub(super) fn read(message: &[u8], at: usize) -> Result<(Self, usize), Malformed> {
         let mut name = Self { bytes: [0; MAX_NAME], len: 0 };
-        let (mut pos, mut limit, mut end, mut pointers) = (at, at, None, 0);
-        loop {
-            let first = *message.get(pos).ok_or(Malformed::BadName)?;
-            let len = usize::from(first);
-            if len == 0 {
-                name.push(&[0])?;
-                return Ok((name, end.unwrap_or(pos + 1)));
-            } else if len <= MAX_LABEL {
-                name.push(message.get(pos..pos + 1 + len).ok_or(Malformed::BadName)?)?;
-                pos += 1 + len;
-            } else {
-                let target = pointer(message, pos).ok_or(Malformed::BadName)?;
-                pointers += 1;
-                if target >= limit || target < HEADER || pointers > MAX_POINTERS {
-                    return Err(Malformed::BadName);
-                }
-                end.get_or_insert(pos + 2);
-                (pos, limit) = (target, target);
-            }
-        }
+        let end = walk_labels(message, at, |label| name.push(label))?;
+        Ok((name, end))
     }
 
     fn push(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
@@ -135,15 +117,27 @@ pub(super) fn u32_at(message: &[u8], at: usize) -> Option<u32> {
 
 /// Checks the name at `at` as [`NameBuf::read`] does. Returns the offset behind it.
 fn skip_name(message: &[u8], at: usize) -> Result<usize, Malformed> {
-    let (mut pos, mut limit, mut end, mut pointers, mut length) = (at, at, None, 0, 0);
+    let mut len = 0;
+    walk_labels(message, at, |label| {
+        len += label.len();
+        if len > MAX_NAME { Err(Malformed::BadName) } else { Ok(()) }
+    })
+}
+
+/// Hands each label of the name at `at`, the root's and length bytes included, to `take`, which
+/// bounds them. Returns the offset behind the name.
+#[inline]
+fn walk_labels(
+    message: &[u8],
+    at: usize,
+    mut take: impl FnMut(&[u8]) -> Result<(), Malformed>,
+) -> Result<usize, Malformed> {
+    let (mut pos, mut limit, mut end, mut pointers) = (at, at, None, 0);
     loop {
         let len = usize::from(*message.get(pos).ok_or(Malformed::BadName)?);
         if len <= MAX_LABEL {
-            length += 1 + len;
+            take(message.get(pos..pos + 1 + len).ok_or(Malformed::BadName)?)?;
             pos += 1 + len;
-            if length > MAX_NAME || pos > message.len() {
-                return Err(Malformed::BadName);
-            }
             if len == 0 {
                 return Ok(end.unwrap_or(pos));
             }

@@ -2,14 +2,10 @@
 
 use anyhow::{Context as _, Result};
 
-use super::super::bench::{Bench, CLIENT_CPU, ENTRIES, Files, LeftOut, Up};
-use super::super::load::Load;
+use super::super::bench::{Bench, ENTRIES, Files, LeftOut, Up};
 use super::super::process::Process;
 use super::super::servers::{Server, Skill, Task};
 use super::super::workload::Workload;
-
-/// How often a cache is filled at most until nothing is lost.
-const TRIES: usize = 6;
 
 /// A workload that servers can be started for.
 pub struct Stage<'a> {
@@ -49,7 +45,7 @@ impl<'a> Stage<'a> {
             None => Task::Forward { upstream: self.bench.upstream(), entries: ENTRIES },
         };
         let up = self.bench.start(server, turn, (&self.files, task), &self.files.sample, cpus)?;
-        self.warm(&up)?;
+        self.files.warm(&self.workload, &up)?;
         Ok(up)
     }
 
@@ -63,21 +59,5 @@ impl<'a> Stage<'a> {
             }
         }
         up
-    }
-
-    /// Asks every question once, slowly enough that nothing is lost.
-    fn warm(&self, up: &Up<'_>) -> Result<()> {
-        if self.workload.zone.is_some() || self.workload.is_unique {
-            return Ok(());
-        }
-        let count = self.workload.cases.len() as u64;
-        let mut load = Load::closed(up.address, &self.files.warm, 30.0);
-        (load.sockets, load.window, load.count, load.gives_way) = (4, 8, Some(count), true);
-        for _ in 0..TRIES {
-            if load.run(CLIENT_CPU)?.lost == 0 {
-                break;
-            }
-        }
-        Ok(())
     }
 }

@@ -1,21 +1,17 @@
 //! A lane's connected sockets: a few for each upstream, each on a random port, renewed over time.
 
-use std::collections::VecDeque;
 use std::io;
 use std::net::UdpSocket;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::sys::Epoll;
-use crate::upstream::pool::connected;
+use crate::upstream::ids::{Finished, fresh_id};
+use crate::upstream::pool::{connected, some_of};
 use crate::upstream::server::Upstream;
 
-/// Queries that wait on one socket at a time; one more draws another socket.
-const MAX_WAITING: usize = 64;
 /// Sockets drawn until one has room for another query.
 const MAX_DRAWS: usize = 4;
-/// Ids of finished queries whose late replies are no forgeries.
-const MAX_FINISHED: usize = 32;
 
 /// One connected socket.
 #[derive(Debug)]
@@ -24,7 +20,7 @@ pub(super) struct Sock {
     pub(super) upstream: Arc<Upstream>,
     /// The ids in flight, and the query each belongs to.
     waiting: Vec<(u16, usize)>,
-    finished: VecDeque<u16>,
+    finished: Finished,
     until: Instant,
     /// Not drawn any more; closed once nothing waits on it.
     is_retired: bool,
@@ -32,29 +28,19 @@ pub(super) struct Sock {
 
 impl Sock {
     fn open(upstream: &Arc<Upstream>, now: Instant) -> io::Result<Self> {
-        // Half to one lifetime: sockets opened together are not replaced together.
-        let lifetime = upstream.identity.lifetime.mul_f64(rand::random_range(0.5..=1.0));
         Ok(Self {
             socket: connected(upstream.address())?,
             upstream: Arc::clone(upstream),
             waiting: Vec::new(),
-            finished: VecDeque::new(),
-            until: now + lifetime,
+            finished: Finished::default(),
+            until: now + some_of(upstream.identity.lifetime),
             is_retired: false,
         })
     }
 
     /// A random id that no other query has here; `None` when too many wait already.
     pub(super) fn fresh_id(&self) -> Option<u16> {
-        if self.waiting.len() >= MAX_WAITING {
-            return None;
-        }
-        loop {
-            let id = rand::random();
-            if self.query(id).is_none() {
-                return Some(id);
-            }
-        }
+        fresh_id(self.waiting.len(), |id| self.query(id).is_some())
     }
 
     /// Notes that a query waits under `id`.
@@ -74,15 +60,12 @@ impl Sock {
 
     /// Whether a query with this id has been here a short while ago.
     pub(super) fn has_finished(&self, id: u16) -> bool {
-        self.finished.contains(&id)
+        self.finished.contains(id)
     }
 
     fn forget(&mut self, id: u16) {
         self.waiting.retain(|(i, _)| *i != id);
-        if self.finished.len() >= MAX_FINISHED {
-            self.finished.pop_front();
-        }
-        self.finished.push_back(id);
+        self.finished.remember(id);
     }
 }
 

@@ -97,6 +97,20 @@ fn address(asked: &Asked, last: u8) -> Out {
     Out::Reply(asked.question.address(60, last))
 }
 
+/// An upstream that answers these questions late: once the sender is dropped nothing is held up any
+/// more, probes of a loop included.
+fn held_up(live: &Runtime, is_late: fn(&Asked) -> bool) -> (Scripted, mpsc::Sender<()>) {
+    let (release, released) = mpsc::channel::<()>();
+    let released = Mutex::new(released);
+    let upstream = Scripted::start(move |asked| {
+        if is_late(asked) {
+            let _ = released.lock().unwrap().recv_timeout(PATIENCE);
+        }
+        vec![address(asked, 1)]
+    });
+    (live.block_on(upstream), release)
+}
+
 fn query(qname: &str, id: u16) -> Vec<u8> {
     ask(qname, RecordType::A).id(id).edns(1232, false).bytes()
 }
@@ -142,13 +156,7 @@ fn workers_of_every_address_ask_by_themselves_and_answer_from_where_they_were_as
 #[test]
 fn a_hundred_equal_questions_to_all_workers_and_over_tcp_cost_one_query() {
     let live = live();
-    // Once it is dropped nothing is held up any more, probes of a loop included.
-    let (release, released) = mpsc::channel::<()>();
-    let released = Mutex::new(released);
-    let upstream = live.block_on(Scripted::start(move |asked| {
-        let _ = released.lock().unwrap().recv_timeout(PATIENCE);
-        vec![address(asked, 1)]
-    }));
+    let (upstream, release) = held_up(&live, |_| true);
     let bench = serve(&live, patient(settings(&[&upstream])), Exchanges::Run, caps());
     let clients: Vec<_> = (0..100).map(|_| UdpClient::near(bench.addr)).collect();
     clients.iter().zip(0..).for_each(|(client, id)| client.send(&query("a.test.", id), bench.addr));
@@ -168,14 +176,7 @@ fn a_hundred_equal_questions_to_all_workers_and_over_tcp_cost_one_query() {
 #[test]
 fn a_worker_hears_clients_while_it_waits_for_an_upstream_however_long_it_had_nothing_to_wait_for() {
     let live = live();
-    let (release, released) = mpsc::channel::<()>();
-    let released = Mutex::new(released);
-    let upstream = live.block_on(Scripted::start(move |asked| {
-        if asked.question.qname.to_string().starts_with('b') {
-            let _ = released.lock().unwrap().recv_timeout(PATIENCE);
-        }
-        vec![address(asked, 1)]
-    }));
+    let (upstream, release) = held_up(&live, |asked| asked.question.qname.to_string().starts_with('b'));
     let bench = serve(&live, patient(settings(&[&upstream])), Exchanges::Run, caps());
     // One client is one worker's.
     let client = UdpClient::near(bench.addr);
@@ -302,12 +303,7 @@ fn is_query(asked: &Asked) -> bool {
 #[test]
 fn questions_under_way_survive_a_reload_and_new_ones_go_the_new_way() {
     let (live, free) = (live(), live());
-    let (release, released) = mpsc::channel::<()>();
-    let released = Mutex::new(released);
-    let old = live.block_on(Scripted::start(move |asked| {
-        let _ = released.lock().unwrap().recv_timeout(PATIENCE);
-        vec![address(asked, 1)]
-    }));
+    let (old, release) = held_up(&live, |_| true);
     // On a runtime of its own: the old one blocks a thread, which may be the one that listens.
     let new = free.block_on(Scripted::start(|asked| vec![address(asked, 2)]));
     let bench = serve(&live, patient(settings(&[&old])), Exchanges::Stall, caps());
@@ -325,14 +321,7 @@ fn questions_under_way_survive_a_reload_and_new_ones_go_the_new_way() {
 #[test]
 fn a_drain_waits_for_what_the_workers_have_asked() {
     let live = live();
-    let (release, released) = mpsc::channel::<()>();
-    let released = Mutex::new(released);
-    let upstream = live.block_on(Scripted::start(move |asked| {
-        if asked.number == 0 {
-            let _ = released.lock().unwrap().recv_timeout(PATIENCE);
-        }
-        vec![address(asked, 1)]
-    }));
+    let (upstream, release) = held_up(&live, |asked| asked.number == 0);
     let mut bench = serve(&live, patient(settings(&[&upstream])), Exchanges::Stall, caps());
     let clients: Vec<_> = (0..50).map(|_| UdpClient::near(bench.addr)).collect();
     for (client, id) in clients.iter().zip(0..) {
