@@ -161,7 +161,7 @@ impl Responder for Timed {
         }
     }
 
-    fn submit(&self, pending: Box<PendingQuery>, reply: Box<dyn Reply>) {
+    fn submit(&self, pending: Box<PendingQuery>, reply: Arc<dyn Reply>) {
         self.answerer.submit(pending, reply);
     }
 }

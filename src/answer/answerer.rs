@@ -1,5 +1,6 @@
 //! The fast path: one query in, one disposition out, all steps as plain calls.
 
+use std::cell::RefCell;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use crate::cache::Cache;
 use crate::clock::{Clock, Moment};
 use crate::metrics::{AnswerSource, Board, DropReason, Proto, Tally};
 use crate::upstream::{self, MARKER_OPTION};
-use crate::wire::query::{Query, Unreadable};
+use crate::wire::query::{Query, Unreadable, seeming_hash};
 use crate::wire::response::{self, MAX_MESSAGE, Response, UDP_SIZE, Verdict};
 use crate::wire::{CLASS_IN, EdeCode, Rcode, Rtype, Suffixes};
 use crate::zone::{SharedTable, ZoneTable};
@@ -158,7 +159,7 @@ impl Answerer {
     pub(super) fn fetch(
         &self,
         pending: Box<PendingQuery>,
-        reply: Box<dyn Reply>,
+        reply: Arc<dyn Reply>,
         lane: Option<&mut upstream::Lane>,
     ) {
         let Some(missing) = &pending.missing else { return };
@@ -196,22 +197,20 @@ impl Answerer {
         missing: Missing,
         fetched: Fetched,
         now: Moment,
-        reply: Box<dyn Reply>,
+        reply: Arc<dyn Reply>,
     ) {
         let resolved = Resolved { question: missing.question, fetched };
-        let mut small = [0u8; UDP_SIZE];
-        let mut large = match pending.asker().transport {
-            Transport::Udp => Vec::new(),
-            Transport::Tcp => vec![0u8; MAX_MESSAGE],
-        };
-        let out = if large.is_empty() { &mut small[..] } else { &mut large[..] };
-        match self.with_all(&mut pending, resolved, now, out) {
-            Outcome::Respond(len) => reply.send(&out[..len]),
-            Outcome::Drop => {}
-            Outcome::Missing(next) => {
-                pending.missing = Some(next);
-                self.fetch(pending, reply, None);
+        let next = OUT.with_borrow_mut(|out| match self.with_all(&mut pending, resolved, now, out) {
+            Outcome::Respond(len) => {
+                reply.send(&pending.asker(), &out[..len]);
+                None
             }
+            Outcome::Drop => None,
+            Outcome::Missing(next) => Some(next),
+        });
+        if next.is_some() {
+            pending.missing = next;
+            self.fetch(pending, reply, None);
         }
     }
 
@@ -232,6 +231,11 @@ impl Answerer {
     }
 }
 
+thread_local! {
+    /// What late responses are written to.
+    static OUT: RefCell<Vec<u8>> = RefCell::new(vec![0; MAX_MESSAGE]);
+}
+
 enum Outcome {
     Respond(usize),
     Missing(Missing),
@@ -243,6 +247,12 @@ impl Responder for Answerer {
 
     fn view(&self) -> View {
         self.view_at(self.0.clock.now())
+    }
+
+    fn expect(&self, query: &[u8]) {
+        if let Some(hash) = seeming_hash(query) {
+            self.0.cache.expect(hash);
+        }
     }
 
     fn answer(&self, view: &View, query: &[u8], asker: Asker, out: &mut [u8], tally: &Tally) -> Disposition {
@@ -260,7 +270,7 @@ impl Responder for Answerer {
         }
     }
 
-    fn submit(&self, pending: Box<PendingQuery>, reply: Box<dyn Reply>) {
+    fn submit(&self, pending: Box<PendingQuery>, reply: Arc<dyn Reply>) {
         self.fetch(pending, reply, None);
     }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 
 use super::{Answerer, Lane, PendingQuery, Reply};
 use crate::upstream;
@@ -29,7 +30,7 @@ impl Lane for OwnLane {
         self.lane.refresh();
     }
 
-    fn submit(&mut self, pending: Box<PendingQuery>, reply: Box<dyn Reply>) {
+    fn submit(&mut self, pending: Box<PendingQuery>, reply: Arc<dyn Reply>) {
         self.answerer.fetch(pending, reply, Some(&mut self.lane));
     }
 

@@ -12,8 +12,10 @@ mod walk;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 
 use crate::metrics::Tally;
+use crate::sys::Local;
 
 pub use answerer::{Answerer, View};
 pub use pending::PendingQuery;
@@ -35,6 +37,15 @@ pub struct Asker {
     pub client: SocketAddr,
     /// How the query came in.
     pub transport: Transport,
+    /// The address of ours that it was sent to, where the socket has none of its own.
+    pub local: Option<Local>,
+}
+
+impl Asker {
+    /// Who asks by a socket that has an address of its own.
+    pub const fn new(client: SocketAddr, transport: Transport) -> Self {
+        Self { client, transport, local: None }
+    }
 }
 
 /// What becomes of a query.
@@ -48,10 +59,10 @@ pub enum Disposition {
     Drop,
 }
 
-/// Where a late response goes: the socket, local address and client it came from, or its stream.
-pub trait Reply: Send + 'static {
-    /// Sends `response`, once. Must not block.
-    fn send(self: Box<Self>, response: &[u8]);
+/// Where late responses go: the socket their queries came by, or the stream.
+pub trait Reply: Send + Sync + 'static {
+    /// Sends the response to a query of `asker`. Must not block.
+    fn send(&self, asker: &Asker, response: &[u8]);
 }
 
 /// What a transport needs: the fast half, answered in place, and the slow half.
@@ -61,6 +72,10 @@ pub trait Responder: Send + Sync + 'static {
 
     /// Takes a view; a transport takes one for each batch it received.
     fn view(&self) -> Self::View;
+
+    /// Gets ready for a query that is about to be answered: what it needs from far memory is brought
+    /// near while others are seen to. Pays where much is missing.
+    fn expect(&self, _query: &[u8]) {}
 
     /// Answers `query` into `out`: at once, never waiting. `out` is at least 1232 bytes long for
     /// UDP and 65535 for TCP.
@@ -76,7 +91,7 @@ pub trait Responder: Send + Sync + 'static {
 
     /// Fetches what is missing and sends the response through `reply`, exactly once, now or later.
     /// Bounded: past the cap the reply is an immediate SERVFAIL.
-    fn submit(&self, pending: Box<PendingQuery>, reply: Box<dyn Reply>);
+    fn submit(&self, pending: Box<PendingQuery>, reply: Arc<dyn Reply>);
 
     /// What the calling thread needs to fetch by itself, which spares the way to another thread
     /// and back. `None`: it leaves that to [`Responder::submit`].
@@ -111,7 +126,7 @@ pub trait Lane {
 
     /// As [`Responder::submit`]; what the answerer wants asked is asked by this thread, or by
     /// another if it is unusual.
-    fn submit(&mut self, pending: Box<PendingQuery>, reply: Box<dyn Reply>);
+    fn submit(&mut self, pending: Box<PendingQuery>, reply: Arc<dyn Reply>);
 
     /// Waits until the watched socket has something, or until something has come of what is under
     /// way. Returns whether the socket is to be read.

@@ -1,5 +1,7 @@
 //! A query that waits for an upstream.
 
+use std::sync::Arc;
+
 use super::miss::{Done, Fetched, Landed};
 use super::walk::{Missing, Resolved};
 use super::{Answerer, Asker, Reply};
@@ -18,7 +20,7 @@ pub struct PendingQuery {
     pub(super) seen: Option<Landed>,
     /// What was fetched for it before what is missing now.
     pub(super) resolved: Vec<Resolved>,
-    way_back: Option<(Answerer, Box<dyn Reply>)>,
+    way_back: Option<(Answerer, Arc<dyn Reply>)>,
 }
 
 enum Copied {
@@ -74,7 +76,7 @@ impl PendingQuery {
     }
 
     /// The same with who answers it, and how the answer goes back.
-    pub(super) fn with_way_back(mut self: Box<Self>, answerer: Answerer, reply: Box<dyn Reply>) -> Box<Self> {
+    pub(super) fn with_way_back(mut self: Box<Self>, answerer: Answerer, reply: Arc<dyn Reply>) -> Box<Self> {
         self.way_back = Some((answerer, reply));
         self
     }
@@ -102,7 +104,7 @@ mod tests {
 
     #[test]
     fn a_query_of_any_length_is_kept_whole() {
-        let asker = Asker { client: ([192, 0, 2, 1], 5353).into(), transport: Transport::Udp };
+        let asker = Asker::new(([192, 0, 2, 1], 5353).into(), Transport::Udp);
         for len in [0, 12, SHORT - 1, SHORT, SHORT + 1, 65_535] {
             let query: Vec<u8> = (0..len).map(|i| i as u8).collect();
             assert_eq!(PendingQuery::new(&query, asker).query(), query);

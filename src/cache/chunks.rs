@@ -5,6 +5,7 @@
 //! what is counted.
 
 use super::layout::UNIT;
+use crate::sys;
 
 /// A chunk holds so many units at most: what an [`Address`] has bits for.
 const OFFSET_BITS: u32 = 12;
@@ -12,6 +13,9 @@ const OFFSET_BITS: u32 = 12;
 pub(super) const MAX_CHUNK: usize = UNIT << OFFSET_BITS;
 /// Chunks a shard has at most.
 pub(super) const MAX_CHUNKS: usize = (1 << (32 - OFFSET_BITS)) - 1;
+
+/// A cache line.
+const LINE: usize = 64;
 
 /// Where an entry begins. Never 0, which stands for none in links.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,6 +133,9 @@ impl Chunks {
         let chunk = self.slots.get_mut(id as usize)?;
         let address = Address::new(id, chunk.filled);
         chunk.filled += len;
+        // Where the next entry will lie: written while it is far away, it would hold up the unlocking.
+        chunk.bytes.get(chunk.filled..).and_then(<[u8]>::first).into_iter().for_each(sys::prefetch);
+        chunk.bytes.get(chunk.filled + LINE..).and_then(<[u8]>::first).into_iter().for_each(sys::prefetch);
         self.filled += len;
         Some(address)
     }

@@ -10,6 +10,7 @@
 use super::chunks::{Address, Chunks};
 use super::key::CacheKey;
 use super::layout::{self, Packed};
+use crate::sys;
 
 /// Entries that a bucket has slots for.
 const SLOTS: usize = 7;
@@ -29,10 +30,26 @@ struct Bucket {
     more: u32,
 }
 
+/// The bucket of a table without any.
+static NO_BUCKET: Bucket = Bucket { tags: [0; SLOTS], links: [0; SLOTS], more: 0 };
+
 impl Bucket {
     fn slots(&self) -> impl Iterator<Item = (u32, Address)> + use<> {
         let Self { tags, links, .. } = *self;
         tags.into_iter().zip(links).filter_map(|(tag, link)| Some((tag, Address::of_link(link)?)))
+    }
+
+    /// The entries in slots with this hash. All slots are compared before any is looked at: mostly
+    /// there is one or none, and a branch for each would be guessed wrong.
+    fn tagged(&self, tag: u32) -> impl Iterator<Item = Address> + use<'_> {
+        let slots = self.tags.iter().zip(&self.links).enumerate();
+        let mut left =
+            slots.fold(0u32, |bits, (i, (&t, &link))| bits | u32::from(t == tag && link != 0) << i);
+        std::iter::from_fn(move || {
+            let at = left.trailing_zeros() as usize;
+            left &= left.wrapping_sub(1);
+            Address::of_link(*self.links.get(at)?)
+        })
     }
 
     /// The slot with this link; with 0, a free one.
@@ -70,6 +87,11 @@ impl Index {
         self.buckets.get_mut(number)
     }
 
+    /// Has the bucket of a hash brought near.
+    pub(super) fn expect(&self, tag: u32) {
+        self.bucket(tag).into_iter().for_each(sys::prefetch);
+    }
+
     /// The entries about a name, asked with certain flags, whatever their type.
     pub(super) fn about<'c>(
         &self,
@@ -77,9 +99,8 @@ impl Index {
         key: &CacheKey<'_>,
         chunks: &'c Chunks,
     ) -> impl Iterator<Item = (Address, Packed<'c>)> {
-        let bucket = self.bucket(tag).copied().unwrap_or_default();
-        let in_slots = bucket.slots().filter(move |(slot, _)| *slot == tag);
-        let in_slots = in_slots.filter_map(|(_, at)| Some((at, Packed::at(chunks.get(at)?)?)));
+        let bucket = self.bucket(tag).unwrap_or(&NO_BUCKET);
+        let in_slots = bucket.tagged(tag).filter_map(|at| Some((at, Packed::at(chunks.get(at)?)?)));
         let all = in_slots.chain(Chain { link: bucket.more, chunks });
         all.filter(move |(_, packed)| packed.is_about(tag, key))
     }
@@ -141,15 +162,22 @@ impl Index {
         for _ in 0..2 {
             if self.buckets.len() * LOAD <= entries {
                 self.split(chunks);
+                // The next one to be split, some insertions ahead.
+                self.buddy().into_iter().for_each(sys::prefetch);
             }
         }
+    }
+
+    /// The bucket that stands for the one that is added next, too.
+    fn buddy(&self) -> Option<&Bucket> {
+        self.buckets.get(buddy(self.buckets.len())?)
     }
 
     /// Adds a bucket, and moves there what belongs there from the one that stood for both.
     fn split(&mut self, chunks: &mut Chunks) {
         let added = self.buckets.len();
         self.buckets.push(Bucket::default());
-        let Some(buddy) = added.checked_sub(1 << added.checked_ilog2().unwrap_or(0)) else { return };
+        let Some(buddy) = buddy(added) else { return };
         let Some(old) = self.buckets.get_mut(buddy).map(std::mem::take) else { return };
         for (tag, address) in old.slots() {
             self.link(tag, address, chunks);
@@ -162,6 +190,11 @@ impl Index {
             self.link(tag, address, chunks);
         }
     }
+}
+
+/// The bucket that stands for another until that is added: the number without its highest bit.
+fn buddy(number: usize) -> Option<usize> {
+    Some(number - (1 << number.checked_ilog2()?))
 }
 
 /// A walk along the entries that no slot was left for.

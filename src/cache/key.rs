@@ -1,8 +1,6 @@
-//! What an entry is found by, and the hash that strangers cannot predict.
+//! What an entry is found by.
 
-use siphasher::sip::SipHasher13;
-
-use crate::wire::{NameRef, Rtype};
+use crate::wire::{NameRef, Rtype, name_hash};
 
 /// A question as the cache tells questions apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,25 +22,11 @@ impl CacheKey<'_> {
     }
 }
 
-/// SipHash-1-3 under a random key: names come from strangers, who must not choose the buckets.
+/// The hash of a name in two independent halves.
 ///
 /// Only the name is hashed. What is known of a name for several types lies in one bucket, so one
-/// probe finds the answer for the type or that the name does not exist.
-#[derive(Clone)]
-pub(super) struct KeyedHash(SipHasher13);
-
-impl KeyedHash {
-    pub(super) fn random() -> Self {
-        Self(SipHasher13::new_with_keys(rand::random(), rand::random()))
-    }
-
-    pub(super) fn of(&self, name: NameRef<'_>) -> NameHash {
-        let hash = self.0.hash(name.as_bytes());
-        NameHash { shard: (hash >> 32) as u32, tag: hash as u32 }
-    }
-}
-
-/// The hash of a name in two independent halves.
+/// probe finds the answer for the type or that the name does not exist. Whoever finds names with one
+/// hash in spite of its random key fills one bucket with them, which holds a bounded number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NameHash {
     /// Chooses the shard.
@@ -51,8 +35,14 @@ pub(super) struct NameHash {
     pub(super) tag: u32,
 }
 
-impl std::fmt::Debug for KeyedHash {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("KeyedHash")
+impl NameHash {
+    pub(super) fn of(name: NameRef<'_>) -> Self {
+        Self::from(name_hash(name))
+    }
+}
+
+impl From<u64> for NameHash {
+    fn from(hash: u64) -> Self {
+        Self { shard: (hash >> 32) as u32, tag: hash as u32 }
     }
 }

@@ -9,6 +9,7 @@ mod layout;
 pub mod settings;
 mod shard;
 
+use std::num::NonZero;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,7 +19,7 @@ use crate::metrics::CacheMetrics;
 use crate::wire::{Learned, Outcome};
 
 use failures::Failures;
-use key::{KeyedHash, NameHash};
+use key::NameHash;
 use layout::Fresh;
 use shard::Shard;
 
@@ -27,7 +28,10 @@ pub use failures::Failure;
 pub use key::CacheKey;
 pub use settings::Settings;
 
-/// Parts with a lock each, at most: so many threads seldom want the same one.
+/// Parts with a lock each, for each processor: so many threads seldom want the same one, and more
+/// would only scatter what is written over more memory.
+const SHARDS_PER_CPU: usize = 8;
+/// The most parts.
 const MAX_SHARDS: u64 = 64;
 /// The least that a part's budget is worth splitting for.
 const MIN_SHARD: u64 = 1 << 20;
@@ -40,7 +44,6 @@ const MIN_SHARD: u64 = 1 << 20;
 #[derive(Debug)]
 pub struct Cache {
     shards: Box<[Aligned]>,
-    hash: KeyedHash,
     failures: Failures,
     /// Seconds; read where a response is put in.
     max_ttl: AtomicU32,
@@ -61,13 +64,14 @@ impl Aligned {
 }
 
 impl Cache {
-    /// An empty cache with its own random hash key. Its memory is taken as it fills.
+    /// An empty cache. Its memory is taken as it fills.
     pub fn new(settings: &Settings, metrics: CacheMetrics) -> Self {
-        let shards = 1 << (settings.max_bytes / MIN_SHARD).clamp(1, MAX_SHARDS).ilog2();
+        let cpus = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let useful = MAX_SHARDS.min((cpus * SHARDS_PER_CPU) as u64);
+        let shards = 1 << (settings.max_bytes / MIN_SHARD).clamp(1, useful).ilog2();
         let budget = part(settings.max_bytes, shards);
         Self {
             shards: (0..shards).map(|_| Aligned(Mutex::new(Shard::new(budget)))).collect(),
-            hash: KeyedHash::random(),
             failures: Failures::new(settings),
             max_ttl: AtomicU32::new(seconds(settings.max_ttl)),
             max_negative_ttl: AtomicU32::new(seconds(settings.max_negative_ttl)),
@@ -94,9 +98,12 @@ impl Cache {
     }
 
     fn shard(&self, hash: NameHash) -> MutexGuard<'_, Shard> {
+        self.shards[self.shard_number(hash)].lock()
+    }
+
+    fn shard_number(&self, hash: NameHash) -> usize {
         // As many shards as a power of two.
-        let at = hash.shard as usize & (self.shards.len() - 1);
-        self.shards[at].lock()
+        hash.shard as usize & (self.shards.len() - 1)
     }
 
     /// Lends the fresh answer to a question to `serve`: one learned for its type, or that the name
@@ -113,8 +120,19 @@ impl Cache {
         now: Moment,
         serve: impl FnOnce(EntryRef<'_>) -> R,
     ) -> Option<R> {
-        let hash = self.hash.of(key.qname);
+        let hash = NameHash::of(key.qname);
         self.shard(hash).get(hash.tag, key, now).map(serve)
+    }
+
+    /// Has what is looked at first for a name of this hash (see [`name_hash`](crate::wire::name_hash))
+    /// brought near: mostly it is far away, and the wait for it the better part of a look-up.
+    ///
+    /// Cost: an uncontended lock; where another thread has it nothing is done.
+    pub fn expect(&self, hash: u64) {
+        let hash = NameHash::from(hash);
+        if let Ok(shard) = self.shards[self.shard_number(hash)].0.try_lock() {
+            shard.expect(hash.tag);
+        }
     }
 
     /// A copy of what [`Cache::with`] lends, for those who keep it.
@@ -135,10 +153,9 @@ impl Cache {
         let entry = self.entry(key, learned, now);
         self.failures.forget(key, now);
         if entry.is_fresh(now) && layout::fits(key, &entry.learned) {
-            let hash = self.hash.of(key.qname);
+            let hash = NameHash::of(key.qname);
             let fresh = Fresh { key, tag: hash.tag, entry: entry.view() };
             let evicted = self.shard(hash).insert(&fresh, now);
-            self.metrics.inserts.increment(1);
             if evicted > 0 {
                 self.metrics.evictions.increment(evicted as u64);
             }
@@ -191,6 +208,7 @@ impl Cache {
         let (entries, bytes) = self.size();
         self.metrics.entries.set(entries as f64);
         self.metrics.bytes.set(bytes as f64);
+        self.metrics.inserts.absolute(self.shards.iter().map(|shard| shard.lock().inserted()).sum());
     }
 }
 

@@ -16,7 +16,6 @@ use super::index::Index;
 use super::key::CacheKey;
 use super::layout::{self, Fresh, Packed, UNIT};
 use crate::clock::Moment;
-use crate::wire::Rtype;
 
 use ghosts::Ghosts;
 
@@ -49,6 +48,8 @@ pub(super) struct Shard {
     /// What was dropped from the small queue.
     ghosts: Ghosts,
     entries: usize,
+    /// Responses put in so far.
+    inserted: u64,
     limit: usize,
 }
 
@@ -64,6 +65,7 @@ impl Shard {
             index: Index::default(),
             ghosts: Ghosts::default(),
             entries: 0,
+            inserted: 0,
             limit,
         }
     }
@@ -73,8 +75,18 @@ impl Shard {
         (self.entries, self.chunks.filled() + self.overhead())
     }
 
+    /// Responses put in since the shard was made.
+    pub(super) fn inserted(&self) -> u64 {
+        self.inserted
+    }
+
     fn overhead(&self) -> usize {
         self.index.held() + self.ghosts.held()
+    }
+
+    /// Has the memory that a name is found by brought near.
+    pub(super) fn expect(&self, tag: u32) {
+        self.index.expect(tag);
     }
 
     /// Finds the fresh answer to a question, and counts that it was handed out.
@@ -101,13 +113,13 @@ impl Shard {
     /// denial of the name, or for a denial the answer for the type. Returns how many others had to
     /// go.
     pub(super) fn insert(&mut self, fresh: &Fresh<'_>, now: Moment) -> usize {
-        let opposite = if fresh.entry.qtype.is_none() { Some(fresh.key.qtype) } else { None };
-        self.remove(fresh, opposite);
+        self.inserted += 1;
+        let (old, opposite) = self.find(fresh);
+        opposite.into_iter().for_each(|address| self.take_out(fresh.tag, address));
         if !self.may_hold(fresh.len()) {
-            self.remove(fresh, fresh.entry.qtype);
+            old.into_iter().for_each(|address| self.take_out(fresh.tag, address));
             return 0;
         }
-        let old = self.find(fresh, fresh.entry.qtype);
         if let Some((address, packed)) = old.map(|at| (at, self.packed(at)))
             && packed.is_some_and(|(len, _)| (fresh.len()..fresh.len().saturating_mul(2)).contains(&len))
         {
@@ -139,7 +151,7 @@ impl Shard {
 
     /// Drops everything.
     pub(super) fn clear(&mut self) {
-        *self = Self::new(self.limit);
+        *self = Self { inserted: self.inserted, ..Self::new(self.limit) };
     }
 
     /// Takes another budget, and keeps what has room in it. Returns how many entries had to go.
@@ -147,7 +159,7 @@ impl Shard {
     /// Cost: nothing where the budget stays, else a copy of all entries; the old chunks go one by
     /// one as they are copied.
     pub(super) fn resize(&mut self, limit: usize) -> usize {
-        let fresh = Self::new(limit);
+        let fresh = Self { inserted: self.inserted, ..Self::new(limit) };
         if fresh.limit == self.limit {
             return 0;
         }
@@ -182,11 +194,18 @@ impl Shard {
         gone
     }
 
-    fn find(&self, fresh: &Fresh<'_>, qtype: Option<Rtype>) -> Option<Address> {
-        self.index
-            .about(fresh.tag, fresh.key, &self.chunks)
-            .find(|(_, p)| p.qtype() == qtype)
-            .map(|(at, _)| at)
+    /// What is known for the key of a response, and what the response contradicts.
+    fn find(&self, fresh: &Fresh<'_>) -> (Option<Address>, Option<Address>) {
+        let (mut old, mut opposite) = (None, None);
+        for (address, packed) in self.index.about(fresh.tag, fresh.key, &self.chunks) {
+            let qtype = packed.qtype();
+            if qtype == fresh.entry.qtype {
+                old = Some(address);
+            } else if qtype.is_none() || qtype == Some(fresh.key.qtype) {
+                opposite = Some(address);
+            }
+        }
+        (old, opposite)
     }
 
     /// Length and uses of an entry.
@@ -202,13 +221,6 @@ impl Shard {
         };
         if let Some(out) = bytes.get_mut(..len) {
             fresh.write(out, next, uses);
-        }
-    }
-
-    /// Takes out what is known of the name for a type, or for all.
-    fn remove(&mut self, fresh: &Fresh<'_>, qtype: Option<Rtype>) {
-        if let Some(address) = self.find(fresh, qtype) {
-            self.take_out(fresh.tag, address);
         }
     }
 

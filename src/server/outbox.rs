@@ -3,13 +3,14 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 
 use super::framing::prefix;
-use crate::answer::Reply;
+use crate::answer::{Asker, Reply};
 use crate::metrics::ServerMetrics;
 
 /// Bytes that may wait for TCP clients, over all connections. A response beyond it ends the
@@ -146,18 +147,21 @@ pub(super) enum Late {
 pub(super) struct TcpReply {
     late: mpsc::Sender<Late>,
     budget: Budget,
-    is_sent: bool,
+    is_sent: AtomicBool,
 }
 
 impl TcpReply {
     /// A way back through `late`, which has room for one message of each query in flight.
     pub fn new(late: mpsc::Sender<Late>, budget: Budget) -> Self {
-        Self { late, budget, is_sent: false }
+        Self { late, budget, is_sent: AtomicBool::new(false) }
     }
 }
 
 impl Reply for TcpReply {
-    fn send(mut self: Box<Self>, response: &[u8]) {
+    fn send(&self, _: &Asker, response: &[u8]) {
+        if self.is_sent.swap(true, Ordering::Relaxed) {
+            return;
+        }
         let late = match prefix(response.len()) {
             Some(_) if self.late.is_closed() => Late::Nothing,
             Some(prefix) => {
@@ -165,7 +169,6 @@ impl Reply for TcpReply {
             }
             None => Late::Nothing,
         };
-        self.is_sent = true;
         // Fails only when the connection is gone.
         let _ = self.late.try_send(late);
     }
@@ -173,7 +176,7 @@ impl Reply for TcpReply {
 
 impl Drop for TcpReply {
     fn drop(&mut self) {
-        if !self.is_sent {
+        if !*self.is_sent.get_mut() {
             let _ = self.late.try_send(Late::Nothing);
         }
     }
@@ -182,10 +185,15 @@ impl Drop for TcpReply {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::answer::Transport;
 
     fn budget() -> (Budget, Arc<ServerMetrics>) {
         let metrics = Arc::new(ServerMetrics::default());
         (Budget::new(Arc::clone(&metrics)), metrics)
+    }
+
+    fn asker() -> Asker {
+        Asker::new(([192, 0, 2, 1], 9).into(), Transport::Tcp)
     }
 
     #[test]
@@ -209,10 +217,10 @@ mod tests {
     fn every_reply_sends_exactly_one_message_used_or_not() {
         let (budget, _) = budget();
         let (sender, mut late) = mpsc::channel(8);
-        let reply = || Box::new(TcpReply::new(sender.clone(), budget.clone()));
-        reply().send(b"abc");
-        reply().send(b"");
-        reply().send(&vec![0; 65536]);
+        let reply = || TcpReply::new(sender.clone(), budget.clone());
+        reply().send(&asker(), b"abc");
+        reply().send(&asker(), b"");
+        reply().send(&asker(), &vec![0; 65536]);
         drop(reply());
         assert!(matches!(late.try_recv(), Ok(Late::Response(piece)) if *piece.bytes == *b"\0\x03abc"));
         assert!((0..3).all(|_| matches!(late.try_recv(), Ok(Late::Nothing))));
@@ -224,7 +232,7 @@ mod tests {
         let (budget, metrics) = budget();
         let _all = budget.charge(QUEUED_MAX);
         let (sender, mut late) = mpsc::channel(1);
-        Box::new(TcpReply::new(sender, budget)).send(b"abc");
+        TcpReply::new(sender, budget).send(&asker(), b"abc");
         assert!(matches!(late.try_recv(), Ok(Late::NoRoom)));
         assert_eq!(metrics.queued_bytes(), 0);
     }

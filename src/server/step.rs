@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::io::{self, Read};
 use std::net::Shutdown;
+use std::sync::Arc;
 
 use socket2::SockRef;
 use tokio::time::Instant;
@@ -71,7 +72,7 @@ impl<R: Responder> Connection<R> {
             Ok(())
         })?;
         for (pending, reply) in misses {
-            self.shared.responder.submit(pending, Box::new(reply));
+            self.shared.responder.submit(pending, Arc::new(reply));
         }
         Ok(())
     }
@@ -161,7 +162,7 @@ impl<R: Responder> Connection<R> {
         filled: usize,
         misses: &mut Misses,
     ) -> usize {
-        let asker = Asker { client: self.client, transport: Transport::Tcp };
+        let asker = Asker::new(self.client, Transport::Tcp);
         let Some(out) = output.get_mut(filled + 2..) else { return filled };
         match self.shared.responder.answer(view, query, asker, out, &self.shared.tally) {
             Disposition::Respond(len) => {

@@ -10,7 +10,6 @@ mod endpoint;
 mod late;
 
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -22,7 +21,7 @@ use tracing::{debug, warn};
 
 use crate::answer::{Asker, Disposition, Lane, PendingQuery, Responder, Transport};
 use crate::metrics::{DropReason, OwnTally, Proto, ServerMetrics, Tally};
-use crate::sys::{self, BATCH, Datagram, Local, RecvBatch, SendBatch, Wait};
+use crate::sys::{self, BATCH, Datagram, RecvBatch, SendBatch, Wait};
 
 use late::{OUTLET, Outlet, UdpReply};
 
@@ -38,6 +37,9 @@ const TURN: Duration = Duration::from_micros(100);
 /// watched socket makes each datagram a tenth dearer, beginning and ending it costs two calls.
 const CALM_TURNS: u32 = 16;
 
+/// One miss in so many queries makes it pay to prepare for all.
+const LACKING: usize = 4;
+
 /// Failed receives after which a draining worker gives up its queue.
 const DRAIN_TRIES: usize = 8;
 
@@ -52,18 +54,21 @@ pub(super) struct Worker<R> {
     pub metrics: Arc<ServerMetrics>,
 }
 
-/// Queries of one batch that have to be fetched, and the addresses they were sent to.
-type Misses = Vec<(Box<PendingQuery>, Option<Local>)>;
+/// Queries of one batch that have to be fetched.
+type Misses = Vec<Box<PendingQuery>>;
 
 /// What a worker allocates, once.
 struct Desk {
     inbox: RecvBatch,
     misses: Misses,
+    reply: Arc<UdpReply>,
     lane: Option<Box<dyn Lane>>,
     /// Whether the lane waits for the worker's socket, too.
     is_watched: bool,
     /// Turns since something was under way.
     calm_turns: u32,
+    /// Whether the last batch lacked much, so that the next one may, too.
+    is_lacking: bool,
 }
 
 impl<R: Responder> Worker<R> {
@@ -75,8 +80,15 @@ impl<R: Responder> Worker<R> {
         }
         let lane = self.lane();
         let inbox = RecvBatch::new(self.endpoint.is_wildcard);
-        let mut desk =
-            Desk { inbox, misses: Vec::with_capacity(BATCH), lane, is_watched: false, calm_turns: 0 };
+        let mut desk = Desk {
+            inbox,
+            misses: Vec::with_capacity(BATCH),
+            reply: Arc::new(self.late_reply()),
+            lane,
+            is_watched: false,
+            calm_turns: 0,
+            is_lacking: false,
+        };
         let outlet = Outlet {
             endpoint: Arc::clone(&self.endpoint),
             batch: SendBatch::new(),
@@ -188,10 +200,10 @@ impl<R: Responder> Worker<R> {
     }
 
     fn submit(&self, desk: &mut Desk) {
-        let Desk { misses, lane, .. } = desk;
+        let Desk { misses, lane, reply, .. } = desk;
         lane.iter_mut().for_each(|lane| lane.begin());
-        for (pending, local) in misses.drain(..) {
-            let reply = Box::new(self.late_reply(pending.asker().client, local));
+        for pending in misses.drain(..) {
+            let reply: Arc<UdpReply> = Arc::clone(reply);
             match lane {
                 Some(lane) => lane.submit(pending, reply),
                 None => self.responder.submit(pending, reply),
@@ -207,13 +219,17 @@ impl<R: Responder> Worker<R> {
 
     fn answer_batch(&self, desk: &mut Desk, got: usize, outbox: &mut SendBatch) {
         let view = self.responder.view();
-        let Desk { inbox, misses, .. } = desk;
+        let Desk { inbox, misses, is_lacking, .. } = desk;
+        if *is_lacking {
+            (0..got).filter_map(|i| inbox.get(i)).for_each(|datagram| self.responder.expect(datagram.bytes));
+        }
         for datagram in (0..got).filter_map(|i| inbox.get(i)) {
             if datagram.is_cut {
                 self.metrics.oversized();
             }
             self.answer_one(&view, &datagram, outbox, misses);
         }
+        *is_lacking = misses.len() * LACKING >= got;
     }
 
     fn answer_one(&self, view: &R::View, query: &Datagram<'_>, outbox: &mut SendBatch, misses: &mut Misses) {
@@ -224,23 +240,21 @@ impl<R: Responder> Worker<R> {
         }
         // Never full: it has room for the whole inbox.
         let Some(out) = outbox.slot() else { return };
-        let asker = Asker { client, transport: Transport::Udp };
+        let asker = Asker { local: query.local, ..Asker::new(client, Transport::Udp) };
         match self.responder.answer(view, query.bytes, asker, out, &self.tally) {
             Disposition::Respond(len) => {
                 if !outbox.push(len, client, query.local) {
                     self.tally.drop_for(DropReason::SendFailed);
                 }
             }
-            Disposition::Forward(pending) => misses.push((pending, query.local)),
+            Disposition::Forward(pending) => misses.push(pending),
             Disposition::Drop => {}
         }
     }
 
-    fn late_reply(&self, client: SocketAddr, local: Option<Local>) -> UdpReply {
+    fn late_reply(&self) -> UdpReply {
         UdpReply {
             endpoint: Arc::clone(&self.endpoint),
-            client,
-            local,
             tally: Arc::clone(&self.late),
             _open: self.replies.token(),
         }
@@ -249,7 +263,7 @@ impl<R: Responder> Worker<R> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::UdpSocket;
+    use std::net::{SocketAddr, UdpSocket};
 
     use super::*;
     use crate::answer::Reply;
@@ -267,7 +281,7 @@ mod tests {
             Disposition::Respond(query.len())
         }
 
-        fn submit(&self, _: Box<PendingQuery>, _: Box<dyn Reply>) {}
+        fn submit(&self, _: Box<PendingQuery>, _: Arc<dyn Reply>) {}
     }
 
     fn worker() -> Worker<Same> {

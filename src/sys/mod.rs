@@ -11,10 +11,12 @@
 
 mod background;
 mod control;
+mod direct;
 mod drain;
 mod epoll;
 mod limits;
 mod memory;
+mod near;
 mod options;
 mod peer;
 mod recv;
@@ -24,10 +26,12 @@ mod slots;
 
 pub use background::in_background;
 pub use control::Local;
+pub use direct::{recv, send};
 pub use drain::{drop_everything, leave_group, settle, wake};
 pub use epoll::Epoll;
 pub use limits::raise_descriptor_limit;
 pub use memory::release_freed_memory;
+pub use near::prefetch;
 pub use options::{ignore_path_mtu, lost_datagrams, readable_bytes, receive_buffer, report_local_address};
 pub use recv::{Datagram, QUERY_MAX, RecvBatch, Wait};
 pub use send::{RESPONSE_MAX, SendBatch, send_late};

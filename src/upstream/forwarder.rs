@@ -1,6 +1,6 @@
 //! Which upstreams a name goes to, kept up to date with the settings and the system's file.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -55,9 +55,9 @@ pub(super) struct Routes {
     settings: Settings,
     system: Vec<SocketAddr>,
     /// By wire name.
-    pub(super) by_domain: HashMap<Box<[u8]>, Arc<Route>>,
+    pub(super) by_domain: BTreeMap<Box<[u8]>, Arc<Route>>,
     /// Bit n: there is a domain whose name is n bytes long, or 127 and more. Most names have no
-    /// suffix of such a length but the root, and are spared a hash for each of their labels.
+    /// suffix of such a length but the root, and are spared a search for each of their labels.
     lengths: u128,
 }
 
@@ -72,7 +72,7 @@ impl Forwarder {
         let empty = Routes {
             settings: Settings::default(),
             system: Vec::new(),
-            by_domain: HashMap::new(),
+            by_domain: BTreeMap::new(),
             lengths: 0,
         };
         let forwarder = Self {
@@ -131,7 +131,7 @@ impl Forwarder {
             .flat_map(|route| &route.upstreams)
             .map(|upstream| (upstream.identity, Arc::clone(upstream)))
             .collect();
-        let mut by_domain = HashMap::new();
+        let mut by_domain = BTreeMap::new();
         for forward in &settings.domains {
             let mut upstreams: Vec<Arc<Upstream>> = Vec::new();
             for identity in identities(&settings, &forward.upstreams, &system) {
@@ -174,7 +174,7 @@ impl Forwarder {
         resume(self, ask, head, heard).await
     }
 
-    fn report(&self, by_domain: &HashMap<Box<[u8]>, Arc<Route>>) {
+    fn report(&self, by_domain: &BTreeMap<Box<[u8]>, Arc<Route>>) {
         let mut unserved: Vec<Name> =
             by_domain.values().filter(|r| r.upstreams.is_empty()).map(|r| r.domain.clone()).collect();
         unserved.sort_by(|a, b| a.as_bytes().cmp(b.as_bytes()));

@@ -1,13 +1,21 @@
 //! A name and a type as one key.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use crate::wire::name::MAX_NAME;
-use crate::wire::{NameRef, Rtype};
+use crate::wire::{NameRef, Rtype, name_hash_with};
 
 /// What is asked: a name and a type, class IN. Cloning shares it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question(Arc<[u8]>);
+
+/// One good number, as [`Prehashed`](crate::wire::Prehashed) maps want it.
+impl Hash for Question {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(name_hash_with(self.qname(), self.qtype().0));
+    }
+}
 
 impl Question {
     /// Copies the name. Cost: one allocation.

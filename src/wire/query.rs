@@ -1,5 +1,6 @@
 //! A client's query, read with every check that decides how to answer it (RFC 1035 §4.1, RFC 8906).
 
+use super::hash::hash_in_any_case;
 use super::name::{MAX_LABEL, MAX_NAME};
 use super::{NameRef, Rcode, Rtype, Suffixes};
 
@@ -153,6 +154,21 @@ impl<'q> Query<'q> {
     pub fn udp_size(&self) -> usize {
         self.edns.map_or(CLASSIC_UDP, |e| usize::from(e.udp_size))
     }
+}
+
+/// The hash of the name that a packet seems to ask for, as [`name_hash`](super::name_hash) has it:
+/// for who wants to know before it is read. Nothing but the name's form is checked.
+pub fn seeming_hash(bytes: &[u8]) -> Option<u64> {
+    let name = bytes.get(HEADER..)?;
+    let mut at = 0;
+    loop {
+        match usize::from(*name.get(at)?) {
+            0 => break,
+            label if label > MAX_LABEL || at + label >= MAX_NAME => return None,
+            label => at += 1 + label,
+        }
+    }
+    Some(hash_in_any_case(name.get(..=at)?))
 }
 
 /// Walks what follows the question, `plain` records and `additional` ones: everything must be whole,

@@ -165,9 +165,11 @@ pub(super) struct Record {
 }
 
 impl Record {
-    /// Reads the record at `at`. Returns it with the offset behind it.
+    /// Reads the record at `at` of a message whose question has been checked. Returns it with the
+    /// offset behind it.
     pub(super) fn read(message: &[u8], at: usize) -> Result<(Self, usize), Malformed> {
-        let fixed = skip_name(message, at)?;
+        let is_question = pointer(message, at) == Some(HEADER);
+        let fixed = if is_question { at + 2 } else { skip_name(message, at)? };
         Self::behind(message, at, fixed)
     }
 
@@ -214,9 +216,13 @@ impl Record {
                 pos = target;
                 continue;
             }
+            // The usual owner is a pointer to the question.
+            if message.get(pos..pos + rest.len()) == Some(rest) {
+                return true;
+            }
             let Some(len) = message.get(pos).map(|&b| 1 + usize::from(b)) else { return false };
             match (message.get(pos..pos + len), rest.get(..len)) {
-                (Some(ours), Some(theirs)) if ours.eq_ignore_ascii_case(theirs) => {}
+                (Some(ours), Some(theirs)) if is_same(ours, theirs) => {}
                 _ => return false,
             }
             if len == 1 {
@@ -230,13 +236,19 @@ impl Record {
 
 /// Compares the question with the one that was asked, ASCII case aside. Returns the offset behind it.
 pub(super) fn check_question(message: &[u8], qname: NameRef<'_>, qtype: Rtype) -> Result<usize, Malformed> {
-    let at = skip_name(message, HEADER)?;
-    let fixed = message.get(at..at + 4).ok_or(Malformed::OtherQuestion)?;
-    // A pointer would have to lead in front of the question: the name stands written out.
-    let same = message.get(HEADER..at).is_some_and(|name| name.eq_ignore_ascii_case(qname.as_bytes()))
-        && fixed[..2] == qtype.0.to_be_bytes()
-        && fixed[2..] == CLASS_IN.to_be_bytes();
+    // A pointer would have to lead in front of the question: the name stands written out, and one of
+    // the same bytes has the same form.
+    let at = HEADER + qname.as_bytes().len();
+    let same = message.get(HEADER..at).is_some_and(|name| is_same(name, qname.as_bytes()))
+        && message.get(at..at + 2) == Some(&qtype.0.to_be_bytes())
+        && message.get(at + 2..at + 4) == Some(&CLASS_IN.to_be_bytes());
     if same { Ok(at + 4) } else { Err(Malformed::OtherQuestion) }
+}
+
+/// Whether names are the same, ASCII case aside. Servers send back what they were sent, so mostly
+/// they are alike byte for byte.
+fn is_same(ours: &[u8], theirs: &[u8]) -> bool {
+    ours == theirs || ours.eq_ignore_ascii_case(theirs)
 }
 
 #[cfg(test)]

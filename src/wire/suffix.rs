@@ -1,15 +1,11 @@
 //! A name as it is looked up: in lower case, with the start and the hash of each of its suffixes.
 
-use std::sync::OnceLock;
-
 use super::NameRef;
+use super::hash::{BLOCK, Folded};
 use super::name::{MAX_LABEL, MAX_NAME};
 
 /// Most suffixes a name can have, the root counted (RFC 1035 §2.3.4: 127 labels of one byte).
 const MAX_SUFFIXES: usize = 128;
-
-/// Bytes that are lower-cased, and hashed, in one go.
-const BLOCK: usize = 16;
 
 /// Room for a whole block at the last byte of the longest name.
 const PADDED: usize = MAX_NAME + BLOCK;
@@ -89,14 +85,12 @@ impl Suffixes {
 
     /// The hash of [`Suffixes::suffix`]. Cost: a multiplication for each 16 bytes of it.
     pub fn hash(&self, depth: usize) -> u64 {
-        let [seed, key] = keys();
-        let mut hash = seed;
+        let mut hash = Folded::new();
         for at in (self.start(depth)..self.len).step_by(BLOCK) {
-            let Some((low, rest)) = self.name[at..].split_first_chunk() else { break };
-            let Some(high) = rest.first_chunk() else { break };
-            hash = fold(u64::from_le_bytes(*low) ^ hash, u64::from_le_bytes(*high) ^ key);
+            let Some(block) = self.name[at..].first_chunk() else { break };
+            hash = hash.with(block);
         }
-        hash
+        hash.finish()
     }
 
     fn start(&self, depth: usize) -> usize {
@@ -122,18 +116,6 @@ fn lower(name: &[u8], to: &mut [u8; PADDED]) {
     if let Some(to) = to.last_chunk_mut::<BLOCK>() {
         *to = last.map(|byte| byte.to_ascii_lowercase());
     }
-}
-
-/// Two random numbers: strangers choose the names, and must not choose the buckets.
-fn keys() -> [u64; 2] {
-    static KEYS: OnceLock<[u64; 2]> = OnceLock::new();
-    *KEYS.get_or_init(rand::random)
-}
-
-/// Both halves of the product: each bit of it depends on all bits of both factors.
-fn fold(a: u64, b: u64) -> u64 {
-    let product = u128::from(a) * u128::from(b);
-    (product as u64) ^ ((product >> 64) as u64)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Faults that were found by trying to break the whole, each with what should have happened.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use hickory_proto::op::{Message, ResponseCode};
@@ -27,11 +27,12 @@ struct House {
     tally: Arc<Tally>,
 }
 
-struct Told(oneshot::Sender<Vec<u8>>);
+struct Told(Mutex<Option<oneshot::Sender<Vec<u8>>>>);
 
 impl Reply for Told {
-    fn send(self: Box<Self>, response: &[u8]) {
-        let _ = self.0.send(response.to_vec());
+    fn send(&self, _: &Asker, response: &[u8]) {
+        let told = self.0.lock().unwrap().take().expect("told once");
+        let _ = told.send(response.to_vec());
     }
 }
 
@@ -50,7 +51,7 @@ impl House {
 
     async fn ask(&self, qname: &str, qtype: RecordType) -> Message {
         let query = ask(qname, qtype).edns(1232, false).bytes();
-        let asker = Asker { client: ([127, 0, 0, 99], 4711).into(), transport: Transport::Udp };
+        let asker = Asker::new(([127, 0, 0, 99], 4711).into(), Transport::Udp);
         let mut out = [0; 1232];
         let view = self.answerer.view();
         let bytes = match self.answerer.answer(&view, &query, asker, &mut out, &self.tally) {
@@ -58,7 +59,7 @@ impl House {
             Disposition::Drop => panic!("dropped"),
             Disposition::Forward(pending) => {
                 let (told, response) = oneshot::channel();
-                self.answerer.submit(pending, Box::new(Told(told)));
+                self.answerer.submit(pending, Arc::new(Told(Mutex::new(Some(told)))));
                 response.await.expect("exactly one response")
             }
         };

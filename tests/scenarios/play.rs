@@ -41,10 +41,10 @@ struct Late {
 }
 
 impl Reply for Late {
-    fn send(self: Box<Self>, response: &[u8]) {
+    fn send(&self, _: &Asker, response: &[u8]) {
         let mut inbox = self.inbox.lock().unwrap();
         inbox.waiting -= 1;
-        inbox.answers.push_back(Answered { query: self.query, response: response.to_vec() });
+        inbox.answers.push_back(Answered { query: self.query.clone(), response: response.to_vec() });
     }
 }
 
@@ -126,7 +126,7 @@ impl Player {
         let query = entry.packet.to_bytes(number as u16 | 0x4000);
         let transport = if entry.matches.tcp == Some(true) { Transport::Tcp } else { Transport::Udp };
         let mut out = vec![0; if transport == Transport::Tcp { 65_535 } else { 1232 }];
-        let (answerer, asker) = (&self.stage.answerer, Asker { client, transport });
+        let (answerer, asker) = (&self.stage.answerer, Asker::new(client, transport));
         match answerer.answer(&answerer.view(), &query, asker, &mut out, &self.tally) {
             Disposition::Respond(len) => {
                 out.truncate(len);
@@ -134,7 +134,7 @@ impl Player {
             }
             Disposition::Forward(pending) => {
                 self.inbox.lock().unwrap().waiting += 1;
-                answerer.submit(pending, Box::new(Late { query, inbox: Arc::clone(&self.inbox) }));
+                answerer.submit(pending, Arc::new(Late { query, inbox: Arc::clone(&self.inbox) }));
             }
             Disposition::Drop => {}
         }

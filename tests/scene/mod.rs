@@ -23,7 +23,7 @@ pub const TCP: Asker = asker(Transport::Tcp);
 
 const fn asker(transport: Transport) -> Asker {
     let address = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
-    Asker { client: SocketAddr::new(address, 40_000), transport }
+    Asker::new(SocketAddr::new(address, 40_000), transport)
 }
 
 /// An answerer with everything that one needs. Nothing is ever asked of an upstream.

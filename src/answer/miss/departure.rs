@@ -90,12 +90,12 @@ impl Shared {
 
     /// Has a lane send the first query.
     fn send(self: &Arc<Self>, lane: &mut Lane, head: &Head, errand: Errand) {
-        match lane.send(head, errand.clone()) {
+        match lane.send(head, errand) {
             Ok(()) => {}
-            Err(NotSent::Network(kind)) => {
+            Err((NotSent::Network(kind), errand)) => {
                 self.hand_over(&errand, Some(What::Io(kind)));
             }
-            Err(NotSent::NoRoom) => {
+            Err((NotSent::NoRoom, errand)) => {
                 if let Standing::Begins(takeover, _) = self.flights.hand_over(&errand.question, errand.number)
                 {
                     let Takeover { number, kind, signs, .. } = takeover;

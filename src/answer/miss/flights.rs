@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use dashmap::DashMap;
-use dashmap::mapref::entry::Entry as Place;
 
 use super::few::Few;
 use super::{Fetched, Want};
 use crate::upstream::{Head, Line, Question, Signs, Stamps};
+use crate::wire::Prehashed;
 
 use flight::Course;
 
@@ -71,7 +71,7 @@ pub(super) enum Standing {
 /// The questions in flight.
 #[derive(Default)]
 pub(super) struct Flights {
-    by_question: DashMap<Question, Few<Flight>>,
+    by_question: DashMap<Question, Few<Flight>, Prehashed>,
     numbers: AtomicU64,
     /// Counted when what was brought is in the cache, and the flight is still there.
     landed: AtomicU64,
@@ -169,16 +169,23 @@ impl Flights {
         number: u64,
         may: impl FnOnce(&Flight) -> Result<(), Option<Line>>,
     ) -> Result<Flight, Option<Line>> {
-        let Place::Occupied(mut place) = self.by_question.entry(question.clone()) else {
-            return Err(None);
-        };
-        may(place.get().iter().find(|f| f.number == number).ok_or(None)?)?;
+        let mut landed = Err(None);
+        self.by_question.remove_if_mut(question, |_, flights| {
+            landed = self.take(flights, number, may);
+            flights.is_empty()
+        });
+        landed
+    }
+
+    fn take(
+        &self,
+        flights: &mut Few<Flight>,
+        number: u64,
+        may: impl FnOnce(&Flight) -> Result<(), Option<Line>>,
+    ) -> Result<Flight, Option<Line>> {
+        may(flights.iter().find(|f| f.number == number).ok_or(None)?)?;
         self.landed.fetch_add(1, Ordering::Release);
-        let flight = place.get_mut().take(|f| f.number == number);
-        if place.get().is_empty() {
-            place.remove();
-        }
-        flight.ok_or(None)
+        flights.take(|f| f.number == number).ok_or(None)
     }
 
     /// How the flight that a lane has begun stands, after which it is an exchange's.

@@ -7,15 +7,13 @@ use std::sync::Arc;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::Endpoint;
-use crate::answer::Reply;
+use crate::answer::{Asker, Reply};
 use crate::metrics::{DropReason, Tally};
 use crate::sys::{self, BATCH, Local, SendBatch};
 
-/// The way back for a response that comes later: same socket, same source address.
+/// The way back for all responses of a worker that come later: the socket of their queries.
 pub(super) struct UdpReply {
     pub endpoint: Arc<Endpoint>,
-    pub client: SocketAddr,
-    pub local: Option<Local>,
     pub tally: Arc<Tally>,
     /// The drain waits for it.
     pub _open: TaskTrackerToken,
@@ -23,15 +21,16 @@ pub(super) struct UdpReply {
 
 impl Reply for UdpReply {
     /// On the worker's own thread it goes out with the next batch.
-    fn send(self: Box<Self>, response: &[u8]) {
+    fn send(&self, asker: &Asker, response: &[u8]) {
+        let (client, local) = (asker.client, asker.local);
         let is_taken = OUTLET.with_borrow_mut(|outlet| {
             let own = outlet.as_mut().filter(|outlet| Arc::ptr_eq(&outlet.endpoint, &self.endpoint));
-            own.is_some_and(|outlet| outlet.take(response, self.client, self.local))
+            own.is_some_and(|outlet| outlet.take(response, client, local))
         });
         if is_taken {
             return;
         }
-        let sent = sys::send_late(&self.endpoint.socket, response, self.client, self.local);
+        let sent = sys::send_late(&self.endpoint.socket, response, client, local);
         if sent.is_err() {
             self.tally.drop_for(DropReason::SendFailed);
         }

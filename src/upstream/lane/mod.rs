@@ -23,7 +23,7 @@ use super::pending::What;
 use super::server::Upstream;
 use super::verdict::is_answer;
 use crate::clock::Moment;
-use crate::sys::Epoll;
+use crate::sys::{self, Epoll};
 use crate::wire::ask::{self, read_reply};
 use crate::wire::learn;
 
@@ -125,22 +125,12 @@ impl Lane {
     /// Sends the query of an errand to the upstream at the head of its exchange.
     ///
     /// # Errors
-    /// [`NotSent`]; the errand is then not known to the lane.
-    pub fn send(&mut self, head: &Head, errand: Errand) -> Result<(), NotSent> {
-        let upstream = head.upstream();
-        if self.queries.len() >= MAX_QUERIES {
-            return Err(NotSent::NoRoom);
-        }
-        let share = self.forwarder.share(upstream);
-        let place = self.sockets.place(upstream, share, self.now, &self.epoll);
-        let (number, id) = place.ok_or(NotSent::NoRoom)?;
-        self.write(upstream, &errand, id);
-        let Some(sock) = self.sockets.get_mut(number) else { return Err(NotSent::NoRoom) };
-        upstream.metrics.udp_sends.increment(1);
-        // The error of an earlier datagram, which the kernel reports now, is swallowed once.
-        if sock.socket.send(&self.message).is_err() {
-            sock.socket.send(&self.message).map_err(|error| NotSent::Network(error.kind()))?;
-        }
+    /// [`NotSent`] and the errand, which is then not known to the lane.
+    pub fn send(&mut self, head: &Head, errand: Errand) -> Result<(), (NotSent, Errand)> {
+        let (number, id) = match self.try_send(head.upstream(), &errand) {
+            Ok(place) => place,
+            Err(why) => return Err((why, errand)),
+        };
         let query = Query {
             errand,
             socket: number,
@@ -152,8 +142,29 @@ impl Lane {
             told_mismatch: false,
             told_error: false,
         };
-        sock.join(id, self.queries.insert(query));
+        let query = self.queries.insert(query);
+        if let Some(sock) = self.sockets.get_mut(number) {
+            sock.join(id, query);
+        }
         Ok(())
+    }
+
+    /// Sends a query. Returns the socket it left by and its id there.
+    fn try_send(&mut self, upstream: &Arc<Upstream>, errand: &Errand) -> Result<(usize, u16), NotSent> {
+        if self.queries.len() >= MAX_QUERIES {
+            return Err(NotSent::NoRoom);
+        }
+        let share = self.forwarder.share(upstream);
+        let place = self.sockets.place(upstream, share, self.now, &self.epoll);
+        let (number, id) = place.ok_or(NotSent::NoRoom)?;
+        self.write(upstream, errand, id);
+        let sock = self.sockets.get(number).ok_or(NotSent::NoRoom)?;
+        upstream.metrics.udp_sends.increment(1);
+        // The error of an earlier datagram, which the kernel reports now, is swallowed once.
+        if sys::send(&sock.socket, &self.message).is_err() {
+            sys::send(&sock.socket, &self.message).map_err(|error| NotSent::Network(error.kind()))?;
+        }
+        Ok((number, id))
     }
 
     fn write(&mut self, upstream: &Upstream, errand: &Errand, id: u16) {
@@ -189,7 +200,7 @@ impl Lane {
     fn read(&mut self, number: usize, desk: &impl Desk) {
         let Some(sock) = self.sockets.get(number) else { return };
         let mut buffer = std::mem::take(&mut self.buffer);
-        match sock.socket.recv(&mut buffer) {
+        match sys::recv(&sock.socket, &mut buffer) {
             Ok(len) => self.deliver(number, buffer.get(..len).unwrap_or_default(), desk),
             Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
             Err(error) => {
@@ -230,13 +241,14 @@ impl Lane {
         };
         let is_usual = query.stage == Stage::Quick && !reply.truncated && is_answer(reply.rcode);
         let learned = is_usual.then(|| learn(message, qname, qtype, query.errand.dnssec_ok));
-        let Some((query, upstream)) = self.finish(number) else { return };
+        let learned = learned.and_then(Result::ok).filter(|learned| is_answer(learned.rcode));
+        if let (Some(_), Some(sock)) = (&learned, self.sockets.get(query.socket)) {
+            sock.upstream.note_success(self.now.saturating_duration_since(query.sent));
+        }
+        let Some(query) = self.finish(number) else { return };
         match learned {
-            Some(Ok(learned)) if is_answer(learned.rcode) => {
-                upstream.note_success(self.now.saturating_duration_since(query.sent));
-                desk.answered(&query.errand, learned, message, self.moment);
-            }
-            _ => {
+            Some(learned) => desk.answered(&query.errand, learned, message, self.moment),
+            None => {
                 desk.unusual(&query.errand, Some(What::Reply(message.to_vec())));
             }
         }
@@ -265,11 +277,10 @@ impl Lane {
         }
     }
 
-    fn finish(&mut self, number: usize) -> Option<(Query, Arc<Upstream>)> {
+    fn finish(&mut self, number: usize) -> Option<Query> {
         let query = self.queries.remove(number)?;
-        let upstream = Arc::clone(&self.sockets.get(query.socket)?.upstream);
         self.sockets.forget(query.socket, query.id);
-        Some((query, upstream))
+        Some(query)
     }
 
     /// Ends the stages that have lasted long enough at `now`.

@@ -80,7 +80,7 @@ impl Bench {
         let errand = errand(qname, number);
         let client = [192, 0, 2, 1].into();
         let look = self.forwarder.look(errand.question.qname(), client, self.lane.now(), self.lane.moment());
-        self.lane.send(&look.head.unwrap(), errand)
+        self.lane.send(&look.head.unwrap(), errand).map_err(|(why, _)| why)
     }
 
     fn send(&mut self, qname: &str, number: u64) -> Received {

@@ -1,8 +1,8 @@
 //! Queries as clients send them, and the responses written over them.
 
-use zonelet::wire::query::{HEADER, Query, Unreadable};
+use zonelet::wire::query::{HEADER, Query, Unreadable, seeming_hash};
 use zonelet::wire::response::{self, Full, MAX_MESSAGE, NameAt, Response, UDP_SIZE, Verdict};
-use zonelet::wire::{EdeCode, Name, NameRef, Rcode, Rtype, Suffixes};
+use zonelet::wire::{EdeCode, Name, NameRef, Rcode, Rtype, Suffixes, name_hash};
 
 use super::message::Message;
 
@@ -14,12 +14,14 @@ const TARGET: &[u8] = b"\x06target\x04test\x00";
 /// whole, within the asker's size and about its question.
 pub fn query(bytes: &[u8]) {
     let mut qname = Suffixes::default();
+    let seeming = seeming_hash(bytes);
     match Query::parse(bytes, &mut qname) {
         Err(Unreadable::ShortHeader) => assert!(bytes.len() < HEADER),
         Err(Unreadable::IsResponse) => assert!(bytes[2] & 0x80 != 0),
         Err(Unreadable::Error { rcode, question_end }) => refused(bytes, rcode, question_end),
         Ok(query) => {
             read_rightly(&query, bytes);
+            assert_eq!(seeming, Some(name_hash(query.qname())));
             let udp = query.udp_size().min(UDP_SIZE);
             assert!((512..=UDP_SIZE).contains(&udp));
             for max in [udp, MAX_MESSAGE] {

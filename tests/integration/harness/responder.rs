@@ -14,21 +14,22 @@ use super::client::PATIENCE;
 /// A query on its way to no upstream, and the way back.
 pub struct Held {
     pub query: Box<[u8]>,
-    reply: Box<dyn Reply>,
+    asker: Asker,
+    reply: Arc<dyn Reply>,
 }
 
 impl Held {
     /// Answers it now.
     pub fn release(self) {
         let response = echo(&self.query);
-        self.reply.send(&response);
+        self.reply.send(&self.asker, &response);
     }
 
     /// Answers it with `len` bytes.
     pub fn release_as(self, len: usize) {
         let mut response = echo(&self.query);
         response.resize(len, 0);
-        self.reply.send(&response);
+        self.reply.send(&self.asker, &response);
     }
 }
 
@@ -113,9 +114,9 @@ impl Responder for Double {
         Disposition::Respond(if is_big { longest } else { kept })
     }
 
-    fn submit(&self, pending: Box<PendingQuery>, reply: Box<dyn Reply>) {
+    fn submit(&self, pending: Box<PendingQuery>, reply: Arc<dyn Reply>) {
         let mut state = self.state.lock().unwrap();
-        state.held.push(Held { query: pending.query().into(), reply });
+        state.held.push(Held { query: pending.query().into(), asker: pending.asker(), reply });
         state.out += 1;
         state.most = state.most.max(state.out);
         self.changed.notify_all();
