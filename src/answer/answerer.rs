@@ -1,6 +1,6 @@
 //! The fast path: one query in, one disposition out, all steps as plain calls.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -216,7 +216,7 @@ impl Answerer {
 
     /// Answers with what was fetched before and last, which is kept where that is not enough.
     fn with_all(&self, pending: &mut PendingQuery, last: Resolved, now: Moment, out: &mut [u8]) -> Outcome {
-        let (view, asker, late) = (self.view_at(now), pending.asker(), &self.0.late);
+        let (view, asker, late) = (self.view_at_hand(now), pending.asker(), &self.0.late);
         // Mostly the first fetch is the only one.
         if pending.resolved.is_empty() {
             let all = [last];
@@ -224,14 +224,37 @@ impl Answerer {
             if matches!(outcome, Outcome::Missing(_)) {
                 pending.resolved.extend(all);
             }
+            if KEEPS_VIEW.get() {
+                AT_HAND.set(Some(view));
+            }
             return outcome;
         }
         pending.resolved.push(last);
         self.respond(&view, pending.query(), asker, out, late, &pending.resolved)
     }
+
+    /// The view that the answer before was given with, if that was at the same moment.
+    fn view_at_hand(&self, now: Moment) -> View {
+        let at_hand = AT_HAND.take().filter(|view| view.now == now);
+        at_hand.unwrap_or_else(|| self.view_at(now))
+    }
+}
+
+/// Has all late answers that this thread gives meanwhile be of one view, as those of a batch are.
+pub(super) fn with_one_view<R>(answers: impl FnOnce() -> R) -> R {
+    KEEPS_VIEW.set(true);
+    let result = answers();
+    KEEPS_VIEW.set(false);
+    // Whoever waits holds none: it would be the last to hold a table that is replaced meanwhile, and
+    // have to free it.
+    AT_HAND.set(None);
+    result
 }
 
 thread_local! {
+    static KEEPS_VIEW: Cell<bool> = const { Cell::new(false) };
+    /// The view of the late answers that are given one after the other.
+    static AT_HAND: Cell<Option<View>> = const { Cell::new(None) };
     /// What late responses are written to.
     static OUT: RefCell<Vec<u8>> = RefCell::new(vec![0; MAX_MESSAGE]);
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
+use super::answerer::with_one_view;
 use super::{Answerer, Lane, PendingQuery, Reply};
 use crate::upstream;
 
@@ -35,6 +36,6 @@ impl Lane for OwnLane {
     }
 
     fn wait(&mut self) -> io::Result<bool> {
-        self.lane.wait(self.answerer.miss())
+        with_one_view(|| self.lane.wait(self.answerer.miss()))
     }
 }

@@ -56,15 +56,20 @@ impl Shared {
         (fetched, denied): (Fetched, Option<Fetched>),
         now: Moment,
     ) {
+        let (mut left, mut fetched) = (flight.waiters.len(), Some(fetched));
         for mut waiter in flight.waiters {
+            left -= 1;
+            // Mostly one waits, who gets it without a copy.
+            let fetched = if left == 0 { fetched.take() } else { fetched.clone() };
+            let Some(fetched) = fetched else { break };
             if let (Some(again), Fetched::Entry(_)) = (waiter.again.take(), &fetched) {
                 // It has been answered, so it was no loop: a client on the upstream's host.
                 let (want, stamps) = *again;
                 self.seat(want, now, stamps, false, waiter.into_done(), None);
                 continue;
             }
-            let fetched = denied.as_ref().filter(|_| waiter.must_exist).unwrap_or(&fetched).clone();
-            self.finish(waiter, fetched, now);
+            let denied = denied.as_ref().filter(|_| waiter.must_exist).cloned();
+            self.finish(waiter, denied.unwrap_or(fetched), now);
         }
     }
 
