@@ -1,6 +1,7 @@
 //! The fast path: one query in, one disposition out, all steps as plain calls.
 
-use std::cell::{Cell, RefCell};
+mod late;
+
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -9,18 +10,19 @@ use arc_swap::{ArcSwap, Guard};
 
 use super::access::AccessList;
 use super::lane::OwnLane;
-use super::miss::{Fetched, Landed, MissPath, Want};
+use super::miss::{Landed, MissPath};
 use super::settings::SpecialNames;
 use super::walk::{End, MAX_RESTARTS, Missing, Resolved, Walk, Why};
 use super::{Asker, Disposition, Lane, PendingQuery, Reply, Responder, Settings, Transport};
 use crate::cache::Cache;
 use crate::clock::{Clock, Moment};
 use crate::metrics::{AnswerSource, Board, DropReason, Proto, Tally};
-use crate::upstream::{self, MARKER_OPTION};
 use crate::wire::query::{Query, Unreadable, seeming_hash};
 use crate::wire::response::{self, MAX_MESSAGE, Response, UDP_SIZE, Verdict};
 use crate::wire::{CLASS_IN, EdeCode, Rcode, Rtype, Suffixes};
 use crate::zone::{SharedTable, ZoneTable};
+
+pub(super) use late::with_one_view;
 
 /// Questions put to upstreams for one client's query: an upstream that answers each with one more
 /// CNAME must not turn one packet into dozens.
@@ -155,32 +157,6 @@ impl Answerer {
         }
     }
 
-    /// Fetches what is missing, then walks again from the start with what came.
-    pub(super) fn fetch(
-        &self,
-        pending: Box<PendingQuery>,
-        reply: Arc<dyn Reply>,
-        lane: Option<&mut upstream::Lane>,
-    ) {
-        let Some(missing) = &pending.missing else { return };
-        let mut qname = Suffixes::default();
-        let Ok(query) = Query::parse(pending.query(), &mut qname) else { return };
-        let want = Want {
-            question: missing.question.clone(),
-            dnssec_ok: query.dnssec_ok(),
-            checking_disabled: query.checking_disabled(),
-            must_exist: missing.must_exist,
-            client: pending.asker().client,
-            marker: query.edns.and_then(|edns| edns.option(MARKER_OPTION)).map(Into::into),
-        };
-        let seen = pending.seen;
-        let done = pending.with_way_back(self.clone(), reply);
-        match lane {
-            Some(lane) => self.0.miss.fetch_on(lane, want, seen, done),
-            None => self.0.miss.fetch(want, done),
-        }
-    }
-
     fn view_at(&self, now: Moment) -> View {
         let landed = self.0.miss.landed();
         View { now, landed, table: self.0.table.load(), rules: self.0.rules.load() }
@@ -190,73 +166,6 @@ impl Answerer {
     pub(super) fn miss(&self) -> &MissPath {
         &self.0.miss
     }
-
-    pub(super) fn fetched(
-        &self,
-        mut pending: Box<PendingQuery>,
-        missing: Missing,
-        fetched: Fetched,
-        now: Moment,
-        reply: Arc<dyn Reply>,
-    ) {
-        let resolved = Resolved { question: missing.question, fetched };
-        let next = OUT.with_borrow_mut(|out| match self.with_all(&mut pending, resolved, now, out) {
-            Outcome::Respond(len) => {
-                reply.send(&pending.asker(), &out[..len]);
-                None
-            }
-            Outcome::Drop => None,
-            Outcome::Missing(next) => Some(next),
-        });
-        if next.is_some() {
-            pending.missing = next;
-            self.fetch(pending, reply, None);
-        }
-    }
-
-    /// Answers with what was fetched before and last, which is kept where that is not enough.
-    fn with_all(&self, pending: &mut PendingQuery, last: Resolved, now: Moment, out: &mut [u8]) -> Outcome {
-        let (view, asker, late) = (self.view_at_hand(now), pending.asker(), &self.0.late);
-        // Mostly the first fetch is the only one.
-        if pending.resolved.is_empty() {
-            let all = [last];
-            let outcome = self.respond(&view, pending.query(), asker, out, late, &all);
-            if matches!(outcome, Outcome::Missing(_)) {
-                pending.resolved.extend(all);
-            }
-            if KEEPS_VIEW.get() {
-                AT_HAND.set(Some(view));
-            }
-            return outcome;
-        }
-        pending.resolved.push(last);
-        self.respond(&view, pending.query(), asker, out, late, &pending.resolved)
-    }
-
-    /// The view that the answer before was given with, if that was at the same moment.
-    fn view_at_hand(&self, now: Moment) -> View {
-        let at_hand = AT_HAND.take().filter(|view| view.now == now);
-        at_hand.unwrap_or_else(|| self.view_at(now))
-    }
-}
-
-/// Has all late answers that this thread gives meanwhile be of one view, as those of a batch are.
-pub(super) fn with_one_view<R>(answers: impl FnOnce() -> R) -> R {
-    KEEPS_VIEW.set(true);
-    let result = answers();
-    KEEPS_VIEW.set(false);
-    // Whoever waits holds none: it would be the last to hold a table that is replaced meanwhile, and
-    // have to free it.
-    AT_HAND.set(None);
-    result
-}
-
-thread_local! {
-    static KEEPS_VIEW: Cell<bool> = const { Cell::new(false) };
-    /// The view of the late answers that are given one after the other.
-    static AT_HAND: Cell<Option<View>> = const { Cell::new(None) };
-    /// What late responses are written to.
-    static OUT: RefCell<Vec<u8>> = RefCell::new(vec![0; MAX_MESSAGE]);
 }
 
 enum Outcome {
