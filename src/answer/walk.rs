@@ -1,5 +1,6 @@
 //! From a question to the end of its CNAME chain, through zones, cache and what was just fetched.
 
+mod flattened;
 mod forwarded;
 
 use std::sync::Arc;
@@ -61,6 +62,10 @@ pub enum Why {
     ChainTooLong,
     /// The upstream denies a name that is known to exist.
     Denied,
+    /// An alias that leads back to itself.
+    AliasLoop,
+    /// The upstream's answer for the target of an alias is an error.
+    Target,
 }
 
 impl Why {
@@ -70,6 +75,8 @@ impl Why {
             Self::Upstream(failure) => (failure.ede, &failure.text),
             Self::NotLoaded => (EdeCode::NOT_READY, "the zone has not been loaded yet"),
             Self::ChainTooLong => (EdeCode::OTHER, "CNAME chain too long"),
+            Self::AliasLoop => (EdeCode::OTHER, "the record is an alias that leads back to itself"),
+            Self::Target => (EdeCode::OTHER, "the target of the alias cannot be resolved"),
             Self::Denied => (EdeCode::OTHER, "the upstream denies a name that exists in an imported zone"),
         }
     }
@@ -210,6 +217,8 @@ impl<'w> Walk<'w, '_, '_, '_> {
                 Ok(done(Rcode::NOERROR))
             }
             Lookup::Any => self.any(owner),
+            Lookup::Outside(target) => self.flattened(zone, owner, target, first),
+            Lookup::Loop => Ok(Step::End(End::Failed(Why::AliasLoop))),
             Lookup::NxDomain => self.negative(zone, owner, Rcode::NXDOMAIN),
             _ => self.negative(zone, owner, Rcode::NOERROR),
         }
@@ -277,6 +286,10 @@ impl<'w> Walk<'w, '_, '_, '_> {
 /// The name that stands at this offset of the response; what it is does not matter for its pointer.
 fn target(at: usize) -> NameAt<'static> {
     NameAt { at, name: NameRef::from_checked(&[0]) }
+}
+
+fn failed(why: Why) -> Step {
+    Step::End(End::Failed(why))
 }
 
 fn done(rcode: Rcode) -> Step {

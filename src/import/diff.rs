@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::fmt;
 
-use crate::zone::{Rrset, RrsetView, Zone};
+use crate::zone::{AliasAt, Rrset, RrsetView, Zone};
 
 /// How many changed owners a diff names.
 const NAMED: usize = 5;
@@ -92,6 +92,11 @@ fn same(old: Rrset<'_>, new: Rrset<'_>) -> bool {
     if (old.ttl, old.count, old.deferred) != (new.ttl, new.count, new.deferred) {
         return false;
     }
+    // Where in the zone its target lies may change with any other record.
+    let target = |rrset: Rrset<'_>| rrset.alias.map(|a| (a.target.to_owned(), a.at == AliasAt::Outside));
+    if target(old) != target(new) {
+        return false;
+    }
     old.block == new.block || sorted(old) == sorted(new)
 }
 
@@ -105,7 +110,7 @@ fn sorted(rrset: Rrset<'_>) -> Vec<&[u8]> {
 mod tests {
     use super::*;
     use crate::wire::{Name, Rtype};
-    use crate::zone::{Body, DeferredReason, RecordSet, ZoneData, ZoneOptions};
+    use crate::zone::{Alias, Body, DeferredReason, RecordSet, ZoneData, ZoneOptions};
 
     fn a(owner: &str, ttl: u32, last: &[u8]) -> RecordSet {
         let rdata = last.iter().map(|&n| vec![10, 0, 0, n].into()).collect();
@@ -128,6 +133,21 @@ mod tests {
         assert_eq!((diff.added, diff.removed, diff.changed), (1, 1, 1));
         assert_eq!(diff.to_string(), "new.z.test. A, ttl.z.test. A, gone.z.test. A");
         assert!(Diff::between(&old, &old).is_empty());
+    }
+
+    fn alias(owner: &str, target: &str) -> RecordSet {
+        let body = Body::Alias(Alias { target: target.parse().unwrap(), is_inside: true });
+        RecordSet { owner: owner.parse().unwrap(), rtype: Rtype::A, body }
+    }
+
+    #[test]
+    fn an_alias_changes_with_its_target_and_not_with_where_that_lies() {
+        let old = zone(vec![a("t.z.test", 60, &[1]), alias("x.z.test", "t.z.test")]);
+        let moved =
+            zone(vec![a("a.z.test", 60, &[1]), a("t.z.test", 60, &[1]), alias("x.z.test", "t.z.test")]);
+        assert_eq!(Diff::between(&old, &moved).to_string(), "a.z.test. A");
+        let other = zone(vec![a("t.z.test", 60, &[1]), alias("x.z.test", "u.z.test")]);
+        assert_eq!(Diff::between(&old, &other).to_string(), "x.z.test. A");
     }
 
     #[test]

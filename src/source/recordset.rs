@@ -11,7 +11,7 @@ use serde::de::IgnoredAny;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 use crate::wire::{Escapes, Name, Rtype};
-use crate::zone::{Body, DeferredReason, RecordSet, SkipReason, Skipped, ZoneData};
+use crate::zone::{Alias, Body, DeferredReason, RecordSet, SkipReason, Skipped, ZoneData};
 
 use super::value;
 
@@ -38,7 +38,7 @@ pub struct ApiRecordSet {
     #[serde(default)]
     pub resource_records: Vec<ApiValue>,
     /// Set for an alias.
-    pub alias_target: Option<IgnoredAny>,
+    pub alias_target: Option<ApiAlias>,
     /// Set for the weighted policy.
     pub weight: Option<IgnoredAny>,
     /// Set for the failover policy.
@@ -57,6 +57,17 @@ pub struct ApiRecordSet {
     pub traffic_policy_instance_id: Option<IgnoredAny>,
 }
 
+/// Whose records an alias stands for.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct ApiAlias {
+    /// The zone of the target: the alias' own, or one that belongs to the service it is of.
+    pub hosted_zone_id: String,
+    /// The target, with octal escapes.
+    #[serde(rename = "DNSName")]
+    pub dns_name: String,
+}
+
 /// One value of a record set.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -66,9 +77,9 @@ pub struct ApiValue {
 }
 
 impl ApiRecordSet {
-    /// Why the answer is decided at the origin, if it is.
-    fn deferred(&self) -> Option<DeferredReason> {
-        let is_chosen = self.set_identifier.is_some()
+    /// Whether it is one of several sets among which a routing policy chooses.
+    fn is_chosen(&self) -> bool {
+        self.set_identifier.is_some()
             || self.weight.is_some()
             || self.failover.is_some()
             || self.region.is_some()
@@ -76,17 +87,7 @@ impl ApiRecordSet {
             || self.geo_proximity_location.is_some()
             || self.multi_value_answer == Some(true)
             || self.cidr_routing_config.is_some()
-            || self.traffic_policy_instance_id.is_some();
-        if is_chosen {
-            Some(DeferredReason::Choice)
-        } else if self.alias_target.is_some() {
-            Some(DeferredReason::Flattened)
-        } else if self.resource_records.is_empty() {
-            // Neither values nor a known kind of origin: whatever it is, its name exists.
-            Some(DeferredReason::Unknown)
-        } else {
-            None
-        }
+            || self.traffic_policy_instance_id.is_some()
     }
 
     fn owner(&self) -> Result<Name, crate::wire::NameError> {
@@ -94,10 +95,17 @@ impl ApiRecordSet {
     }
 }
 
+/// The id of a zone without the path that some calls put before it.
+fn bare(id: &str) -> &str {
+    id.rsplit('/').next().unwrap_or(id)
+}
+
 /// Gathers record sets into the data of one zone.
 #[derive(Debug)]
 pub struct Collector {
     data: ZoneData,
+    /// The bare id of the zone, where it is known.
+    zone_id: Option<Box<str>>,
     seen: Seen,
     /// Deferred owners and types, which appear once however many sets they have.
     deferred: HashSet<(Name, Rtype)>,
@@ -110,11 +118,18 @@ impl Collector {
     pub fn new(apex: Name) -> Self {
         Self {
             data: ZoneData { apex, sets: Vec::new(), skipped: Vec::new() },
+            zone_id: None,
             seen: Seen::default(),
             deferred: HashSet::new(),
             has_soa: false,
             has_ns: false,
         }
+    }
+
+    /// Begins the zone of this id, by which aliases of its own names are known. Without one, those of
+    /// names at or below the apex are taken for such.
+    pub fn of_zone(apex: Name, id: &str) -> Self {
+        Self { zone_id: Some(bare(id).into()), ..Self::new(apex) }
     }
 
     /// The zone's name.
@@ -161,10 +176,29 @@ impl Collector {
             self.has_soa |= rtype == Rtype::SOA;
             self.has_ns |= rtype == Rtype::NS;
         }
-        match set.deferred() {
-            Some(reason) => self.add_deferred(owner, rtype, reason),
+        match &set.alias_target {
+            _ if set.is_chosen() => self.add_deferred(owner, rtype, DeferredReason::Choice),
+            Some(target) => self.add_alias(&set, target, owner, rtype),
+            // Neither values nor a known kind of origin: whatever it is, its name exists.
+            None if set.resource_records.is_empty() => {
+                self.add_deferred(owner, rtype, DeferredReason::Unknown)
+            }
             None => self.add_records(&set, owner, rtype),
         }
+    }
+
+    fn add_alias(&mut self, set: &ApiRecordSet, alias: &ApiAlias, owner: Name, rtype: Rtype) {
+        let target = match Name::from_text(&alias.dns_name, Escapes::Octal) {
+            Ok(target) => target,
+            Err(error) => {
+                self.skip(set, SkipReason::BadValue, format!("alias of {:?}: {error}", alias.dns_name));
+                return self.add_deferred(owner, rtype, DeferredReason::Flattened);
+            }
+        };
+        let is_own = self.zone_id.as_deref().is_none_or(|id| id == bare(&alias.hosted_zone_id));
+        let is_inside = is_own && target.as_ref().is_at_or_below(self.data.apex.as_ref());
+        let body = Body::Alias(Alias { target, is_inside });
+        self.data.sets.push(RecordSet { owner, rtype, body });
     }
 
     fn add_deferred(&mut self, owner: Name, rtype: Rtype, reason: DeferredReason) {
@@ -231,132 +265,4 @@ impl Seen {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn set(json: &str) -> ApiRecordSet {
-        serde_json::from_str(json).unwrap()
-    }
-
-    fn simple(name: &str, rtype: &str, values: &[&str]) -> ApiRecordSet {
-        ApiRecordSet {
-            name: name.into(),
-            rtype: rtype.into(),
-            ttl: Some(300),
-            resource_records: values.iter().map(|v| ApiValue { value: (*v).into() }).collect(),
-            ..ApiRecordSet::default()
-        }
-    }
-
-    fn collect(sets: Vec<ApiRecordSet>) -> ZoneData {
-        let mut collector = Collector::new("corp.internal".parse().unwrap());
-        sets.into_iter().for_each(|set| collector.add(set));
-        collector.finish()
-    }
-
-    fn body(data: &ZoneData) -> Vec<(String, &Body)> {
-        data.sets.iter().map(|s| (s.owner.to_string(), &s.body)).collect()
-    }
-
-    #[test]
-    fn a_star_is_a_wildcard_only_as_the_whole_leftmost_label() {
-        let data = collect(vec![
-            simple(r"\052.apps.corp.internal.", "A", &["10.0.0.1"]),
-            simple(r"a-\052.apps.corp.internal.", "TXT", &[r#""heritage=x""#]),
-            simple(r"prod.\052.corp.internal", "A", &["10.0.0.2"]),
-        ]);
-        let wild: Vec<bool> = data.sets.iter().map(|s| s.owner.as_ref().is_wildcard()).collect();
-        assert_eq!(wild, [true, false, false]);
-        assert_eq!(data.sets[1].owner.to_string(), "a-*.apps.corp.internal.");
-        assert!(data.skipped.is_empty());
-    }
-
-    #[test]
-    fn aliases_and_policies_are_deferred_once_for_each_owner_and_type() {
-        let policy = |id: &str, extra: &str| {
-            set(&format!(
-                r#"{{"Name":"p.corp.internal.","Type":"A","SetIdentifier":"{id}","TTL":60,
-                "ResourceRecords":[{{"Value":"10.0.0.1"}}]{extra}}}"#
-            ))
-        };
-        let data = collect(vec![
-            set(r#"{"Name":"a.corp.internal.","Type":"A","AliasTarget":{"HostedZoneId":"Z1",
-                "DNSName":"x.","EvaluateTargetHealth":false}}"#),
-            policy("one", r#","Weight":1"#),
-            policy("two", r#","Weight":0"#),
-            set(r#"{"Name":"u.corp.internal.","Type":"A"}"#),
-            set(r#"{"Name":"m.corp.internal.","Type":"A","TTL":60,"MultiValueAnswer":true,
-                "ResourceRecords":[{"Value":"10.0.0.1"}]}"#),
-        ]);
-        let expected = [
-            ("a.corp.internal.".to_owned(), &Body::Deferred(DeferredReason::Flattened)),
-            ("p.corp.internal.".to_owned(), &Body::Deferred(DeferredReason::Choice)),
-            ("u.corp.internal.".to_owned(), &Body::Deferred(DeferredReason::Unknown)),
-            ("m.corp.internal.".to_owned(), &Body::Deferred(DeferredReason::Choice)),
-        ];
-        assert_eq!(body(&data), expected);
-    }
-
-    #[test]
-    fn a_set_that_is_listed_twice_counts_once() {
-        let again = simple("db.corp.internal.", "A", &["10.0.0.1"]);
-        assert_eq!(collect(vec![again.clone(), again]).sets.len(), 1);
-    }
-
-    #[test]
-    fn what_cannot_be_expressed_is_skipped_by_itself() {
-        let mut late = simple("late.corp.internal.", "A", &["10.0.0.1"]);
-        late.ttl = Some(i64::from(MAX_TTL) + 1);
-        let mut bare = simple("bare.corp.internal.", "A", &["10.0.0.1"]);
-        bare.ttl = None;
-        let data = collect(vec![
-            simple("half.corp.internal.", "A", &["10.0.0.1", "10.0.0"]),
-            simple(r"\999.corp.internal.", "A", &["10.0.0.1"]),
-            simple("db.example.com.", "A", &["10.0.0.1"]),
-            simple("x.corp.internal.", "ANY", &["1"]),
-            simple("x.corp.internal.", "NEWTYPE", &["1"]),
-            late,
-            bare,
-        ]);
-        let reasons: Vec<SkipReason> = data.skipped.iter().map(|s| s.reason).collect();
-        assert_eq!(
-            reasons,
-            [
-                SkipReason::BadValue,
-                SkipReason::BadOwner,
-                SkipReason::OutOfZone,
-                SkipReason::UnsupportedType,
-                SkipReason::UnsupportedType,
-                SkipReason::BadTtl,
-                SkipReason::BadTtl
-            ]
-        );
-        let deferred: Vec<(String, Rtype)> =
-            data.sets[1..].iter().map(|set| (set.owner.to_string(), set.rtype)).collect();
-        assert_eq!(
-            deferred,
-            [
-                ("x.corp.internal.".to_owned(), Rtype::ANY),
-                ("late.corp.internal.".to_owned(), Rtype::A),
-                ("bare.corp.internal.".to_owned(), Rtype::A)
-            ],
-            "names of skipped sets still exist"
-        );
-        assert_eq!(
-            data.sets[0].body,
-            Body::Records { ttl: 300, rdata: vec![[10, 0, 0, 1].into()] },
-            "the good value of the half-bad set stays"
-        );
-        assert!(data.skipped[0].detail.contains("10.0.0"));
-    }
-
-    #[test]
-    fn the_apex_is_whole_with_soa_and_ns_of_its_own_name() {
-        let mut collector = Collector::new("corp.internal".parse().unwrap());
-        collector.add(simple("corp.internal.", "SOA", &["not an soa"]));
-        collector.add(simple("sub.corp.internal.", "NS", &["ns.test"]));
-        assert!(!collector.has_apex());
-        collector.add(simple("Corp.Internal", "NS", &["ns.test"]));
-        assert!(collector.has_apex());
-    }
-}
+mod tests;

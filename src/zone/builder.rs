@@ -101,7 +101,8 @@ fn compile(apex: &Name, mut layout: Layout, options: &ZoneOptions) -> Zone {
         counts: layout.counts,
         on_missing: options.on_missing,
     };
-    links::link(&mut zone, &layout.aliases);
+    links::link(&mut zone, &layout.cnames);
+    links::link_aliases(&mut zone, &layout.aliases);
     let soa = zone.soa();
     let (serial, minimum) = soa.rdata().next().map_or((0, 0), rdata::soa_serial_and_minimum);
     let negative_ttl = soa.ttl.min(minimum).min(options.negative_ttl_max);

@@ -1,12 +1,12 @@
-//! A compiled zone and how a name is looked up in it (RFC 1034 §4.3.2, RFC 4592).
+//! A compiled zone: what it holds and how it lies in memory.
 
 use std::cmp::Ordering;
 use std::fmt;
 
-use super::node::{BELOW_CUT, CUT, DNAME, Node, WILDCARD};
+use super::node::Node;
 use super::slots::Slots;
-use super::{DeferredReason, OnMissing, order};
-use crate::wire::{Name, NameRef, Rtype, Suffixes};
+use super::{AliasView, DeferredReason, OnMissing, order};
+use crate::wire::{Name, NameRef, Rtype};
 
 /// One zone, immutable, laid out for lookups: every existing name (empty non-terminals included)
 /// is a node, found by the hash of its whole name.
@@ -50,6 +50,8 @@ pub struct Counts {
     pub rrsets: usize,
     /// Records.
     pub records: usize,
+    /// RRsets that stand for another name's.
+    pub aliases: usize,
     /// RRsets whose answer is decided at the origin.
     pub deferred: usize,
     /// Delegations below the apex.
@@ -63,10 +65,12 @@ pub struct Rrset<'z> {
     pub rtype: Rtype,
     /// Seconds.
     pub ttl: u32,
-    /// How many records there are, zero for a deferred one.
+    /// How many records there are, zero for an alias and a deferred one.
     pub count: u16,
     /// The records: owner as a pointer to offset 12, type, class, TTL, RDLENGTH and RDATA each.
     pub block: &'z [u8],
+    /// Set where the records are another name's.
+    pub alias: Option<AliasView<'z>>,
     /// Set where the origin decides.
     pub deferred: Option<DeferredReason>,
     /// Of a CNAME: one more than where its target's node begins, zero where [`Zone::follow`] does
@@ -76,7 +80,8 @@ pub struct Rrset<'z> {
 
 impl<'z> Rrset<'z> {
     /// No records of no type.
-    const NONE: Self = Self { rtype: Rtype(0), ttl: 0, count: 0, block: &[], deferred: None, link: 0 };
+    pub(super) const NONE: Self =
+        Self { rtype: Rtype(0), ttl: 0, count: 0, block: &[], alias: None, deferred: None, link: 0 };
 
     /// The RDATA of each record.
     pub fn rdata(self) -> impl Iterator<Item = &'z [u8]> {
@@ -105,25 +110,6 @@ impl RrsetView<'_> {
     pub fn canonical_cmp(&self, other: &RrsetView<'_>) -> Ordering {
         order::compare(self.owner, other.owner).then(self.rrset.rtype.cmp(&other.rrset.rtype))
     }
-}
-
-/// What a zone says of a name and type.
-#[derive(Clone, Copy, Debug)]
-pub enum Lookup<'z> {
-    /// The records asked for.
-    Answer(Rrset<'z>),
-    /// The name is an alias for another (RFC 1034 §3.6.2).
-    Cname(Rrset<'z>),
-    /// The name exists and ANY was asked (RFC 8482).
-    Any,
-    /// The name exists, the type does not.
-    NoData,
-    /// The name does not exist.
-    NxDomain,
-    /// The name is at or below a zone cut: its answer is elsewhere.
-    Delegated,
-    /// The name exists and the origin decides the answer.
-    Deferred(DeferredReason),
 }
 
 impl Zone {
@@ -181,99 +167,4 @@ impl Zone {
         });
         nodes.flat_map(|node| node.rrsets().map(move |rrset| RrsetView { owner: node.name(), rrset }))
     }
-
-    /// Looks up `qtype` at `qname`, which must be at or below the apex.
-    ///
-    /// The closest encloser is the deepest existing ancestor, so an empty non-terminal or a name
-    /// with other types only blocks a wildcard above it (RFC 4592 §2.2.2, §4.1). Cost: one probe
-    /// for a name that exists, at most one per label below the apex otherwise; no allocation.
-    pub fn lookup(&self, qname: &Suffixes, qtype: Rtype) -> Lookup<'_> {
-        match self.place(qname) {
-            Place::Node(at) => {
-                Node::read(&self.arena, at).map_or(Lookup::Delegated, |node| at_node(node, qtype))
-            }
-            Place::Nowhere => Lookup::NxDomain,
-            Place::Delegated => Lookup::Delegated,
-        }
-    }
-
-    /// What stands at the target of `alias`, a CNAME of this zone: what [`Zone::lookup`] says of
-    /// the target, without looking for it.
-    ///
-    /// `None` where that was not settled when the zone was compiled: the target is in no node of
-    /// this zone (out of it, below a cut, not existing), or the chain comes back to itself. Whether
-    /// another zone owns the target all the same, only the table of zones knows.
-    pub fn follow(&self, alias: Rrset<'_>, qtype: Rtype) -> Option<Lookup<'_>> {
-        let at = alias.link.checked_sub(1)?;
-        Some(at_node(Node::read(&self.arena, at as usize)?, qtype))
-    }
-
-    /// Where the data for `qname` stands: its own node, or the source of synthesis.
-    pub(super) fn place(&self, qname: &Suffixes) -> Place {
-        let depth = qname.depth();
-        let mut level = depth.min(self.max_depth);
-        while level >= self.apex_depth {
-            if let Some((at, node)) = self.slots.find(&self.arena, qname, level) {
-                return self.decide(at, node, level == depth);
-            }
-            if level == 0 {
-                break;
-            }
-            level -= 1;
-        }
-        // Unreachable for names below the apex, which is a node; a stranger's name is not ours.
-        Place::Delegated
-    }
-
-    fn decide(&self, at: usize, node: Node<'_>, exact: bool) -> Place {
-        if node.has(BELOW_CUT) || (node.has(CUT) && !exact) {
-            return Place::Delegated;
-        }
-        if exact {
-            return Place::Node(at);
-        }
-        if !node.has(WILDCARD) {
-            return Place::Nowhere;
-        }
-        let index = self.wildcards.binary_search_by_key(&at, |&(parent, _)| parent as usize);
-        let wildcard = index.ok().and_then(|index| self.wildcards.get(index));
-        wildcard.map_or(Place::Nowhere, |&(_, child)| Place::Node(child as usize))
-    }
-}
-
-/// Where a name leads to in a zone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    /// The node that begins there.
-    Node(usize),
-    /// The name does not exist.
-    Nowhere,
-    /// It is below a cut.
-    Delegated,
-}
-
-fn at_node(node: Node<'_>, qtype: Rtype) -> Lookup<'_> {
-    // The parent side of a cut owns DS alone (RFC 4035 §3.1.4.1).
-    if node.has(CUT) && !node.has(DNAME) && qtype != Rtype::DS {
-        return Lookup::Delegated;
-    }
-    if qtype == Rtype::ANY {
-        return Lookup::Any;
-    }
-    let mut otherwise = Lookup::NoData;
-    for rrset in node.rrsets() {
-        if let (Rtype::ANY, Some(reason)) = (rrset.rtype, rrset.deferred) {
-            otherwise = Lookup::Deferred(reason);
-        }
-        let alias = rrset.rtype == Rtype::CNAME && qtype != Rtype::CNAME;
-        if !alias && rrset.rtype != qtype {
-            continue;
-        }
-        return match rrset.deferred {
-            Some(reason) => Lookup::Deferred(reason),
-            None if alias => Lookup::Cname(rrset),
-            None => Lookup::Answer(rrset),
-        };
-    }
-    otherwise
 }

@@ -36,14 +36,25 @@ pub enum Body {
         /// RDATA in wire form, names inside uncompressed; at least one.
         rdata: Vec<Box<[u8]>>,
     },
+    /// The records of another name, answered under this owner.
+    Alias(Alias),
     /// The answer is decided at the origin: such a query is forwarded, and its name exists.
     Deferred(DeferredReason),
+}
+
+/// Whose records of the set's type are answered under its owner, with no CNAME to be seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alias {
+    /// The name.
+    pub target: Name,
+    /// Whether it is looked up in the same zone; else upstreams are asked for it.
+    pub is_inside: bool,
 }
 
 /// Why an RRset's answer is decided elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DeferredReason {
-    /// The records of another name are answered under this owner (an alias).
+    /// The records of another name are answered under this owner, but of which cannot be told here.
     Flattened,
     /// One of several sets is chosen by a routing policy.
     Choice,

@@ -13,7 +13,9 @@ pub(super) struct Layout {
     /// Parents with their wildcard children.
     pub wildcards: Vec<(u32, u32)>,
     /// Nodes with a CNAME.
-    pub aliases: Vec<u32>,
+    pub cnames: Vec<u32>,
+    /// Nodes with an alias of a name in the zone, and its type.
+    pub aliases: Vec<(u32, Rtype)>,
     pub counts: Counts,
     /// Most labels below the apex.
     pub depth: usize,
@@ -59,8 +61,8 @@ impl Layout {
             + owner.as_bytes().len()
             + node::LINK
             + rrsets.iter().map(|r| size(rrsets, r)).sum::<usize>();
-        // One less: slots and links hold one more than an offset.
-        let room = (u32::MAX as usize - 1).checked_sub(self.arena.len());
+        // Slots and links hold some more than an offset.
+        let room = (u32::MAX as usize - node::FIRST_LINK as usize).checked_sub(self.arena.len());
         let Some(_) = room.filter(|room| longest <= *room) else { return false };
         let at = self.arena.len() as u32;
         let flags = self.flags(key, owner, rrsets);
@@ -70,9 +72,11 @@ impl Layout {
         self.arena.extend_from_slice(owner.as_bytes());
         rrsets.iter().for_each(|rrset| self.head(rrsets, rrset));
         rrsets.iter().for_each(|rrset| self.block(rrsets, rrset));
+        let inside = rrsets.iter().filter(|r| r.alias.is_some_and(|alias| alias.is_inside));
+        self.aliases.extend(inside.map(|rrset| (at, rrset.rtype)));
         if flags & LINKED != 0 {
             self.arena.extend_from_slice(&[0; node::LINK]);
-            self.aliases.push(at);
+            self.cnames.push(at);
         }
         if owner.is_wildcard() {
             self.note_wildcard(at);
@@ -96,8 +100,8 @@ impl Layout {
         }
         flags |= if delegates || redirects { CUT } else { 0 };
         flags |= if redirects { DNAME } else { 0 };
-        let is_alias = rrsets.iter().any(|r| r.rtype == Rtype::CNAME && r.deferred.is_none());
-        flags | if is_alias { LINKED } else { 0 }
+        let leads_on = rrsets.iter().any(|r| r.rtype == Rtype::CNAME && r.is_plain());
+        flags | if leads_on { LINKED } else { 0 }
     }
 
     fn note_wildcard(&mut self, at: u32) {
@@ -109,21 +113,26 @@ impl Layout {
         }
     }
 
-    fn head(&mut self, rrsets: &RrsetsOf<'_>, rrset: &Settled) {
+    fn head(&mut self, rrsets: &RrsetsOf<'_>, rrset: &Settled<'_>) {
         let values = rrsets.values(rrset);
-        let len: usize = values.iter().map(|value| 12 + value.len()).sum();
+        let len = block_len(rrsets, rrset);
         let numbers = [rrset.rtype.0, values.len() as u16, len as u16].map(u16::to_ne_bytes);
         let [[type_0, type_1], [count_0, count_1], [len_0, len_1]] = numbers;
-        let deferred = node::code(rrset.deferred);
-        let head = [type_0, type_1, count_0, count_1, len_0, len_1, deferred, 0];
+        let kind = node::code(rrset.alias, rrset.deferred);
+        let head = [type_0, type_1, count_0, count_1, len_0, len_1, kind, 0];
         self.arena.extend_from_slice(&head);
         self.counts.rrsets += 1;
+        self.counts.aliases += usize::from(rrset.alias.is_some());
         self.counts.deferred += usize::from(rrset.deferred.is_some());
         self.counts.records += values.len();
     }
 
     /// The records, ready to be copied into an answer whose question stands at offset 12.
-    fn block(&mut self, rrsets: &RrsetsOf<'_>, rrset: &Settled) {
+    fn block(&mut self, rrsets: &RrsetsOf<'_>, rrset: &Settled<'_>) {
+        if let Some(alias) = rrset.alias {
+            self.arena.extend_from_slice(&[0; node::LINK]);
+            return self.arena.extend_from_slice(alias.target.as_bytes());
+        }
         let [[type_0, type_1], [class_0, class_1]] = [rrset.rtype.0, CLASS_IN].map(u16::to_be_bytes);
         let [ttl_0, ttl_1, ttl_2, ttl_3] = rrset.ttl.to_be_bytes();
         for value in rrsets.values(rrset) {
@@ -136,8 +145,15 @@ impl Layout {
     }
 }
 
-fn size(rrsets: &RrsetsOf<'_>, rrset: &Settled) -> usize {
-    RRSET_HEAD + rrsets.values(rrset).iter().map(|value| 12 + value.len()).sum::<usize>()
+fn size(rrsets: &RrsetsOf<'_>, rrset: &Settled<'_>) -> usize {
+    RRSET_HEAD + block_len(rrsets, rrset)
+}
+
+fn block_len(rrsets: &RrsetsOf<'_>, rrset: &Settled<'_>) -> usize {
+    match rrset.alias {
+        Some(alias) => node::LINK + alias.target.as_bytes().len(),
+        None => rrsets.values(rrset).iter().map(|value| 12 + value.len()).sum(),
+    }
 }
 
 /// The part of a key that is the key of the ancestor `labels` below the apex.

@@ -1,27 +1,29 @@
-//! Where the CNAMEs of a zone lead to within it, found out once when it is compiled.
+//! Where the CNAMEs and the aliases of a zone lead to within it, found out once when it is compiled.
 
-use super::compiled::{Place, Zone};
-use super::node::{LINK, Node};
+use super::AliasAt;
+use super::compiled::Zone;
+use super::lookup::Place;
+use super::node::{CUT, DNAME, LINK, Node};
 use crate::wire::{Name, Rtype, Suffixes};
 
 /// Chains of more CNAMEs than this are left to be walked name by name, as are loops.
 const MAX_CHAIN: usize = 16;
 
-/// Links each CNAME, `aliases` being their nodes, to the node that its target's data stands at, if
+/// Links each CNAME, `cnames` being their nodes, to the node that its target's data stands at, if
 /// that is one of this zone's and the chain ends. Cost: a look-up each, and the chains' lengths.
-pub(super) fn link(zone: &mut Zone, aliases: &[u32]) {
-    for &at in aliases {
+pub(super) fn link(zone: &mut Zone, cnames: &[u32]) {
+    for &at in cnames {
         let to = target(zone, at).and_then(|to| u32::try_from(to + 1).ok());
         set(zone, at, to.unwrap_or(0));
     }
-    let endless: Vec<u32> = aliases.iter().copied().filter(|&at| !ends(zone, at)).collect();
+    let endless: Vec<u32> = cnames.iter().copied().filter(|&at| !ends(zone, at)).collect();
     endless.into_iter().for_each(|at| set(zone, at, 0));
 }
 
 /// The node that answers for the target of the CNAME at `at`.
 fn target(zone: &Zone, at: u32) -> Option<usize> {
-    let alias = Node::read(&zone.arena, at as usize)?.rrsets().find(|r| r.rtype == Rtype::CNAME)?;
-    let target = Name::from_wire(alias.rdata().next()?).ok()?;
+    let cname = Node::read(&zone.arena, at as usize)?.rrsets().find(|r| r.rtype == Rtype::CNAME)?;
+    let target = Name::from_wire(cname.rdata().next()?).ok()?;
     if !target.as_ref().is_at_or_below(zone.apex.as_ref()) {
         return None;
     }
@@ -51,4 +53,59 @@ fn set(zone: &mut Zone, at: u32, link: u32) {
     if let Some(room) = zone.arena.get_mut(from..from + LINK) {
         room.copy_from_slice(&link.to_ne_bytes());
     }
+}
+
+/// Links each alias of a name in the zone to the node whose records it is answered with. Cost: a
+/// look-up for each alias in its chain.
+pub(super) fn link_aliases(zone: &mut Zone, aliases: &[(u32, Rtype)]) {
+    // Nothing is written before all is found: every look-up reads the names, not the links.
+    let ends: Vec<AliasAt> = aliases.iter().map(|&(at, rtype)| end(zone, at as usize, rtype)).collect();
+    for (&(at, rtype), end) in aliases.iter().zip(ends) {
+        let node = Node::read(&zone.arena, at as usize);
+        let Some(link_at) = node.and_then(|node| node.alias_link(at as usize, rtype)) else { continue };
+        if let Some(room) = zone.arena.get_mut(link_at..link_at + LINK) {
+            room.copy_from_slice(&end.link().to_ne_bytes());
+        }
+    }
+}
+
+/// Aliases of aliases that are followed; whose chain is longer counts as a loop.
+const MAX_ALIASES: usize = 128;
+
+/// Where the alias of this type at a node leads to in the end.
+fn end(zone: &Zone, start: usize, rtype: Rtype) -> AliasAt {
+    let mut passed = vec![start];
+    loop {
+        let at = passed.last().copied().unwrap_or(start);
+        let node = Node::read(&zone.arena, at);
+        let alias = node.and_then(|node| node.rrsets().find(|r| r.rtype == rtype)).and_then(|r| r.alias);
+        // Only the first is an alias for certain; one that leads outside is an end, too.
+        let Some(alias) = alias.filter(|alias| alias.at != AliasAt::Outside) else {
+            return AliasAt::Node(at);
+        };
+        match zone.place(&Suffixes::of(alias.target)) {
+            Place::Nowhere => return AliasAt::Nothing,
+            Place::Delegated => return AliasAt::Elsewhere,
+            Place::Node(next) if passed.len() > MAX_ALIASES || passed.contains(&next) => {
+                return AliasAt::Loop;
+            }
+            Place::Node(next) => {
+                let node = Node::read(&zone.arena, next);
+                if node.is_some_and(|node| node.has(CUT) && !node.has(DNAME) && rtype != Rtype::DS) {
+                    return AliasAt::Elsewhere;
+                }
+                if node.is_none_or(|node| node.rrsets().all(|r| r.rtype != rtype)) {
+                    return unnamed(node);
+                }
+                passed.push(next);
+            }
+        }
+    }
+}
+
+/// What an alias leads to at a node without its type.
+fn unnamed(node: Option<Node<'_>>) -> AliasAt {
+    // Something is there whose type cannot be told.
+    let is_unclear = node.is_some_and(|node| node.rrsets().any(|r| r.rtype == Rtype::ANY));
+    if is_unclear { AliasAt::Elsewhere } else { AliasAt::Nothing }
 }

@@ -5,6 +5,7 @@ mod compiled;
 pub mod data;
 mod layout;
 mod links;
+mod lookup;
 mod node;
 mod order;
 pub mod rdata;
@@ -14,8 +15,10 @@ mod slots;
 mod table;
 
 pub use builder::{Built, ZoneOptions};
-pub use compiled::{Counts, Lookup, Rrset, RrsetView, Zone};
-pub use data::{Body, DeferredReason, RecordSet, SkipReason, Skipped, ZoneData};
+pub use compiled::{Counts, Rrset, RrsetView, Zone};
+pub use data::{Alias, Body, DeferredReason, RecordSet, SkipReason, Skipped, ZoneData};
+pub use lookup::Lookup;
+pub use node::{AliasAt, AliasView};
 pub use table::{Authority, Part, SharedTable, WhenUnloaded, ZoneTable};
 
 /// What becomes of a query that a zone has no data for.

@@ -3,11 +3,12 @@
 //!
 //! ```text
 //! name length u8 | flags u8 | number of RRsets u16 | name | heads | blocks | link u32, if flagged
-//! head = type u16, records u16, length of its block u16, deferred u8, unused u8
+//! head = type u16, records u16, length of its block u16, kind u8, unused u8
 //! ```
-//! Integers are in the machine's order; blocks are as [`Rrset::block`] says.
+//! Integers are in the machine's order; blocks are as [`Rrset::block`] says, that of an alias is a link
+//! u32 and the target's name.
 
-use super::{DeferredReason, Rrset};
+use super::{Alias, DeferredReason, Rrset};
 use crate::wire::{NameRef, Rtype};
 
 /// Bytes before the name.
@@ -27,6 +28,68 @@ pub(super) const DNAME: u8 = 1 << 2;
 pub(super) const WILDCARD: u8 = 1 << 3;
 /// The owner of a CNAME, with room for where its target stands.
 pub(super) const LINKED: u8 = 1 << 4;
+
+/// An alias of a name in the zone, and of one elsewhere, as the kind of an RRset.
+const INSIDE: u8 = 4;
+const OUTSIDE: u8 = 5;
+
+/// The links of aliases that lead to no node; the others are that much more than where it begins.
+const NOTHING: u32 = 0;
+const LOOP: u32 = 1;
+const ELSEWHERE: u32 = 2;
+pub(super) const FIRST_LINK: u32 = 3;
+
+/// An RRset that stands for another name's.
+#[derive(Clone, Copy, Debug)]
+pub struct AliasView<'z> {
+    /// Whose records are answered.
+    pub target: NameRef<'z>,
+    /// Where they are.
+    pub at: AliasAt,
+}
+
+/// Where an alias leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AliasAt {
+    /// To a name that upstreams are asked for.
+    Outside,
+    /// To a name of the zone that has no records of the type.
+    Nothing,
+    /// Back to itself.
+    Loop,
+    /// To a name of the zone that only its origin can answer for: at or below a cut.
+    Elsewhere,
+    /// To records of the zone, those of the node that begins there.
+    Node(usize),
+}
+
+impl AliasAt {
+    fn read(link: u32) -> Self {
+        match link {
+            NOTHING => Self::Nothing,
+            LOOP => Self::Loop,
+            ELSEWHERE => Self::Elsewhere,
+            link => Self::Node((link - FIRST_LINK) as usize),
+        }
+    }
+
+    /// As it stands in the arena.
+    pub(super) fn link(self) -> u32 {
+        match self {
+            Self::Outside | Self::Nothing => NOTHING,
+            Self::Loop => LOOP,
+            Self::Elsewhere => ELSEWHERE,
+            // The layout sees to it that there is room.
+            Self::Node(at) => u32::try_from(at).map_or(ELSEWHERE, |at| at.saturating_add(FIRST_LINK)),
+        }
+    }
+}
+
+fn alias(kind: u8, block: &[u8]) -> Option<AliasView<'_>> {
+    let (link, target) = block.split_first_chunk()?;
+    let at = if kind == INSIDE { AliasAt::read(u32::from_ne_bytes(*link)) } else { AliasAt::Outside };
+    Some(AliasView { target: NameRef::from_checked(target), at })
+}
 
 /// One existing name of a zone.
 #[derive(Clone, Copy)]
@@ -67,19 +130,33 @@ impl<'z> Node<'z> {
     }
 
     fn rrset(self, head: &[u8; RRSET_HEAD], block: &'z [u8], after: &[u8]) -> Rrset<'z> {
-        let &[type_0, type_1, count_0, count_1, _, _, deferred, _] = head;
+        let &[type_0, type_1, count_0, count_1, _, _, kind, _] = head;
+        if kind == INSIDE || kind == OUTSIDE {
+            let rtype = Rtype(u16::from_ne_bytes([type_0, type_1]));
+            return Rrset { rtype, alias: alias(kind, block), ..Rrset::NONE };
+        }
         Rrset {
             rtype: Rtype(u16::from_ne_bytes([type_0, type_1])),
             ttl: block.get(6..10).and_then(|b| b.try_into().ok()).map_or(0, u32::from_be_bytes),
             count: u16::from_ne_bytes([count_0, count_1]),
             block,
-            deferred: reason(deferred),
+            alias: None,
+            deferred: reason(kind),
             // A CNAME stands alone, so what follows its block is the link.
             link: match after.first_chunk() {
                 Some(link) if self.has(LINKED) => u32::from_ne_bytes(*link),
                 _ => 0,
             },
         }
+    }
+
+    /// Where in the arena the link of the alias of this type stands, the node beginning at `at`.
+    pub fn alias_link(self, at: usize, rtype: Rtype) -> Option<usize> {
+        let (heads, _) = self.heads.as_chunks::<RRSET_HEAD>();
+        let before = self.rrsets().take_while(|rrset| rrset.rtype != rtype).count();
+        let blocks: usize = heads.get(..before)?.iter().map(block_len).sum();
+        self.rrsets().nth(before)?.alias?;
+        Some(at + HEAD + self.name.len() + self.heads.len() + blocks)
     }
 
     /// How many bytes the node takes.
@@ -95,13 +172,15 @@ fn block_len(&[_, _, _, _, len_0, len_1, _, _]: &[u8; RRSET_HEAD]) -> usize {
     usize::from(u16::from_ne_bytes([len_0, len_1]))
 }
 
-/// The byte that [`reason`] reads back.
-pub(super) fn code(deferred: Option<DeferredReason>) -> u8 {
-    match deferred {
-        None => 0,
-        Some(DeferredReason::Flattened) => 1,
-        Some(DeferredReason::Choice) => 2,
-        Some(DeferredReason::Unknown) => 3,
+/// The kind of an RRset, as it is read back.
+pub(super) fn code(alias: Option<&Alias>, deferred: Option<DeferredReason>) -> u8 {
+    match (alias, deferred) {
+        (Some(alias), _) if alias.is_inside => INSIDE,
+        (Some(_), _) => OUTSIDE,
+        (None, None) => 0,
+        (None, Some(DeferredReason::Flattened)) => 1,
+        (None, Some(DeferredReason::Choice)) => 2,
+        (None, Some(DeferredReason::Unknown)) => 3,
     }
 }
 

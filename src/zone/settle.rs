@@ -1,6 +1,6 @@
 //! The record sets of one owner settled into the RRsets that are served: checks, merges, conflicts.
 
-use super::data::{Body, DeferredReason, RecordSet, SkipReason, Skipped};
+use super::data::{Alias, Body, DeferredReason, RecordSet, SkipReason, Skipped};
 use super::rdata;
 use super::rows::skip;
 use crate::wire::{Name, Rtype};
@@ -10,18 +10,32 @@ const MAX_BLOCK: usize = 65_535 - 12 - 255 - 4 - 64;
 
 /// One RRset, its records among those of its owner.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Settled {
+pub(super) struct Settled<'d> {
     pub rtype: Rtype,
     pub ttl: u32,
+    pub alias: Option<&'d Alias>,
     pub deferred: Option<DeferredReason>,
     from: usize,
     to: usize,
 }
 
+impl Settled<'_> {
+    /// Whether it has records of its own.
+    pub fn is_plain(&self) -> bool {
+        self.alias.is_none() && self.deferred.is_none()
+    }
+
+    /// Whether it stands against records of the same owner and type.
+    fn is_decided(&self) -> bool {
+        let at_origin = [Some(DeferredReason::Flattened), Some(DeferredReason::Choice)];
+        self.alias.is_some() || at_origin.contains(&self.deferred)
+    }
+}
+
 /// The RRsets of one owner by ascending type; used for one owner after another.
 #[derive(Debug, Default)]
 pub(super) struct RrsetsOf<'d> {
-    rrsets: Vec<Settled>,
+    rrsets: Vec<Settled<'d>>,
     values: Vec<&'d [u8]>,
 }
 
@@ -45,7 +59,7 @@ impl<'d> RrsetsOf<'d> {
     }
 
     /// The RRsets by ascending type.
-    pub fn iter(&self) -> impl Iterator<Item = &Settled> {
+    pub fn iter(&self) -> impl Iterator<Item = &Settled<'d>> {
         self.rrsets.iter()
     }
 
@@ -55,19 +69,19 @@ impl<'d> RrsetsOf<'d> {
     }
 
     /// The RDATA of one of them, sorted and distinct.
-    pub fn values(&self, rrset: &Settled) -> &[&'d [u8]] {
+    pub fn values(&self, rrset: &Settled<'_>) -> &[&'d [u8]] {
         self.values.get(rrset.from..rrset.to).unwrap_or_default()
     }
 
     /// Gives the owner this SOA, unless it has a usable one.
     pub fn ensure_soa(&mut self, ttl: u32, rdata: &'d [u8]) {
-        if self.rrsets.iter().any(|r| r.rtype == Rtype::SOA && r.deferred.is_none()) {
+        if self.rrsets.iter().any(|r| r.rtype == Rtype::SOA && r.is_plain()) {
             return;
         }
         self.rrsets.retain(|r| r.rtype != Rtype::SOA);
         let from = self.values.len();
         self.values.push(rdata);
-        let soa = Settled { rtype: Rtype::SOA, ttl, deferred: None, from, to: from + 1 };
+        let soa = Settled { rtype: Rtype::SOA, ttl, alias: None, deferred: None, from, to: from + 1 };
         let place = self.rrsets.partition_point(|r| r.rtype < Rtype::SOA);
         self.rrsets.insert(place, soa);
     }
@@ -77,17 +91,17 @@ impl<'d> RrsetsOf<'d> {
         let Some(standing) = self.rrsets.last_mut().filter(|standing| standing.rtype == set.rtype) else {
             return self.rrsets.push(incoming);
         };
+        if standing.is_decided() {
+            return self.values.truncate(standing.to);
+        }
         match (standing.deferred, incoming.deferred) {
-            (None, None) => {
+            (None, None) if incoming.alias.is_none() => {
                 // One RRset has one TTL; the lowest is the safe one (RFC 2181 §5.2).
                 standing.ttl = standing.ttl.min(incoming.ttl);
                 standing.to = incoming.to;
             }
             // What could not be read yields to records beside it; a choice at the origin does not.
             (None, Some(DeferredReason::Unknown)) => {}
-            (Some(DeferredReason::Flattened | DeferredReason::Choice), _) => {
-                self.values.truncate(standing.to)
-            }
             _ => *standing = incoming,
         }
     }
@@ -95,11 +109,12 @@ impl<'d> RrsetsOf<'d> {
     /// The records of one set that can be served, put behind those that are here; none left makes
     /// the RRset one that only the origin can answer, since its owner exists and must not turn into
     /// NXDOMAIN or NODATA.
-    fn take_values(&mut self, set: &'d RecordSet, skipped: &mut Vec<Skipped>) -> Settled {
+    fn take_values(&mut self, set: &'d RecordSet, skipped: &mut Vec<Skipped>) -> Settled<'d> {
         let from = self.values.len();
-        let mut settled = Settled { rtype: set.rtype, ttl: 0, deferred: None, from, to: from };
+        let mut settled = Settled { rtype: set.rtype, ttl: 0, alias: None, deferred: None, from, to: from };
         match &set.body {
             Body::Deferred(reason) => settled.deferred = Some(*reason),
+            Body::Alias(alias) => settled.alias = Some(alias),
             Body::Records { ttl, rdata } => {
                 for value in rdata {
                     match rdata::check(set.rtype, value) {

@@ -5,6 +5,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::wire::{Name, NameRef, Rtype, Suffixes};
 
+mod aliases;
+
 fn name(text: &str) -> Name {
     text.parse().unwrap()
 }
@@ -52,6 +54,8 @@ fn word(lookup: Lookup<'_>) -> &'static str {
         Lookup::NxDomain => "nxdomain",
         Lookup::Delegated => "delegated",
         Lookup::Deferred(_) => "deferred",
+        Lookup::Outside(_) => "outside",
+        Lookup::Loop => "loop",
     }
 }
 

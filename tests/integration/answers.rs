@@ -1,5 +1,6 @@
 //! What clients are answered, over UDP and TCP: zones, cache and upstream as one.
 
+mod aliases;
 mod chains;
 mod deferred;
 mod protocol;

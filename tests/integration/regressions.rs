@@ -1,83 +1,16 @@
 //! Faults that were found by trying to break the whole, each with what should have happened.
 
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
-
-use arc_swap::ArcSwap;
-use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
-use tokio::sync::oneshot;
 
 use zonelet::answer::miss::{Fetched, Want};
-use zonelet::answer::{Answerer, Asker, Disposition, Reply, Responder, Settings, Transport};
-use zonelet::metrics::{Board, Tally};
 use zonelet::wire::Rtype;
-use zonelet::zone::{
-    Authority, Body, DeferredReason, RecordSet, SharedTable, Zone, ZoneData, ZoneOptions, ZoneTable,
-};
+use zonelet::zone::{Body, DeferredReason, RecordSet};
 
 use crate::harness::agent::{Agent, failed, forward_all};
-use crate::harness::client::{ask, message};
-use crate::harness::message::{Rec, a, cname, name, soa};
+use crate::harness::house::{House, records, zone};
+use crate::harness::message::{a, cname, name, soa};
 use crate::harness::upstream::{Out, Scripted};
-
-/// The whole answering half over one zone and one upstream, without a server.
-struct House {
-    answerer: Answerer,
-    tally: Arc<Tally>,
-}
-
-struct Told(Mutex<Option<oneshot::Sender<Vec<u8>>>>);
-
-impl Reply for Told {
-    fn send(&self, _: &Asker, response: &[u8]) {
-        let told = self.0.lock().unwrap().take().expect("told once");
-        let _ = told.send(response.to_vec());
-    }
-}
-
-impl House {
-    fn new(zone: ZoneData, upstream: SocketAddr) -> Self {
-        let agent = Agent::new(forward_all(&[upstream]));
-        let apex = zone.apex.clone();
-        let zone = Arc::new(Zone::build(&zone, &ZoneOptions::default()).zone);
-        let table = ZoneTable::new(vec![(apex, Authority::Loaded(zone))]);
-        let table: SharedTable = Arc::new(ArcSwap::from_pointee(table));
-        let board = Board::default();
-        let (cache, clock) = (Arc::clone(&agent.cache), agent.clock.clone());
-        let answerer = Answerer::new(table, cache, agent.miss, Settings::default(), clock, &board);
-        Self { answerer, tally: board.register() }
-    }
-
-    async fn ask(&self, qname: &str, qtype: RecordType) -> Message {
-        let query = ask(qname, qtype).edns(1232, false).bytes();
-        let asker = Asker::new(([127, 0, 0, 99], 4711).into(), Transport::Udp);
-        let mut out = [0; 1232];
-        let view = self.answerer.view();
-        let bytes = match self.answerer.answer(&view, &query, asker, &mut out, &self.tally) {
-            Disposition::Respond(len) => out[..len].to_vec(),
-            Disposition::Drop => panic!("dropped"),
-            Disposition::Forward(pending) => {
-                let (told, response) = oneshot::channel();
-                self.answerer.submit(pending, Arc::new(Told(Mutex::new(Some(told)))));
-                response.await.expect("exactly one response")
-            }
-        };
-        message(&bytes)
-    }
-}
-
-fn zone(apex: &str, sets: Vec<RecordSet>) -> ZoneData {
-    let (_, rtype, ttl, rdata) = soa(apex, 900, 60);
-    let soa = RecordSet { owner: name(apex), rtype, body: Body::Records { ttl, rdata: vec![rdata.into()] } };
-    ZoneData { apex: name(apex), sets: [vec![soa], sets].concat(), skipped: Vec::new() }
-}
-
-fn records(all: &[Rec]) -> RecordSet {
-    let (owner, rtype, ttl, _) = all[0].clone();
-    let rdata = all.iter().map(|(.., rdata)| rdata.clone().into()).collect();
-    RecordSet { owner, rtype, body: Body::Records { ttl, rdata } }
-}
 
 #[tokio::test]
 async fn a_deferred_alias_for_a_name_that_does_not_exist_is_passed_on_as_the_upstream_says_it() {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{End, Fallback, Missing, Step, Walk, Why};
+use super::{End, Fallback, Missing, Step, Walk, Why, failed};
 use crate::answer::miss::Fetched;
 use crate::cache::{CacheKey, EntryRef};
 use crate::metrics::AnswerSource;
@@ -113,8 +113,4 @@ impl<'w> Walk<'w, '_, '_, '_> {
         }
         None
     }
-}
-
-fn failed(why: Why) -> Step {
-    Step::End(End::Failed(why))
 }

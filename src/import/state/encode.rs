@@ -87,6 +87,11 @@ impl Writer {
                 self.count(rdata.len())?;
                 rdata.iter().try_for_each(|value| self.bytes(value))
             }
+            Body::Alias(alias) => {
+                self.0.extend_from_slice(&[2, u8::from(alias.is_inside)]);
+                self.name(&alias.target);
+                Ok(())
+            }
             Body::Deferred(reason) => {
                 self.0.extend_from_slice(&[1, deferred_code(*reason)]);
                 Ok(())

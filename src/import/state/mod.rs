@@ -4,7 +4,7 @@
 //! "zonelet" 0x1a | version u16 | head | sets | skipped | SipHash-128 of everything before it
 //! head    = kind, label, origin?, zone id, apex, fetched-at (ms since 1970) u64, calls u32,
 //!           number of sets, records, deferred sets and skipped entries, u32 each
-//! set     = owner, type u16, then 0, TTL u32, count u32, RDATA… or 1, reason u8
+//! set     = owner, type u16, then 0, TTL u32, count u32, RDATA… or 1, reason u8 or 2, inside u8, target
 //! skipped = owner, type, detail, reason u8
 //! ```
 //! Integers are big-endian; texts and RDATA carry a u16 length, names a u8 length.
@@ -22,8 +22,8 @@ use crate::zone::{Body, RecordSet, ZoneData};
 pub use encode::encode_state;
 pub use parse::{parse_state, parse_unsealed};
 
-/// The version that is written and the only one that is read.
-pub const VERSION: u16 = 1;
+/// The version that is written. Older ones are read: version 1 had no aliases, and was otherwise the same.
+pub const VERSION: u16 = 2;
 /// No state file is larger, on writing and on reading.
 pub const MAX_BYTES: usize = 64 << 20;
 /// How many skipped entries are kept of a zone, in memory and in its file.
@@ -40,7 +40,7 @@ pub enum StateError {
     #[error("not a state file")]
     Foreign,
     /// Written by another version of the format; the number it carries.
-    #[error("state file of version {0}, this program reads version {VERSION}")]
+    #[error("state file of version {0}, this program reads versions up to {VERSION}")]
     Version(u16),
     /// Cut or altered since it was written.
     #[error("state file does not match its checksum")]
@@ -107,6 +107,7 @@ fn seal(bytes: &[u8]) -> [u8; SEAL] {
 fn count(sets: &[RecordSet]) -> (usize, usize) {
     sets.iter().fold((0, 0), |(records, deferred), set| match &set.body {
         Body::Records { rdata, .. } => (records + rdata.len(), deferred),
+        Body::Alias(_) => (records, deferred),
         Body::Deferred(_) => (records, deferred + 1),
     })
 }

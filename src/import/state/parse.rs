@@ -3,7 +3,7 @@
 use super::{MAGIC, MAX_BYTES, MAX_SKIPPED, PREFIX, SEAL, StateError, StateFile, VERSION, count, seal};
 use crate::source::{Origin, ZoneId};
 use crate::wire::{Name, Rtype};
-use crate::zone::{Body, DeferredReason, RecordSet, SkipReason, Skipped, ZoneData};
+use crate::zone::{Alias, Body, DeferredReason, RecordSet, SkipReason, Skipped, ZoneData};
 
 /// Reads a state file.
 ///
@@ -18,7 +18,7 @@ pub fn parse_state(bytes: &[u8]) -> Result<StateFile, StateError> {
     }
     let rest = bytes.strip_prefix(MAGIC).ok_or(StateError::Foreign)?;
     match rest.first_chunk().map(|b| u16::from_be_bytes(*b)) {
-        Some(VERSION) => {}
+        Some(1..=VERSION) => {}
         Some(other) => return Err(StateError::Version(other)),
         None => return Err(StateError::Checksum),
     }
@@ -148,6 +148,14 @@ impl<'a> Reader<'a> {
                 2 => DeferredReason::Unknown,
                 _ => return self.bad(),
             }),
+            2 => {
+                let is_inside = match self.u8()? {
+                    0 => false,
+                    1 => true,
+                    _ => return self.bad(),
+                };
+                Body::Alias(Alias { target: self.name()?, is_inside })
+            }
             _ => return self.bad(),
         };
         Ok(RecordSet { owner, rtype, body })

@@ -7,7 +7,7 @@ use aws_sdk_route53::types::{ResourceRecordSet, RrType};
 use serde::de::IgnoredAny;
 
 use crate::metrics::source::ApiCall;
-use crate::source::recordset::{ApiRecordSet, ApiValue, Collector};
+use crate::source::recordset::{ApiAlias, ApiRecordSet, ApiValue, Collector};
 use crate::source::{Fetched, FoundZone, Progress, SourceError, ZoneId};
 
 use super::Route53Source;
@@ -38,7 +38,7 @@ struct Listing {
 
 impl Listing {
     fn new(zone: &FoundZone) -> Self {
-        let sets = Collector::new(zone.apex.clone());
+        let sets = Collector::of_zone(zone.apex.clone(), &zone.id.0);
         Self { zone: zone.id.clone(), sets, next: None, used: HashSet::new(), pages: 0 }
     }
 
@@ -135,7 +135,9 @@ fn convert(set: ResourceRecordSet) -> ApiRecordSet {
         set_identifier: set.set_identifier,
         ttl: set.ttl,
         resource_records: values.into_iter().map(|record| ApiValue { value: record.value }).collect(),
-        alias_target: present(set.alias_target),
+        alias_target: set
+            .alias_target
+            .map(|alias| ApiAlias { hosted_zone_id: alias.hosted_zone_id, dns_name: alias.dns_name }),
         weight: present(set.weight),
         failover: present(set.failover),
         region: present(set.region),

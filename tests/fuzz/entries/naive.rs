@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use zonelet::wire::{Name, NameRef, Rtype};
-use zonelet::zone::{Body, DeferredReason, Lookup, RecordSet, ZoneData, rdata};
+use zonelet::zone::{Alias, Body, DeferredReason, Lookup, RecordSet, ZoneData, rdata};
 
 /// Most bytes of records in one RRset: 64 KiB less header, longest question and OPT.
 const MAX_BLOCK: usize = 65_535 - 12 - 255 - 4 - 64;
@@ -13,6 +13,8 @@ const MAX_BLOCK: usize = 65_535 - 12 - 255 - 4 - 64;
 pub enum Held {
     /// These records, in order.
     Records(u32, BTreeSet<Vec<u8>>),
+    /// Another name's.
+    Alias(Alias),
     /// Only the origin knows.
     Deferred(DeferredReason),
 }
@@ -27,6 +29,8 @@ pub enum Said {
     NxDomain,
     Delegated,
     Deferred(DeferredReason),
+    Outside(Name),
+    Loop,
 }
 
 impl From<Lookup<'_>> for Said {
@@ -39,6 +43,8 @@ impl From<Lookup<'_>> for Said {
             Lookup::NxDomain => Self::NxDomain,
             Lookup::Delegated => Self::Delegated,
             Lookup::Deferred(reason) => Self::Deferred(reason),
+            Lookup::Outside(target) => Self::Outside(target.to_owned()),
+            Lookup::Loop => Self::Loop,
         }
     }
 }
@@ -81,20 +87,55 @@ impl Naive {
 
     /// `qname` is at or below the apex.
     pub fn lookup(&self, qname: NameRef<'_>, qtype: Rtype) -> Said {
+        match self.source(qname) {
+            Ok(owner) => self.at(owner.as_ref(), qtype),
+            Err(said) => said,
+        }
+    }
+
+    /// The owner whose records answer for `qname`: itself, or a wildcard.
+    fn source(&self, qname: NameRef<'_>) -> Result<Name, Said> {
         let within = |name: &NameRef<'_>| name.is_at_or_below(self.apex.as_ref());
         let mut path: Vec<_> = qname.suffixes().take_while(within).filter(|n| self.exists(*n)).collect();
         let Some(&closest_encloser) = path.first() else { panic!("the apex exists") };
         path.retain(|&name| name != qname);
         if path.iter().any(|&ancestor| self.ends_at(ancestor)) {
-            return Said::Delegated;
+            return Err(Said::Delegated);
         }
         if closest_encloser == qname {
-            return self.at(qname, qtype);
+            return Ok(qname.to_owned());
         }
         match Name::child(b"*", closest_encloser) {
-            Ok(source) if self.exists(source.as_ref()) => self.at(source.as_ref(), qtype),
-            _ => Said::NxDomain,
+            Ok(source) if self.exists(source.as_ref()) => Ok(source),
+            _ => Err(Said::NxDomain),
         }
+    }
+
+    /// What an alias of type `rtype` at `owner` is answered with.
+    fn follow(&self, owner: NameRef<'_>, alias: &Alias, rtype: Rtype, qtype: Rtype) -> Said {
+        let (mut alias, mut passed) = (alias.clone(), vec![owner.to_owned()]);
+        while alias.is_inside {
+            let source = match self.source(alias.target.as_ref()) {
+                Ok(source) if passed.contains(&source) => return Said::Loop,
+                Ok(source) => source,
+                Err(Said::NxDomain) => return Said::NoData,
+                Err(_) => return Said::Deferred(DeferredReason::Flattened),
+            };
+            let at = source.as_ref();
+            if self.ends_at(at) && !self.has(at, Rtype::DNAME) && rtype != Rtype::DS {
+                return Said::Deferred(DeferredReason::Flattened);
+            }
+            match self.types_at(at).and_then(|types| types.get(&rtype)) {
+                Some(Held::Alias(next)) => alias = next.clone(),
+                Some(Held::Deferred(reason)) => return Said::Deferred(*reason),
+                Some(Held::Records(ttl, set)) if rtype == qtype => return Said::Answer(*ttl, set.clone()),
+                Some(Held::Records(ttl, set)) => return Said::Cname(*ttl, set.clone()),
+                None if self.has(at, Rtype::ANY) => return Said::Deferred(DeferredReason::Flattened),
+                None => return Said::NoData,
+            }
+            passed.push(source);
+        }
+        Said::Outside(alias.target)
     }
 
     fn at(&self, owner: NameRef<'_>, qtype: Rtype) -> Said {
@@ -104,9 +145,10 @@ impl Naive {
         let none = BTreeMap::new();
         let types = self.types_at(owner).unwrap_or(&none);
         let is_alias = !types.contains_key(&qtype) && types.contains_key(&Rtype::CNAME);
-        let found = types.get(if is_alias { &Rtype::CNAME } else { &qtype });
-        match (qtype, found, types.get(&Rtype::ANY)) {
+        let rtype = if is_alias { Rtype::CNAME } else { qtype };
+        match (qtype, types.get(&rtype), types.get(&Rtype::ANY)) {
             (Rtype::ANY, ..) => Said::Any,
+            (_, Some(Held::Alias(alias)), _) => self.follow(owner, alias, rtype, qtype),
             (_, Some(Held::Deferred(reason)), _) => Said::Deferred(*reason),
             (_, Some(Held::Records(ttl, set)), _) if is_alias => Said::Cname(*ttl, set.clone()),
             (_, Some(Held::Records(ttl, set)), _) => Said::Answer(*ttl, set.clone()),
@@ -146,6 +188,7 @@ fn held<'d>(rtype: Rtype, sets: impl Iterator<Item = &'d RecordSet>) -> Held {
         match &set.body {
             Body::Deferred(DeferredReason::Unknown) => {}
             Body::Deferred(reason) => return Held::Deferred(*reason),
+            Body::Alias(alias) => return Held::Alias(alias.clone()),
             Body::Records { ttl, rdata } => {
                 let good: Vec<_> = rdata.iter().filter(|r| rdata::check(rtype, r).is_ok()).collect();
                 if !good.is_empty() {

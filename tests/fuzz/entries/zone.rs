@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use zonelet::source::file::{json, zonefile};
 use zonelet::wire::{Name, Rtype, Suffixes};
-use zonelet::zone::{Body, DeferredReason, RecordSet, Zone, ZoneData, ZoneOptions, rdata};
+use zonelet::zone::{Alias, Body, DeferredReason, RecordSet, Zone, ZoneData, ZoneOptions, rdata};
 
 use super::Feed;
 use super::message;
@@ -42,14 +42,16 @@ pub fn zone_lookup(bytes: &[u8]) {
 
 fn record_set(feed: &mut Feed<'_>, apex: &Name) -> RecordSet {
     let shape = feed.byte();
-    let mut owner = if shape & 0x80 != 0 { Name::root() } else { apex.clone() };
-    for _ in 0..shape & 3 {
-        let label = LABELS[feed.below(LABELS.len())];
-        owner = Name::child(label, owner.as_ref()).unwrap_or(owner);
-    }
+    let owner = owner(shape, feed, apex);
     let rtype = TYPES[feed.below(TYPES.len())];
     let body = match shape & 0x70 {
         0x70 => Body::Deferred(DEFERRED[feed.below(3)]),
+        0x60 => {
+            let shape = feed.byte();
+            let target = self::owner(shape, feed, apex);
+            let is_inside = shape & 0x40 == 0 && target.as_ref().is_at_or_below(apex.as_ref());
+            Body::Alias(Alias { target, is_inside })
+        }
         _ => {
             let count = feed.below(4);
             let ttl = u32::from(feed.number()) << (shape >> 2 & 0x1f);
@@ -57,6 +59,15 @@ fn record_set(feed: &mut Feed<'_>, apex: &Name) -> RecordSet {
         }
     };
     RecordSet { owner, rtype, body }
+}
+
+fn owner(shape: u8, feed: &mut Feed<'_>, apex: &Name) -> Name {
+    let mut owner = if shape & 0x80 != 0 { Name::root() } else { apex.clone() };
+    for _ in 0..shape & 3 {
+        let label = LABELS[feed.below(LABELS.len())];
+        owner = Name::child(label, owner.as_ref()).unwrap_or(owner);
+    }
+    owner
 }
 
 /// RDATA that is sound unless the feed says otherwise.
@@ -167,7 +178,7 @@ fn listing(zone: &Zone) {
         let whole = |r: &message::Record| r.owner == view.owner.as_bytes() && r.ttl == view.rrset.ttl;
         assert!(read.iter().all(whole));
         assert!(read.is_sorted_by(|a, b| a.rdata < b.rdata), "sorted and distinct");
-        assert_eq!(read.is_empty(), view.rrset.deferred.is_some());
+        assert_eq!(read.is_empty(), view.rrset.deferred.is_some() || view.rrset.alias.is_some());
         (rrsets, records) = (rrsets + 1, records + read.len());
     }
     assert_eq!((rrsets, records), (zone.counts().rrsets, zone.counts().records));

@@ -1,4 +1,4 @@
-//! Aliases and routing policies: decided at the source, so forwarded, and never denied.
+//! Routing policies: decided at the source, so forwarded, and never denied.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use crate::harness::message::{Question, a, cname, soa};
 const ZONE: &str = r#"{"ResourceRecordSets":[
     {"Name":"corp.internal.","Type":"SOA","TTL":900,"ResourceRecords":[{"Value":"a. b. 1 7200 900 1209600 86400"}]},
     {"Name":"corp.internal.","Type":"NS","TTL":900,"ResourceRecords":[{"Value":"a."}]},
-    {"Name":"corp.internal.","Type":"A","AliasTarget":{"HostedZoneId":"Z35","DNSName":"lb.elb.amazonaws.com.","EvaluateTargetHealth":false}},
-    {"Name":"lost.corp.internal.","Type":"A","AliasTarget":{"HostedZoneId":"Z35","DNSName":"lost.elb.amazonaws.com.","EvaluateTargetHealth":false}},
+    {"Name":"corp.internal.","Type":"A","TTL":60,"SetIdentifier":"a","Weight":1,"ResourceRecords":[{"Value":"10.0.0.1"}]},
+    {"Name":"lost.corp.internal.","Type":"A","TTL":60,"SetIdentifier":"a","Weight":1,"ResourceRecords":[{"Value":"10.0.0.1"}]},
     {"Name":"w.corp.internal.","Type":"A","TTL":60,"SetIdentifier":"a","Weight":0,"ResourceRecords":[{"Value":"10.0.0.1"}]},
     {"Name":"w.corp.internal.","Type":"A","TTL":60,"SetIdentifier":"b","Weight":9,"ResourceRecords":[{"Value":"10.0.0.2"}]},
     {"Name":"w.corp.internal.","Type":"TXT","TTL":60,"ResourceRecords":[{"Value":"\"plain\""}]},
     {"Name":"wc.corp.internal.","Type":"CNAME","TTL":60,"SetIdentifier":"a","Weight":1,"ResourceRecords":[{"Value":"a.test"}]},
     {"Name":"wc.corp.internal.","Type":"CNAME","TTL":60,"SetIdentifier":"b","Weight":1,"ResourceRecords":[{"Value":"b.test"}]},
-    {"Name":"\\052.wild.corp.internal.","Type":"A","AliasTarget":{"HostedZoneId":"Z35","DNSName":"lb.elb.amazonaws.com.","EvaluateTargetHealth":false}},
+    {"Name":"\\052.wild.corp.internal.","Type":"A","TTL":60,"SetIdentifier":"a","Weight":1,"ResourceRecords":[{"Value":"10.0.0.1"}]},
     {"Name":"to.corp.internal.","Type":"CNAME","TTL":60,"ResourceRecords":[{"Value":"w.corp.internal"}]}
 ]}"#;
 
@@ -37,7 +37,7 @@ fn stack() -> Stack {
 }
 
 #[test]
-fn an_alias_and_a_policy_group_are_forwarded_and_cached() {
+fn a_policy_group_is_forwarded_and_cached() {
     let stack = stack();
     stack.expect(&[
         ("corp.internal. A", "NOERROR; corp.internal. 60 A 192.0.2.1"),
@@ -105,7 +105,7 @@ fn a_policy_of_cnames_is_decided_by_the_upstream_for_every_type() {
 }
 
 #[test]
-fn a_wildcard_alias_is_asked_for_the_name_that_was_asked() {
+fn a_wildcard_of_a_policy_is_asked_for_the_name_that_was_asked() {
     let stack = stack();
     stack.expect(&[
         ("x.wild.corp.internal. A", "NOERROR; x.wild.corp.internal. 40 A 192.0.2.4"),

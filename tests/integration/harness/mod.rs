@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod client;
 pub mod dns;
+pub mod house;
 pub mod message;
 #[cfg(feature = "route53")]
 pub mod moto;

@@ -7,7 +7,7 @@ use zonelet::metrics::source::SourceMetrics;
 use zonelet::source::route53::Route53Source;
 use zonelet::source::settings::Route53Settings;
 use zonelet::source::{Progress, SourceError, ZoneSource};
-use zonelet::zone::{Body, DeferredReason};
+use zonelet::zone::{Alias, Body, DeferredReason};
 
 use super::fixture::*;
 use crate::harness::r53sim::Sim;
@@ -176,5 +176,6 @@ async fn octal_names_and_values_arrive_as_their_bytes() {
     assert_eq!(*body("txt.corp.internal"), Body::Records { ttl: 300, rdata: vec![text[..].into()] });
     let target = b"\x02db\x07example\x03com\x00";
     assert_eq!(*body("www.corp.internal"), Body::Records { ttl: 300, rdata: vec![target[..].into()] });
-    assert_eq!(*body("elb.corp.internal"), Body::Deferred(DeferredReason::Flattened));
+    let target = "lb.elb.amazonaws.com".parse().unwrap();
+    assert_eq!(*body("elb.corp.internal"), Body::Alias(Alias { target, is_inside: false }));
 }

@@ -1,0 +1,81 @@
+//! The whole answering half over one zone and one upstream, without a server.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use arc_swap::ArcSwap;
+use hickory_proto::op::Message;
+use hickory_proto::rr::RecordType;
+use tokio::sync::oneshot;
+
+use zonelet::answer::{Answerer, Asker, Disposition, Reply, Responder, Settings, Transport};
+use zonelet::clock::Clock;
+use zonelet::metrics::{Board, Tally};
+use zonelet::zone::{Authority, Body, RecordSet, SharedTable, Zone, ZoneData, ZoneOptions, ZoneTable};
+
+use super::agent::{Agent, forward_all};
+use super::client::{ask, message};
+use super::message::{Rec, name, soa};
+
+/// The whole answering half over one zone and one upstream, without a server.
+pub struct House {
+    /// Its clock, moved by hand.
+    pub clock: Clock,
+    answerer: Answerer,
+    tally: Arc<Tally>,
+}
+
+struct Told(Mutex<Option<oneshot::Sender<Vec<u8>>>>);
+
+impl Reply for Told {
+    fn send(&self, _: &Asker, response: &[u8]) {
+        let told = self.0.lock().unwrap().take().expect("told once");
+        let _ = told.send(response.to_vec());
+    }
+}
+
+impl House {
+    pub fn new(zone: ZoneData, upstream: SocketAddr) -> Self {
+        let agent = Agent::new(forward_all(&[upstream]));
+        let apex = zone.apex.clone();
+        let zone = Arc::new(Zone::build(&zone, &ZoneOptions::default()).zone);
+        let table = ZoneTable::new(vec![(apex, Authority::Loaded(zone))]);
+        let table: SharedTable = Arc::new(ArcSwap::from_pointee(table));
+        let board = Board::default();
+        let (cache, clock) = (Arc::clone(&agent.cache), agent.clock.clone());
+        let answerer = Answerer::new(table, cache, agent.miss, Settings::default(), clock.clone(), &board);
+        Self { clock, answerer, tally: board.register() }
+    }
+
+    /// What a client is told.
+    pub async fn ask(&self, qname: &str, qtype: RecordType) -> Message {
+        let query = ask(qname, qtype).edns(1232, false).bytes();
+        let asker = Asker::new(([127, 0, 0, 99], 4711).into(), Transport::Udp);
+        let mut out = [0; 1232];
+        let view = self.answerer.view();
+        let bytes = match self.answerer.answer(&view, &query, asker, &mut out, &self.tally) {
+            Disposition::Respond(len) => out[..len].to_vec(),
+            Disposition::Drop => panic!("dropped"),
+            Disposition::Forward(pending) => {
+                let (told, response) = oneshot::channel();
+                self.answerer.submit(pending, Arc::new(Told(Mutex::new(Some(told)))));
+                response.await.expect("exactly one response")
+            }
+        };
+        message(&bytes)
+    }
+}
+
+/// A zone with a SOA and these sets.
+pub fn zone(apex: &str, sets: Vec<RecordSet>) -> ZoneData {
+    let (_, rtype, ttl, rdata) = soa(apex, 900, 60);
+    let soa = RecordSet { owner: name(apex), rtype, body: Body::Records { ttl, rdata: vec![rdata.into()] } };
+    ZoneData { apex: name(apex), sets: [vec![soa], sets].concat(), skipped: Vec::new() }
+}
+
+/// The RRset of these records.
+pub fn records(all: &[Rec]) -> RecordSet {
+    let (owner, rtype, ttl, _) = all[0].clone();
+    let rdata = all.iter().map(|(.., rdata)| rdata.clone().into()).collect();
+    RecordSet { owner, rtype, body: Body::Records { ttl, rdata } }
+}
