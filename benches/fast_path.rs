@@ -179,7 +179,7 @@ fn writing(c: &mut Criterion) {
             b.iter(|| {
                 let mut response = Response::start(black_box(&query), &mut out, 1232);
                 let owner = NameAt { at: 12, name: query.qname() };
-                response.answer(owner, rrset.block, rrset.count, 1).expect("room");
+                response.answer(owner, rrset.block(), rrset.count, 1).expect("room");
                 response.finish(Verdict::code(Rcode::NOERROR))
             });
         });

@@ -3,9 +3,10 @@
 use std::cell::RefCell;
 
 use zonelet::metrics::Tally;
+use zonelet::source::file::json;
 use zonelet::wire::query::Query;
 use zonelet::wire::{Name, Rcode, Rtype, Suffixes, learn};
-use zonelet::zone::Zone;
+use zonelet::zone::{Zone, ZoneOptions};
 
 use crate::scene::{Learnt, Opt, Rec, Scene, UDP, a, cname, name, positive, query, soa, zone};
 
@@ -84,6 +85,50 @@ fn corp() -> Zone {
     text.extend((0..100).map(|n| format!("large A 10.1.0.{n}\n")));
     text.extend((0..RECORDS).map(|n| format!("{} A 10.2.{}.{}\n", host(n), n >> 8 & 255, n & 255)));
     zone("corp.test", &text)
+}
+
+/// The same hosts, of which the first are what `set` makes of them: as the API of Route 53 lists them.
+fn routed(set: impl Fn(&str, usize) -> String) -> Zone {
+    let mut sets = String::from(
+        r#"{"Name":"corp.test","Type":"SOA","TTL":300,"ResourceRecords":[{"Value":"ns. h. 1 7200 900 1209600 60"}]}"#,
+    );
+    for n in 0..RECORDS {
+        let owner = format!("{}.corp.test", host(n));
+        sets.push(',');
+        sets.push_str(&if n < ROUNDS { set(&owner, n) } else { plain_set(&owner, "", n) });
+    }
+    let listing = format!(r#"{{"ResourceRecordSets":[{sets}]}}"#);
+    let data = json::parse(listing.as_bytes(), None).expect("a listing").expect("a zone");
+    Zone::build(&data, &ZoneOptions::default()).zone
+}
+
+fn plain_set(owner: &str, more: &str, n: usize) -> String {
+    let value = format!(r#"{{"Value":"10.2.{}.{}"}}"#, n >> 8 & 255, n & 255);
+    format!(r#"{{"Name":"{owner}","Type":"A","TTL":300,{more}"ResourceRecords":[{value}]}}"#)
+}
+
+/// Names with three weighted sets each.
+pub fn weighted() -> Answers {
+    let set = |owner: &str, n| {
+        let one = |weight| {
+            let more = format!(r#""SetIdentifier":"{weight}","Weight":{weight},"#);
+            plain_set(owner, &more, n + weight)
+        };
+        [1, 2, 7].map(one).join(",")
+    };
+    let queries = queries(|n| format!("{}.corp.test", host(n)));
+    Answers::new(Scene::new([routed(set)]), queries, noerror(1))
+}
+
+/// Aliases of other names of the zone.
+pub fn alias() -> Answers {
+    let set = |owner: &str, n| {
+        let target = format!("{}.corp.test", host(n + ROUNDS));
+        let alias = format!(r#"{{"HostedZoneId":"Z1","DNSName":"{target}","EvaluateTargetHealth":true}}"#);
+        format!(r#"{{"Name":"{owner}","Type":"A","AliasTarget":{alias}}}"#)
+    };
+    let queries = queries(|n| format!("{}.corp.test", host(n)));
+    Answers::new(Scene::new([routed(set)]), queries, noerror(1))
 }
 
 fn host(n: usize) -> String {

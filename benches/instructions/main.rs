@@ -39,6 +39,8 @@ mod counted {
     #[library_benchmark]
     #[bench::zone_hit(cases::zone_hit())]
     #[bench::wildcard(cases::wildcard())]
+    #[bench::weighted(cases::weighted())]
+    #[bench::alias(cases::alias())]
     #[bench::nxdomain(cases::nxdomain())]
     #[bench::empty_non_terminal(cases::empty_non_terminal())]
     #[bench::chain(cases::chain())]

@@ -1,5 +1,6 @@
 //! From a question to the end of its CNAME chain, through zones, cache and what was just fetched.
 
+mod chosen;
 mod flattened;
 mod forwarded;
 
@@ -201,6 +202,9 @@ impl<'w> Walk<'w, '_, '_, '_> {
         match (lookup, zone.on_missing()) {
             (Lookup::Deferred(_), _) => return self.forwarded(owner, Fallback::MustExist),
             (Lookup::Delegated, _) => return self.forwarded(owner, Fallback::None),
+            (Lookup::Choice(choice), _) if choice.is_uncertain() => {
+                return self.uncertain(ours, choice, owner, first);
+            }
             (Lookup::NxDomain, OnMissing::ForwardNxDomain | OnMissing::ForwardNoData) => {
                 return self.forwarded(owner, Fallback::None);
             }
@@ -213,12 +217,13 @@ impl<'w> Walk<'w, '_, '_, '_> {
         match lookup {
             Lookup::Cname(alias) => self.chain(ours, owner.at, alias),
             Lookup::Answer(rrset) => {
-                self.response.answer(owner, rrset.block, rrset.count, self.rotate)?;
+                self.response.answer(owner, rrset.block(), rrset.count, self.rotate)?;
                 Ok(done(Rcode::NOERROR))
             }
             Lookup::Any => self.any(owner),
             Lookup::Outside(target) => self.flattened(zone, owner, target, first),
-            Lookup::Loop => Ok(Step::End(End::Failed(Why::AliasLoop))),
+            Lookup::Loop => Ok(failed(Why::AliasLoop)),
+            Lookup::Choice(choice) => self.chosen(ours, choice, owner, first),
             Lookup::NxDomain => self.negative(zone, owner, Rcode::NXDOMAIN),
             _ => self.negative(zone, owner, Rcode::NOERROR),
         }
@@ -238,13 +243,13 @@ impl<'w> Walk<'w, '_, '_, '_> {
         let mut at = owner_at;
         loop {
             let start = self.response.position();
-            self.response.answer(target(at), alias.block, alias.count, 0)?;
+            self.response.answer(target(at), alias.block(), alias.count, 0)?;
             // The owner is a pointer of two bytes, the fixed fields ten: the target follows.
             at = start + 12;
             let next = if ours.owns_all_below() { ours.zone.follow(alias, self.qtype) } else { None };
             match (next, self.restarts_left.checked_sub(1)) {
                 (Some(Lookup::Answer(rrset)), Some(_)) => {
-                    self.response.answer(target(at), rrset.block, rrset.count, self.rotate)?;
+                    self.response.answer(target(at), rrset.block(), rrset.count, self.rotate)?;
                     return Ok(done(Rcode::NOERROR));
                 }
                 (Some(Lookup::Cname(next)), Some(left)) => (alias, self.restarts_left) = (next, left),

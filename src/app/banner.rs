@@ -73,7 +73,7 @@ fn example(table: &SharedTable) -> Option<String> {
     table.entries().iter().find_map(|(_, authority)| {
         let Authority::Loaded(zone) = authority else { return None };
         let with_address = |view: &crate::zone::RrsetView<'_>| {
-            view.rrset.rtype == Rtype::A && view.rrset.deferred.is_none() && !view.owner.is_wildcard()
+            view.rrset.rtype == Rtype::A && view.rrset.is_plain() && !view.owner.is_wildcard()
         };
         zone.rrsets().find(with_address).map(|view| view.owner.to_string())
     })

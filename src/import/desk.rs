@@ -17,7 +17,7 @@ use super::schedule::Schedule;
 use crate::metrics::import::ImportMetrics;
 use crate::source::{FoundZone, Origin, Push, ZoneId, ZoneSource};
 use crate::wire::Name;
-use crate::zone::{OnMissing, ZoneOptions};
+use crate::zone::{OnMissing, Region, ZoneOptions};
 
 /// One source and everything known of it.
 pub(super) struct Desk {
@@ -78,9 +78,11 @@ impl Desk {
     pub fn options_finder(&self) -> impl Fn(&Name) -> ZoneOptions + Send + use<> {
         let (zones, otherwise) = (Arc::clone(&self.on_missing), self.policy.on_missing);
         let negative_ttl_max = self.policy.negative_ttl_max;
+        let region = self.source.region().and_then(|code| Region::find(&code));
         move |apex| ZoneOptions {
             on_missing: zones.get(apex).copied().unwrap_or(otherwise),
             negative_ttl_max,
+            region,
         }
     }
 

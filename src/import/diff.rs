@@ -89,15 +89,17 @@ impl fmt::Display for Diff {
 }
 
 fn same(old: Rrset<'_>, new: Rrset<'_>) -> bool {
-    if (old.ttl, old.count, old.deferred) != (new.ttl, new.count, new.deferred) {
+    if (old.ttl(), old.count, old.deferred()) != (new.ttl(), new.count, new.deferred()) {
         return false;
     }
     // Where in the zone its target lies may change with any other record.
-    let target = |rrset: Rrset<'_>| rrset.alias.map(|a| (a.target.to_owned(), a.at == AliasAt::Outside));
-    if target(old) != target(new) {
+    let target = |rrset: Rrset<'_>| rrset.alias().map(|a| (a.target.to_owned(), a.at == AliasAt::Outside));
+    // Of a choice the number may change with any other record, too.
+    let what = |rrset: Rrset<'_>| rrset.choice().map(|choice| choice[4..].to_vec());
+    if target(old) != target(new) || what(old) != what(new) {
         return false;
     }
-    old.block == new.block || sorted(old) == sorted(new)
+    old.block() == new.block() || sorted(old) == sorted(new)
 }
 
 fn sorted(rrset: Rrset<'_>) -> Vec<&[u8]> {
@@ -110,7 +112,8 @@ fn sorted(rrset: Rrset<'_>) -> Vec<&[u8]> {
 mod tests {
     use super::*;
     use crate::wire::{Name, Rtype};
-    use crate::zone::{Alias, Body, DeferredReason, RecordSet, ZoneData, ZoneOptions};
+    use crate::zone::{Alias, Body, Content, DeferredReason, Member, Policy};
+    use crate::zone::{RecordSet, ZoneData, ZoneOptions};
 
     fn a(owner: &str, ttl: u32, last: &[u8]) -> RecordSet {
         let rdata = last.iter().map(|&n| vec![10, 0, 0, n].into()).collect();
@@ -136,7 +139,8 @@ mod tests {
     }
 
     fn alias(owner: &str, target: &str) -> RecordSet {
-        let body = Body::Alias(Alias { target: target.parse().unwrap(), is_inside: true });
+        let body =
+            Body::Alias(Alias { target: target.parse().unwrap(), is_inside: true, evaluates_health: false });
         RecordSet { owner: owner.parse().unwrap(), rtype: Rtype::A, body }
     }
 
@@ -148,6 +152,21 @@ mod tests {
         assert_eq!(Diff::between(&old, &moved).to_string(), "a.z.test. A");
         let other = zone(vec![a("t.z.test", 60, &[1]), alias("x.z.test", "u.z.test")]);
         assert_eq!(Diff::between(&old, &other).to_string(), "x.z.test. A");
+    }
+
+    fn weighted(owner: &str, weight: u16) -> RecordSet {
+        let content = Content::Records { ttl: 60, rdata: vec![[10, 0, 0, 1].into()] };
+        let (identifier, policy) = ("one".into(), Policy::Weighted(weight));
+        let body = Body::Member(Box::new(Member { identifier, policy, health_check: None, content }));
+        RecordSet { owner: owner.parse().unwrap(), rtype: Rtype::A, body }
+    }
+
+    #[test]
+    fn a_choice_changes_with_its_sets_and_not_with_its_place() {
+        let old = zone(vec![weighted("x.z.test", 1)]);
+        let more = zone(vec![weighted("a.z.test", 1), weighted("x.z.test", 1)]);
+        assert_eq!(Diff::between(&old, &more).to_string(), "a.z.test. A");
+        assert_eq!(Diff::between(&old, &zone(vec![weighted("x.z.test", 2)])).to_string(), "x.z.test. A");
     }
 
     #[test]

@@ -50,6 +50,11 @@ pub trait ZoneSource: Send + Sync + 'static {
     /// is not served. `None` while it is not known yet.
     fn origin(&self) -> Option<Origin>;
 
+    /// The Region of the VPC that the zones are for, as far as it is known.
+    fn region(&self) -> Option<String> {
+        None
+    }
+
     /// Lists the zones there are now, the unreadable ones included.
     ///
     /// # Errors

@@ -3,97 +3,23 @@
 //! One shape for both ways they come in: calls of the API, and a file that holds its JSON. So
 //! what is tested with the one is true of the other.
 
+mod api;
+
 use std::collections::HashSet;
 use std::hash::Hash;
 
-use serde::Deserialize;
-use serde::de::IgnoredAny;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 use crate::wire::{Escapes, Name, Rtype};
-use crate::zone::{Alias, Body, DeferredReason, RecordSet, SkipReason, Skipped, ZoneData};
+use crate::zone::{Alias, Body, Content, DeferredReason, Member};
+use crate::zone::{RecordSet, SkipReason, Skipped, ZoneData};
 
 use super::value;
 
+pub use api::{ApiAlias, ApiLocation, ApiRecordSet, ApiValue};
+
 /// The largest TTL (RFC 2181 §8).
 pub(super) const MAX_TTL: u32 = i32::MAX as u32;
-
-/// One `ResourceRecordSet`, as far as it matters here.
-///
-/// Of a field whose content is not used yet only its presence is kept.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct ApiRecordSet {
-    /// The owner, with octal escapes.
-    pub name: String,
-    /// The type's mnemonic.
-    #[serde(rename = "Type")]
-    pub rtype: String,
-    /// What tells sets of one owner and type apart.
-    pub set_identifier: Option<String>,
-    /// Seconds; an alias has none.
-    #[serde(rename = "TTL")]
-    pub ttl: Option<i64>,
-    /// The values; an alias has none.
-    #[serde(default)]
-    pub resource_records: Vec<ApiValue>,
-    /// Set for an alias.
-    pub alias_target: Option<ApiAlias>,
-    /// Set for the weighted policy.
-    pub weight: Option<IgnoredAny>,
-    /// Set for the failover policy.
-    pub failover: Option<IgnoredAny>,
-    /// Set for the latency policy.
-    pub region: Option<IgnoredAny>,
-    /// Set for the geolocation policy.
-    pub geo_location: Option<IgnoredAny>,
-    /// Set for the geoproximity policy.
-    pub geo_proximity_location: Option<IgnoredAny>,
-    /// True for the multivalue policy.
-    pub multi_value_answer: Option<bool>,
-    /// Set for the CIDR policy.
-    pub cidr_routing_config: Option<IgnoredAny>,
-    /// Set for a set that a traffic policy made.
-    pub traffic_policy_instance_id: Option<IgnoredAny>,
-}
-
-/// Whose records an alias stands for.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-pub struct ApiAlias {
-    /// The zone of the target: the alias' own, or one that belongs to the service it is of.
-    pub hosted_zone_id: String,
-    /// The target, with octal escapes.
-    #[serde(rename = "DNSName")]
-    pub dns_name: String,
-}
-
-/// One value of a record set.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct ApiValue {
-    /// The record's data as text.
-    pub value: String,
-}
-
-impl ApiRecordSet {
-    /// Whether it is one of several sets among which a routing policy chooses.
-    fn is_chosen(&self) -> bool {
-        self.set_identifier.is_some()
-            || self.weight.is_some()
-            || self.failover.is_some()
-            || self.region.is_some()
-            || self.geo_location.is_some()
-            || self.geo_proximity_location.is_some()
-            || self.multi_value_answer == Some(true)
-            || self.cidr_routing_config.is_some()
-            || self.traffic_policy_instance_id.is_some()
-    }
-
-    fn owner(&self) -> Result<Name, crate::wire::NameError> {
-        Name::from_text(&self.name, Escapes::Octal)
-    }
-}
 
 /// The id of a zone without the path that some calls put before it.
 fn bare(id: &str) -> &str {
@@ -176,29 +102,56 @@ impl Collector {
             self.has_soa |= rtype == Rtype::SOA;
             self.has_ns |= rtype == Rtype::NS;
         }
-        match &set.alias_target {
-            _ if set.is_chosen() => self.add_deferred(owner, rtype, DeferredReason::Choice),
-            Some(target) => self.add_alias(&set, target, owner, rtype),
+        let alias = match &set.alias_target {
+            Some(target) => match self.alias(&set, target) {
+                Some(alias) => Some(alias),
+                None => return self.add_deferred(owner, rtype, DeferredReason::Flattened),
+            },
+            None => None,
+        };
+        if set.is_chosen() || set.health_check_id.is_some() {
+            return self.add_member(&set, alias, owner, rtype);
+        }
+        match alias {
+            Some(alias) => self.data.sets.push(RecordSet { owner, rtype, body: Body::Alias(alias) }),
             // Neither values nor a known kind of origin: whatever it is, its name exists.
             None if set.resource_records.is_empty() => {
-                self.add_deferred(owner, rtype, DeferredReason::Unknown)
+                self.add_deferred(owner, rtype, DeferredReason::Unknown);
             }
             None => self.add_records(&set, owner, rtype),
         }
     }
 
-    fn add_alias(&mut self, set: &ApiRecordSet, alias: &ApiAlias, owner: Name, rtype: Rtype) {
+    fn alias(&mut self, set: &ApiRecordSet, alias: &ApiAlias) -> Option<Alias> {
         let target = match Name::from_text(&alias.dns_name, Escapes::Octal) {
             Ok(target) => target,
             Err(error) => {
                 self.skip(set, SkipReason::BadValue, format!("alias of {:?}: {error}", alias.dns_name));
-                return self.add_deferred(owner, rtype, DeferredReason::Flattened);
+                return None;
             }
         };
         let is_own = self.zone_id.as_deref().is_none_or(|id| id == bare(&alias.hosted_zone_id));
         let is_inside = is_own && target.as_ref().is_at_or_below(self.data.apex.as_ref());
-        let body = Body::Alias(Alias { target, is_inside });
-        self.data.sets.push(RecordSet { owner, rtype, body });
+        Some(Alias { target, is_inside, evaluates_health: alias.evaluate_target_health })
+    }
+
+    /// One of the sets that a policy chooses among; one that cannot be read whole leaves the choice to
+    /// the origin.
+    fn add_member(&mut self, set: &ApiRecordSet, alias: Option<Alias>, owner: Name, rtype: Rtype) {
+        let content = match alias {
+            Some(alias) => Some(Content::Alias(alias)),
+            None => self
+                .records(set, rtype)
+                .filter(|(_, rdata)| rdata.len() == set.resource_records.len())
+                .map(|(ttl, rdata)| Content::Records { ttl, rdata }),
+        };
+        let (Some(policy), Some(content)) = (set.policy(), content) else {
+            return self.add_deferred(owner, rtype, DeferredReason::Choice);
+        };
+        let identifier = set.set_identifier.as_deref().unwrap_or_default().into();
+        let health_check = set.health_check_id.as_deref().map(Into::into);
+        let member = Box::new(Member { identifier, policy, health_check, content });
+        self.data.sets.push(RecordSet { owner, rtype, body: Body::Member(member) });
     }
 
     fn add_deferred(&mut self, owner: Name, rtype: Rtype, reason: DeferredReason) {
@@ -208,11 +161,22 @@ impl Collector {
     }
 
     fn add_records(&mut self, set: &ApiRecordSet, owner: Name, rtype: Rtype) {
+        match self.records(set, rtype) {
+            Some((ttl, rdata)) => {
+                self.data.sets.push(RecordSet { owner, rtype, body: Body::Records { ttl, rdata } });
+            }
+            // Nothing of it can be said here, but neither may its owner or type be denied.
+            None => self.add_deferred(owner, rtype, DeferredReason::Unknown),
+        }
+    }
+
+    /// TTL and values of a set, without those that cannot be served; `None` if nothing is left.
+    fn records(&mut self, set: &ApiRecordSet, rtype: Rtype) -> Option<(u32, Vec<Box<[u8]>>)> {
         let ttl = set.ttl.and_then(|ttl| u32::try_from(ttl).ok()).filter(|&ttl| ttl <= MAX_TTL);
         let Some(ttl) = ttl else {
             let detail = set.ttl.map_or("no TTL".into(), |ttl| format!("TTL {ttl} is out of range"));
             self.skip(set, SkipReason::BadTtl, detail);
-            return self.add_deferred(owner, rtype, DeferredReason::Unknown);
+            return None;
         };
         let mut rdata = Vec::with_capacity(set.resource_records.len());
         for ApiValue { value } in &set.resource_records {
@@ -221,11 +185,7 @@ impl Collector {
                 Err(error) => self.skip(set, SkipReason::BadValue, error.to_string()),
             }
         }
-        if rdata.is_empty() {
-            // Nothing of it can be said here, but neither may its owner or type be denied.
-            return self.add_deferred(owner, rtype, DeferredReason::Unknown);
-        }
-        self.data.sets.push(RecordSet { owner, rtype, body: Body::Records { ttl, rdata } });
+        (!rdata.is_empty()).then_some((ttl, rdata))
     }
 
     fn skip(&mut self, set: &ApiRecordSet, reason: SkipReason, detail: String) {

@@ -8,7 +8,7 @@ use super::node::Node;
 use super::rows::{Rows, skip};
 use super::settle::RrsetsOf;
 use super::slots::Slots;
-use super::{OnMissing, rdata};
+use super::{Health, OnMissing, Region, rdata};
 use crate::wire::{Name, Rtype, Suffixes};
 
 /// How a zone behaves, decided by configuration and not by its data.
@@ -18,11 +18,13 @@ pub struct ZoneOptions {
     pub on_missing: OnMissing,
     /// Cap on the TTL of negative answers, seconds.
     pub negative_ttl_max: u32,
+    /// Where the VPC is, for latency and geolocation; those are the origin's where it is not known.
+    pub region: Option<&'static Region>,
 }
 
 impl Default for ZoneOptions {
     fn default() -> Self {
-        Self { on_missing: OnMissing::default(), negative_ttl_max: 30 }
+        Self { on_missing: OnMissing::default(), negative_ttl_max: 30, region: None }
     }
 }
 
@@ -100,13 +102,16 @@ fn compile(apex: &Name, mut layout: Layout, options: &ZoneOptions) -> Zone {
         serial: 0,
         counts: layout.counts,
         on_missing: options.on_missing,
+        groups: layout.groups.into(),
+        plans: Box::default(),
     };
     links::link(&mut zone, &layout.cnames);
     links::link_aliases(&mut zone, &layout.aliases);
+    zone.plan(options.region, &Health::default());
     let soa = zone.soa();
     let (serial, minimum) = soa.rdata().next().map_or((0, 0), rdata::soa_serial_and_minimum);
-    let negative_ttl = soa.ttl.min(minimum).min(options.negative_ttl_max);
-    let mut denial = soa.block.to_vec();
+    let negative_ttl = soa.ttl().min(minimum).min(options.negative_ttl_max);
+    let mut denial = soa.block().to_vec();
     if let Some(ttl) = denial.get_mut(6..10) {
         ttl.copy_from_slice(&negative_ttl.to_be_bytes());
     }

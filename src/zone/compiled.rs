@@ -3,9 +3,10 @@
 use std::cmp::Ordering;
 use std::fmt;
 
-use super::node::Node;
+use super::choice::{Group, Plan};
+use super::node::{CHOICE, Node};
 use super::slots::Slots;
-use super::{AliasView, DeferredReason, OnMissing, order};
+use super::{AliasView, DeferredReason, OnMissing, node, order};
 use crate::wire::{Name, NameRef, Rtype};
 
 /// One zone, immutable, laid out for lookups: every existing name (empty non-terminals included)
@@ -31,6 +32,9 @@ pub struct Zone {
     pub(super) serial: u32,
     pub(super) counts: Counts,
     pub(super) on_missing: OnMissing,
+    /// The sets that policies choose among, and what is chosen, each by its number.
+    pub(super) groups: Box<[Group]>,
+    pub(super) plans: Box<[Plan]>,
 }
 
 impl fmt::Debug for Zone {
@@ -52,6 +56,8 @@ pub struct Counts {
     pub records: usize,
     /// RRsets that stand for another name's.
     pub aliases: usize,
+    /// RRsets that a routing policy chooses.
+    pub choices: usize,
     /// RRsets whose answer is decided at the origin.
     pub deferred: usize,
     /// Delegations below the apex.
@@ -63,16 +69,13 @@ pub struct Counts {
 pub struct Rrset<'z> {
     /// Its type.
     pub rtype: Rtype,
-    /// Seconds.
-    pub ttl: u32,
-    /// How many records there are, zero for an alias and a deferred one.
+    /// How many records it has of its own.
     pub count: u16,
-    /// The records: owner as a pointer to offset 12, type, class, TTL, RDLENGTH and RDATA each.
-    pub block: &'z [u8],
-    /// Set where the records are another name's.
-    pub alias: Option<AliasView<'z>>,
-    /// Set where the origin decides.
-    pub deferred: Option<DeferredReason>,
+    pub(super) kind: u8,
+    /// Of an alias: whether its health is that of what it leads to.
+    pub(super) evaluates: u8,
+    /// What stands behind the heads, as its kind has it.
+    pub(super) raw: &'z [u8],
     /// Of a CNAME: one more than where its target's node begins, zero where [`Zone::follow`] does
     /// not lead on.
     pub(super) link: u32,
@@ -81,11 +84,41 @@ pub struct Rrset<'z> {
 impl<'z> Rrset<'z> {
     /// No records of no type.
     pub(super) const NONE: Self =
-        Self { rtype: Rtype(0), ttl: 0, count: 0, block: &[], alias: None, deferred: None, link: 0 };
+        Self { rtype: Rtype(0), count: 0, kind: 0, evaluates: 0, raw: &[], link: 0 };
+
+    /// The records: owner as a pointer to offset 12, type, class, TTL, RDLENGTH and RDATA each.
+    pub fn block(self) -> &'z [u8] {
+        if node::has_records(self.kind) { self.raw } else { &[] }
+    }
+
+    /// Seconds.
+    pub fn ttl(self) -> u32 {
+        self.block().get(6..10).and_then(|b| b.try_into().ok()).map_or(0, u32::from_be_bytes)
+    }
+
+    /// Why the origin decides, if it does.
+    pub fn deferred(self) -> Option<DeferredReason> {
+        node::reason(self.kind)
+    }
+
+    /// Whose records are answered, if those are another name's.
+    pub fn alias(self) -> Option<AliasView<'z>> {
+        node::alias(self)
+    }
+
+    /// Where a policy chooses, what tells this choice from others, in its front the group's number.
+    pub fn choice(self) -> Option<&'z [u8; CHOICE]> {
+        node::choice(self)
+    }
+
+    /// Whether it has records of its own, and nothing else.
+    pub fn is_plain(self) -> bool {
+        node::has_records(self.kind)
+    }
 
     /// The RDATA of each record.
     pub fn rdata(self) -> impl Iterator<Item = &'z [u8]> {
-        let mut rest = self.block;
+        let mut rest = self.block();
         std::iter::from_fn(move || {
             let (head, tail) = rest.split_at_checked(12)?;
             let (rdata, after) =

@@ -38,17 +38,81 @@ pub enum Body {
     },
     /// The records of another name, answered under this owner.
     Alias(Alias),
+    /// One of several sets of this owner and type, among which a routing policy chooses.
+    Member(Box<Member>),
     /// The answer is decided at the origin: such a query is forwarded, and its name exists.
     Deferred(DeferredReason),
 }
 
+/// One of the sets that a routing policy chooses among.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Member {
+    /// What tells it from the others.
+    pub identifier: Box<str>,
+    /// When it is chosen.
+    pub policy: Policy,
+    /// The health check that must pass for it to count as healthy.
+    pub health_check: Option<Box<str>>,
+    /// What is answered.
+    pub content: Content,
+}
+
+/// What a set holds that a policy may choose.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Content {
+    /// Records of its own.
+    Records {
+        /// Seconds.
+        ttl: u32,
+        /// RDATA in wire form, names inside uncompressed; at least one.
+        rdata: Vec<Box<[u8]>>,
+    },
+    /// Another name's.
+    Alias(Alias),
+}
+
+/// When a set is chosen. All sets of one owner and type have the same policy.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Policy {
+    /// Always: it is the only one, and its health matters to aliases of it alone.
+    Simple,
+    /// As often as its share of all weights.
+    Weighted(u16),
+    /// While it is healthy; of the two, the one that is set comes first.
+    Failover {
+        /// Whether it comes first.
+        is_primary: bool,
+    },
+    /// Together with up to seven others.
+    Multivalue,
+    /// When this Region is nearest.
+    Latency(Box<str>),
+    /// For those who are there.
+    Geolocation(Location),
+}
+
+/// Where those are whom a geolocation set is for; codes as Route 53 has them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Location {
+    /// Anywhere.
+    Default,
+    /// On a continent.
+    Continent(Box<str>),
+    /// In a country.
+    Country(Box<str>),
+    /// In a part of a country.
+    Subdivision(Box<str>, Box<str>),
+}
+
 /// Whose records of the set's type are answered under its owner, with no CNAME to be seen.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Alias {
     /// The name.
     pub target: Name,
     /// Whether it is looked up in the same zone; else upstreams are asked for it.
     pub is_inside: bool,
+    /// Whether it counts as healthy only while something it may lead to does.
+    pub evaluates_health: bool,
 }
 
 /// Why an RRset's answer is decided elsewhere.

@@ -1,6 +1,10 @@
 //! Lays settled RRsets out in the arena, parents before their children.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use super::choice::{Block, Compiled, Group, Held};
 use super::compiled::Counts;
+use super::data::{Content, Member, Policy};
 use super::node::{self, BELOW_CUT, CUT, DNAME, HEAD, LINKED, RRSET_HEAD, WILDCARD};
 use super::order::{common_labels, label_count};
 use super::settle::{RrsetsOf, Settled};
@@ -16,6 +20,10 @@ pub(super) struct Layout {
     pub cnames: Vec<u32>,
     /// Nodes with an alias of a name in the zone, and its type.
     pub aliases: Vec<(u32, Rtype)>,
+    /// The sets that policies choose among.
+    pub groups: Vec<Group>,
+    /// Where the node at hand begins.
+    node_at: u32,
     pub counts: Counts,
     /// Most labels below the apex.
     pub depth: usize,
@@ -65,6 +73,7 @@ impl Layout {
         let room = (u32::MAX as usize - node::FIRST_LINK as usize).checked_sub(self.arena.len());
         let Some(_) = room.filter(|room| longest <= *room) else { return false };
         let at = self.arena.len() as u32;
+        self.node_at = at;
         let flags = self.flags(key, owner, rrsets);
         let count = rrsets.iter().count() as u16;
         let [count_0, count_1] = count.to_ne_bytes();
@@ -118,11 +127,13 @@ impl Layout {
         let len = block_len(rrsets, rrset);
         let numbers = [rrset.rtype.0, values.len() as u16, len as u16].map(u16::to_ne_bytes);
         let [[type_0, type_1], [count_0, count_1], [len_0, len_1]] = numbers;
-        let kind = node::code(rrset.alias, rrset.deferred);
-        let head = [type_0, type_1, count_0, count_1, len_0, len_1, kind, 0];
+        let kind = node::code(rrset);
+        let evaluates = u8::from(rrset.alias.is_some_and(|alias| alias.evaluates_health));
+        let head = [type_0, type_1, count_0, count_1, len_0, len_1, kind, evaluates];
         self.arena.extend_from_slice(&head);
         self.counts.rrsets += 1;
         self.counts.aliases += usize::from(rrset.alias.is_some());
+        self.counts.choices += usize::from(rrset.is_chosen);
         self.counts.deferred += usize::from(rrset.deferred.is_some());
         self.counts.records += values.len();
     }
@@ -133,9 +144,45 @@ impl Layout {
             self.arena.extend_from_slice(&[0; node::LINK]);
             return self.arena.extend_from_slice(alias.target.as_bytes());
         }
-        let [[type_0, type_1], [class_0, class_1]] = [rrset.rtype.0, CLASS_IN].map(u16::to_be_bytes);
-        let [ttl_0, ttl_1, ttl_2, ttl_3] = rrset.ttl.to_be_bytes();
-        for value in rrsets.values(rrset) {
+        if rrset.is_chosen {
+            return self.choice(rrset.rtype, rrsets.members(rrset));
+        }
+        self.records(rrset.rtype, rrset.ttl, rrsets.values(rrset).iter().copied());
+    }
+
+    /// The number of the group and a fingerprint of all it says, then the records of its members.
+    fn choice(&mut self, rtype: Rtype, members: &[&Member]) {
+        let mut hasher = DefaultHasher::new();
+        members.hash(&mut hasher);
+        self.arena.extend_from_slice(&(self.groups.len() as u32).to_ne_bytes());
+        self.arena.extend_from_slice(&hasher.finish().to_ne_bytes());
+        // The records of several sets may be one answer, and that has one TTL (RFC 2181 §5.2).
+        let ttls = members.iter().filter_map(|member| match &member.content {
+            Content::Records { ttl, .. } => Some(*ttl),
+            Content::Alias(_) => None,
+        });
+        let least = ttls.min().unwrap_or(0);
+        let mut compiled = Vec::with_capacity(members.len());
+        for member in members {
+            let content = match &member.content {
+                Content::Alias(alias) => Held::Alias(alias.clone()),
+                Content::Records { ttl, rdata } => {
+                    let from = self.arena.len() as u32;
+                    let ttl = if member.policy == Policy::Multivalue { least } else { *ttl };
+                    self.records(rtype, ttl, rdata.iter().map(|value| &**value));
+                    Held::Block(Block { from, to: self.arena.len() as u32, count: rdata.len() as u16 })
+                }
+            };
+            let (policy, health_check) = (member.policy.clone(), member.health_check.clone());
+            compiled.push(Compiled { policy, health_check, content });
+        }
+        self.groups.push(Group { at: self.node_at, rtype, members: compiled.into() });
+    }
+
+    fn records<'v>(&mut self, rtype: Rtype, ttl: u32, values: impl Iterator<Item = &'v [u8]>) {
+        let [[type_0, type_1], [class_0, class_1]] = [rtype.0, CLASS_IN].map(u16::to_be_bytes);
+        let [ttl_0, ttl_1, ttl_2, ttl_3] = ttl.to_be_bytes();
+        for value in values {
             let [len_0, len_1] = (value.len() as u16).to_be_bytes();
             let fixed =
                 [0xc0, 12, type_0, type_1, class_0, class_1, ttl_0, ttl_1, ttl_2, ttl_3, len_0, len_1];
@@ -150,9 +197,20 @@ fn size(rrsets: &RrsetsOf<'_>, rrset: &Settled<'_>) -> usize {
 }
 
 fn block_len(rrsets: &RrsetsOf<'_>, rrset: &Settled<'_>) -> usize {
+    let records = |values: &[&[u8]]| values.iter().map(|value| 12 + value.len()).sum::<usize>();
     match rrset.alias {
         Some(alias) => node::LINK + alias.target.as_bytes().len(),
-        None => rrsets.values(rrset).iter().map(|value| 12 + value.len()).sum(),
+        None if rrset.is_chosen => {
+            node::CHOICE + rrsets.members(rrset).iter().map(|m| size_of_member(m)).sum::<usize>()
+        }
+        None => records(rrsets.values(rrset)),
+    }
+}
+
+fn size_of_member(member: &Member) -> usize {
+    match &member.content {
+        Content::Records { rdata, .. } => rdata.iter().map(|value| 12 + value.len()).sum(),
+        Content::Alias(_) => 0,
     }
 }
 

@@ -78,24 +78,26 @@ fn end(zone: &Zone, start: usize, rtype: Rtype) -> AliasAt {
     loop {
         let at = passed.last().copied().unwrap_or(start);
         let node = Node::read(&zone.arena, at);
-        let alias = node.and_then(|node| node.rrsets().find(|r| r.rtype == rtype)).and_then(|r| r.alias);
+        let alias = node.and_then(|node| node.rrsets().find(|r| r.rtype == rtype)).and_then(|r| r.alias());
         // Only the first is an alias for certain; one that leads outside is an end, too.
         let Some(alias) = alias.filter(|alias| alias.at != AliasAt::Outside) else {
             return AliasAt::Node(at);
         };
         match zone.place(&Suffixes::of(alias.target)) {
             Place::Nowhere => return AliasAt::Nothing,
-            Place::Delegated => return AliasAt::Elsewhere,
+            Place::Delegated => return leads_out(&passed),
             Place::Node(next) if passed.len() > MAX_ALIASES || passed.contains(&next) => {
                 return AliasAt::Loop;
             }
             Place::Node(next) => {
                 let node = Node::read(&zone.arena, next);
                 if node.is_some_and(|node| node.has(CUT) && !node.has(DNAME) && rtype != Rtype::DS) {
-                    return AliasAt::Elsewhere;
+                    return leads_out(&passed);
                 }
                 if node.is_none_or(|node| node.rrsets().all(|r| r.rtype != rtype)) {
-                    return unnamed(node);
+                    // Something may be there whose type cannot be told.
+                    let is_unclear = node.is_some_and(|n| n.rrsets().any(|r| r.rtype == Rtype::ANY));
+                    return if is_unclear { leads_out(&passed) } else { AliasAt::Nothing };
                 }
                 passed.push(next);
             }
@@ -103,9 +105,10 @@ fn end(zone: &Zone, start: usize, rtype: Rtype) -> AliasAt {
     }
 }
 
-/// What an alias leads to at a node without its type.
-fn unnamed(node: Option<Node<'_>>) -> AliasAt {
-    // Something is there whose type cannot be told.
-    let is_unclear = node.is_some_and(|node| node.rrsets().any(|r| r.rtype == Rtype::ANY));
-    if is_unclear { AliasAt::Elsewhere } else { AliasAt::Nothing }
+/// The end of a chain of aliases whose last one leads to what only the origin knows.
+fn leads_out(passed: &[usize]) -> AliasAt {
+    match passed {
+        [_, .., last] => AliasAt::Node(*last),
+        _ => AliasAt::Elsewhere,
+    }
 }

@@ -1,7 +1,7 @@
 //! How a name is looked up in a compiled zone (RFC 1034 §4.3.2, RFC 4592).
 
-use super::node::{BELOW_CUT, CUT, DNAME, Node, WILDCARD};
-use super::{AliasAt, AliasView, DeferredReason, Rrset, Zone};
+use super::node::{BELOW_CUT, CHOICE, CUT, DNAME, Node, WILDCARD};
+use super::{AliasAt, AliasView, Choice, DeferredReason, Rrset, Zone};
 use crate::wire::{NameRef, Rtype, Suffixes};
 
 /// What a zone says of a name and type.
@@ -25,6 +25,8 @@ pub enum Lookup<'z> {
     Outside(NameRef<'z>),
     /// The name is an alias that leads back to itself.
     Loop,
+    /// One of several sets, as a routing policy chooses.
+    Choice(Choice<'z>),
 }
 
 impl Zone {
@@ -96,46 +98,59 @@ impl Zone {
         }
         let mut otherwise = Lookup::NoData;
         for rrset in node.rrsets() {
-            if let (Rtype::ANY, Some(reason)) = (rrset.rtype, rrset.deferred) {
+            if rrset.rtype == qtype || rrset.rtype == Rtype::CNAME {
+                return self.held(rrset, qtype);
+            }
+            if let (Rtype::ANY, Some(reason)) = (rrset.rtype, rrset.deferred()) {
                 otherwise = Lookup::Deferred(reason);
             }
-            if rrset.rtype != qtype && rrset.rtype != Rtype::CNAME {
-                continue;
-            }
-            return match rrset.alias {
-                Some(alias) => self.behind(alias, rrset.rtype, qtype),
-                None => held(rrset, qtype),
-            };
         }
         otherwise
+    }
+
+    /// What an RRset, the one that counts for `qtype`, says.
+    #[inline]
+    fn held<'z>(&'z self, rrset: Rrset<'z>, qtype: Rtype) -> Lookup<'z> {
+        match rrset.is_plain() {
+            true if rrset.rtype == qtype => Lookup::Answer(rrset),
+            true => Lookup::Cname(rrset),
+            false => self.decided(rrset, qtype),
+        }
+    }
+
+    /// What an RRset without records of its own says.
+    fn decided<'z>(&'z self, rrset: Rrset<'z>, qtype: Rtype) -> Lookup<'z> {
+        match (rrset.alias(), rrset.choice()) {
+            (Some(alias), _) => self.behind(alias, rrset.rtype, qtype),
+            (None, Some(number)) => self.choice(rrset.rtype, number),
+            (None, None) => Lookup::Deferred(rrset.deferred().unwrap_or(DeferredReason::Unknown)),
+        }
+    }
+
+    fn choice<'z>(&'z self, rtype: Rtype, number: &[u8; CHOICE]) -> Lookup<'z> {
+        let [a, b, c, d, ..] = *number;
+        match self.plans.get(u32::from_ne_bytes([a, b, c, d]) as usize) {
+            Some(plan) if !plan.is_unknown() => Lookup::Choice(Choice { zone: self, rtype, plan }),
+            _ => Lookup::Deferred(DeferredReason::Choice),
+        }
     }
 
     /// What an alias of a type leads to.
     fn behind<'z>(&'z self, alias: AliasView<'z>, rtype: Rtype, qtype: Rtype) -> Lookup<'z> {
         match alias.at {
-            AliasAt::Outside => Lookup::Outside(alias.target),
+            AliasAt::Outside | AliasAt::Elsewhere => Lookup::Outside(alias.target),
             AliasAt::Nothing => Lookup::NoData,
             AliasAt::Loop => Lookup::Loop,
-            AliasAt::Elsewhere => Lookup::Deferred(DeferredReason::Flattened),
             AliasAt::Node(at) => {
                 let mut rrsets = Node::read(&self.arena, at).into_iter().flat_map(Node::rrsets);
-                match rrsets.find(|rrset| rrset.rtype == rtype) {
+                match rrsets.find(|rrset| rrset.rtype == rtype).map(|rrset| (rrset, rrset.alias())) {
                     None => Lookup::NoData,
-                    // An alias inside the zone was followed to its end when the zone was compiled.
-                    Some(Rrset { alias: Some(next), .. }) => Lookup::Outside(next.target),
-                    Some(rrset) => held(rrset, qtype),
+                    // The last alias of a chain was found when the zone was compiled: it leads out of it.
+                    Some((_, Some(next))) => Lookup::Outside(next.target),
+                    Some((rrset, None)) => self.held(rrset, qtype),
                 }
             }
         }
-    }
-}
-
-/// What an RRset, the one that counts for `qtype` and no alias, says.
-fn held(rrset: Rrset<'_>, qtype: Rtype) -> Lookup<'_> {
-    match rrset.deferred {
-        Some(reason) => Lookup::Deferred(reason),
-        None if rrset.rtype == qtype => Lookup::Answer(rrset),
-        None => Lookup::Cname(rrset),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Floor 1: immutable zones, swapped whole. Does not know where a zone came from.
 
 mod builder;
+mod choice;
 mod compiled;
 pub mod data;
 mod layout;
@@ -9,16 +10,20 @@ mod lookup;
 mod node;
 mod order;
 pub mod rdata;
+pub mod region;
 mod rows;
 mod settle;
 mod slots;
 mod table;
 
 pub use builder::{Built, ZoneOptions};
+pub use choice::{Choice, Chosen, Health, Several, State};
 pub use compiled::{Counts, Rrset, RrsetView, Zone};
-pub use data::{Alias, Body, DeferredReason, RecordSet, SkipReason, Skipped, ZoneData};
+pub use data::{Alias, Body, Content, DeferredReason, Location, Member, Policy};
+pub use data::{RecordSet, SkipReason, Skipped, ZoneData};
 pub use lookup::Lookup;
 pub use node::{AliasAt, AliasView};
+pub use region::Region;
 pub use table::{Authority, Part, SharedTable, WhenUnloaded, ZoneTable};
 
 /// What becomes of a query that a zone has no data for.

@@ -8,7 +8,8 @@
 //! Integers are in the machine's order; blocks are as [`Rrset::block`] says, that of an alias is a link
 //! u32 and the target's name.
 
-use super::{Alias, DeferredReason, Rrset};
+use super::settle::Settled;
+use super::{DeferredReason, Rrset};
 use crate::wire::{NameRef, Rtype};
 
 /// Bytes before the name.
@@ -32,6 +33,13 @@ pub(super) const LINKED: u8 = 1 << 4;
 /// An alias of a name in the zone, and of one elsewhere, as the kind of an RRset.
 const INSIDE: u8 = 4;
 const OUTSIDE: u8 = 5;
+/// Sets that a policy chooses among.
+const CHOSEN: u8 = 6;
+/// Records of its own.
+const RECORDS: u8 = 0;
+
+/// Bytes of a choice before its records: the number of the group, and a fingerprint.
+pub(super) const CHOICE: usize = 12;
 
 /// The links of aliases that lead to no node; the others are that much more than where it begins.
 const NOTHING: u32 = 0;
@@ -46,6 +54,8 @@ pub struct AliasView<'z> {
     pub target: NameRef<'z>,
     /// Where they are.
     pub at: AliasAt,
+    /// Whether its health is that of what it leads to.
+    pub evaluates_health: bool,
 }
 
 /// Where an alias leads to.
@@ -57,7 +67,7 @@ pub enum AliasAt {
     Nothing,
     /// Back to itself.
     Loop,
-    /// To a name of the zone that only its origin can answer for: at or below a cut.
+    /// To a name of the zone that only its origin can answer for, at or below a cut: as good as outside.
     Elsewhere,
     /// To records of the zone, those of the node that begins there.
     Node(usize),
@@ -85,10 +95,24 @@ impl AliasAt {
     }
 }
 
-fn alias(kind: u8, block: &[u8]) -> Option<AliasView<'_>> {
-    let (link, target) = block.split_first_chunk()?;
-    let at = if kind == INSIDE { AliasAt::read(u32::from_ne_bytes(*link)) } else { AliasAt::Outside };
-    Some(AliasView { target: NameRef::from_checked(target), at })
+/// Whether RRsets of this kind have records of their own.
+pub(super) fn has_records(kind: u8) -> bool {
+    kind == RECORDS
+}
+
+pub(super) fn alias(rrset: Rrset<'_>) -> Option<AliasView<'_>> {
+    let (link, target) = rrset.raw.split_first_chunk()?;
+    let at = match rrset.kind {
+        INSIDE => AliasAt::read(u32::from_ne_bytes(*link)),
+        OUTSIDE => AliasAt::Outside,
+        _ => return None,
+    };
+    let evaluates_health = rrset.evaluates != 0;
+    Some(AliasView { target: NameRef::from_checked(target), at, evaluates_health })
+}
+
+pub(super) fn choice(rrset: Rrset<'_>) -> Option<&[u8; CHOICE]> {
+    if rrset.kind == CHOSEN { rrset.raw.first_chunk() } else { None }
 }
 
 /// One existing name of a zone.
@@ -130,18 +154,13 @@ impl<'z> Node<'z> {
     }
 
     fn rrset(self, head: &[u8; RRSET_HEAD], block: &'z [u8], after: &[u8]) -> Rrset<'z> {
-        let &[type_0, type_1, count_0, count_1, _, _, kind, _] = head;
-        if kind == INSIDE || kind == OUTSIDE {
-            let rtype = Rtype(u16::from_ne_bytes([type_0, type_1]));
-            return Rrset { rtype, alias: alias(kind, block), ..Rrset::NONE };
-        }
+        let &[type_0, type_1, count_0, count_1, _, _, kind, evaluates] = head;
         Rrset {
             rtype: Rtype(u16::from_ne_bytes([type_0, type_1])),
-            ttl: block.get(6..10).and_then(|b| b.try_into().ok()).map_or(0, u32::from_be_bytes),
             count: u16::from_ne_bytes([count_0, count_1]),
-            block,
-            alias: None,
-            deferred: reason(kind),
+            kind,
+            evaluates,
+            raw: block,
             // A CNAME stands alone, so what follows its block is the link.
             link: match after.first_chunk() {
                 Some(link) if self.has(LINKED) => u32::from_ne_bytes(*link),
@@ -155,7 +174,7 @@ impl<'z> Node<'z> {
         let (heads, _) = self.heads.as_chunks::<RRSET_HEAD>();
         let before = self.rrsets().take_while(|rrset| rrset.rtype != rtype).count();
         let blocks: usize = heads.get(..before)?.iter().map(block_len).sum();
-        self.rrsets().nth(before)?.alias?;
+        self.rrsets().nth(before)?.alias()?;
         Some(at + HEAD + self.name.len() + self.heads.len() + blocks)
     }
 
@@ -173,20 +192,21 @@ fn block_len(&[_, _, _, _, len_0, len_1, _, _]: &[u8; RRSET_HEAD]) -> usize {
 }
 
 /// The kind of an RRset, as it is read back.
-pub(super) fn code(alias: Option<&Alias>, deferred: Option<DeferredReason>) -> u8 {
-    match (alias, deferred) {
+pub(super) fn code(rrset: &Settled<'_>) -> u8 {
+    match (rrset.alias, rrset.deferred) {
+        _ if rrset.is_chosen => CHOSEN,
         (Some(alias), _) if alias.is_inside => INSIDE,
         (Some(_), _) => OUTSIDE,
-        (None, None) => 0,
+        (None, None) => RECORDS,
         (None, Some(DeferredReason::Flattened)) => 1,
         (None, Some(DeferredReason::Choice)) => 2,
         (None, Some(DeferredReason::Unknown)) => 3,
     }
 }
 
-fn reason(code: u8) -> Option<DeferredReason> {
+pub(super) fn reason(code: u8) -> Option<DeferredReason> {
     match code {
-        0 => None,
+        RECORDS | INSIDE | OUTSIDE | CHOSEN => None,
         1 => Some(DeferredReason::Flattened),
         2 => Some(DeferredReason::Choice),
         _ => Some(DeferredReason::Unknown),

@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::ops::Range;
 
-use super::data::{Body, RecordSet, SkipReason, Skipped, ZoneData};
+use super::data::{Body, Content, RecordSet, SkipReason, Skipped, ZoneData};
 use super::{node, order};
 use crate::wire::{Name, Rtype};
 
@@ -96,7 +96,7 @@ impl<'d> Rows<'d> {
         let first = |bytes: &[u8]| bytes.first().copied().unwrap_or(0);
         let read = |set: &RecordSet| match &set.body {
             Body::Records { rdata, .. } => rdata.first().map_or(0, |value| first(value)),
-            Body::Alias(_) | Body::Deferred(_) => 0,
+            Body::Alias(_) | Body::Member(_) | Body::Deferred(_) => 0,
         };
         let sets = rows.iter().filter_map(|row| self.set(row));
         black_box(sets.fold(0, |sum, set| sum ^ read(set) ^ first(set.owner.as_bytes())));
@@ -117,6 +117,10 @@ fn size_of_block(set: &RecordSet) -> usize {
     match &set.body {
         Body::Records { rdata, .. } => rdata.iter().map(|value| 12 + value.len()).sum(),
         Body::Alias(alias) => node::LINK + alias.target.as_bytes().len(),
+        Body::Member(member) => match &member.content {
+            Content::Records { rdata, .. } => rdata.iter().map(|value| 12 + value.len()).sum(),
+            Content::Alias(_) => 0,
+        },
         Body::Deferred(_) => 0,
     }
 }

@@ -1,8 +1,8 @@
 //! The record sets of one owner settled into the RRsets that are served: checks, merges, conflicts.
 
-use super::data::{Alias, Body, DeferredReason, RecordSet, SkipReason, Skipped};
-use super::rdata;
+use super::data::{Alias, Body, Content, DeferredReason, Member, Policy, RecordSet, SkipReason, Skipped};
 use super::rows::skip;
+use super::{node, rdata};
 use crate::wire::{Name, Rtype};
 
 /// The largest RRset that fits beside the longest question and an OPT record in a message.
@@ -15,20 +15,27 @@ pub(super) struct Settled<'d> {
     pub ttl: u32,
     pub alias: Option<&'d Alias>,
     pub deferred: Option<DeferredReason>,
+    /// Whether a policy chooses among members.
+    pub is_chosen: bool,
+    /// Its values, or its members.
     from: usize,
     to: usize,
 }
 
 impl Settled<'_> {
+    fn empty(rtype: Rtype, from: usize) -> Self {
+        Self { rtype, ttl: 0, alias: None, deferred: None, is_chosen: false, from, to: from }
+    }
+
     /// Whether it has records of its own.
     pub fn is_plain(&self) -> bool {
-        self.alias.is_none() && self.deferred.is_none()
+        self.alias.is_none() && self.deferred.is_none() && !self.is_chosen
     }
 
     /// Whether it stands against records of the same owner and type.
     fn is_decided(&self) -> bool {
         let at_origin = [Some(DeferredReason::Flattened), Some(DeferredReason::Choice)];
-        self.alias.is_some() || at_origin.contains(&self.deferred)
+        self.alias.is_some() || self.is_chosen || at_origin.contains(&self.deferred)
     }
 }
 
@@ -37,6 +44,7 @@ impl Settled<'_> {
 pub(super) struct RrsetsOf<'d> {
     rrsets: Vec<Settled<'d>>,
     values: Vec<&'d [u8]>,
+    members: Vec<&'d Member>,
 }
 
 impl<'d> RrsetsOf<'d> {
@@ -50,8 +58,10 @@ impl<'d> RrsetsOf<'d> {
     ) {
         self.rrsets.clear();
         self.values.clear();
+        self.members.clear();
         sets.for_each(|set| self.merge(set, skipped));
         self.sort();
+        self.settle_choices(owner, skipped);
         self.settle_cname(owner, is_apex, skipped);
         self.keep_one(owner, Rtype::CNAME, skipped);
         self.keep_one(owner, Rtype::SOA, skipped);
@@ -70,7 +80,12 @@ impl<'d> RrsetsOf<'d> {
 
     /// The RDATA of one of them, sorted and distinct.
     pub fn values(&self, rrset: &Settled<'_>) -> &[&'d [u8]] {
-        self.values.get(rrset.from..rrset.to).unwrap_or_default()
+        if rrset.is_chosen { &[] } else { self.values.get(rrset.from..rrset.to).unwrap_or_default() }
+    }
+
+    /// The sets that one of them is chosen among.
+    pub fn members(&self, rrset: &Settled<'_>) -> &[&'d Member] {
+        if rrset.is_chosen { self.members.get(rrset.from..rrset.to).unwrap_or_default() } else { &[] }
     }
 
     /// Gives the owner this SOA, unless it has a usable one.
@@ -81,7 +96,7 @@ impl<'d> RrsetsOf<'d> {
         self.rrsets.retain(|r| r.rtype != Rtype::SOA);
         let from = self.values.len();
         self.values.push(rdata);
-        let soa = Settled { rtype: Rtype::SOA, ttl, alias: None, deferred: None, from, to: from + 1 };
+        let soa = Settled { ttl, to: from + 1, ..Settled::empty(Rtype::SOA, from) };
         let place = self.rrsets.partition_point(|r| r.rtype < Rtype::SOA);
         self.rrsets.insert(place, soa);
     }
@@ -91,11 +106,21 @@ impl<'d> RrsetsOf<'d> {
         let Some(standing) = self.rrsets.last_mut().filter(|standing| standing.rtype == set.rtype) else {
             return self.rrsets.push(incoming);
         };
-        if standing.is_decided() {
-            return self.values.truncate(standing.to);
+        match (standing.is_chosen, incoming.is_chosen, incoming.deferred) {
+            (true, true, _) => return standing.to = incoming.to,
+            // One set of the group cannot be told: nobody knows when it would be chosen.
+            (true, _, Some(DeferredReason::Choice)) => return *standing = incoming,
+            (true, ..) => return,
+            _ if standing.is_decided() => {
+                if !incoming.is_chosen {
+                    self.values.truncate(standing.to);
+                }
+                return;
+            }
+            _ => {}
         }
         match (standing.deferred, incoming.deferred) {
-            (None, None) if incoming.alias.is_none() => {
+            (None, None) if incoming.is_plain() => {
                 // One RRset has one TTL; the lowest is the safe one (RFC 2181 §5.2).
                 standing.ttl = standing.ttl.min(incoming.ttl);
                 standing.to = incoming.to;
@@ -111,8 +136,13 @@ impl<'d> RrsetsOf<'d> {
     /// NXDOMAIN or NODATA.
     fn take_values(&mut self, set: &'d RecordSet, skipped: &mut Vec<Skipped>) -> Settled<'d> {
         let from = self.values.len();
-        let mut settled = Settled { rtype: set.rtype, ttl: 0, alias: None, deferred: None, from, to: from };
+        let mut settled = Settled::empty(set.rtype, from);
         match &set.body {
+            Body::Member(member) => {
+                let from = self.members.len();
+                self.members.push(member);
+                return Settled { is_chosen: true, from, to: from + 1, ..settled };
+            }
             Body::Deferred(reason) => settled.deferred = Some(*reason),
             Body::Alias(alias) => settled.alias = Some(alias),
             Body::Records { ttl, rdata } => {
@@ -135,7 +165,7 @@ impl<'d> RrsetsOf<'d> {
 
     /// Records have no order within an RRset and stand in it once (RFC 2181 §5).
     fn sort(&mut self) {
-        for rrset in &mut self.rrsets {
+        for rrset in self.rrsets.iter_mut().filter(|rrset| !rrset.is_chosen) {
             let Some(values) = self.values.get_mut(rrset.from..rrset.to) else { continue };
             if values.len() < 2 {
                 continue;
@@ -149,6 +179,24 @@ impl<'d> RrsetsOf<'d> {
                 }
             }
             rrset.to = rrset.from + kept;
+        }
+    }
+
+    /// A choice that cannot be made here is the origin's: sets of different policies, or too many bytes,
+    /// or one of which no value can be served.
+    fn settle_choices(&mut self, owner: &Name, skipped: &mut Vec<Skipped>) {
+        for rrset in self.rrsets.iter_mut().filter(|rrset| rrset.is_chosen) {
+            let members = self.members.get(rrset.from..rrset.to).unwrap_or_default();
+            let problem = problem_of(members, rrset.rtype);
+            if let Some((reason, detail)) = problem {
+                skip(skipped, owner, rrset.rtype, reason, detail);
+                *rrset = Settled {
+                    deferred: Some(DeferredReason::Choice),
+                    is_chosen: false,
+                    to: rrset.from,
+                    ..*rrset
+                };
+            }
         }
     }
 
@@ -173,7 +221,7 @@ impl<'d> RrsetsOf<'d> {
     }
 
     fn keep_one(&mut self, owner: &Name, rtype: Rtype, skipped: &mut Vec<Skipped>) {
-        for rrset in self.rrsets.iter_mut().filter(|rrset| rrset.rtype == rtype && rrset.deferred.is_none()) {
+        for rrset in self.rrsets.iter_mut().filter(|rrset| rrset.rtype == rtype && rrset.is_plain()) {
             for _ in rrset.from + 1..rrset.to {
                 let detail = format!("only one {rtype} record can stand here");
                 skip(skipped, owner, rtype, SkipReason::Conflict, detail);
@@ -183,7 +231,7 @@ impl<'d> RrsetsOf<'d> {
     }
 
     fn defer_the_large(&mut self, owner: &Name, skipped: &mut Vec<Skipped>) {
-        for rrset in &mut self.rrsets {
+        for rrset in self.rrsets.iter_mut().filter(|rrset| !rrset.is_chosen) {
             let values = self.values.get(rrset.from..rrset.to).unwrap_or_default();
             let size: usize = values.iter().map(|value| 12 + value.len()).sum();
             if size > MAX_BLOCK {
@@ -193,4 +241,28 @@ impl<'d> RrsetsOf<'d> {
             }
         }
     }
+}
+
+/// Why one of these sets cannot be chosen here.
+fn problem_of(members: &[&Member], rtype: Rtype) -> Option<(SkipReason, String)> {
+    let kind = |member: &Member| std::mem::discriminant(&member.policy);
+    let first = members.first()?;
+    let is_mixed = members.iter().any(|member| kind(member) != kind(first));
+    if is_mixed || (members.len() > 1 && first.policy == Policy::Simple) {
+        return Some((SkipReason::Conflict, "sets of one name have different policies".to_owned()));
+    }
+    let mut size = 0;
+    for member in members {
+        let Content::Records { rdata, .. } = &member.content else { continue };
+        if let Some(problem) = rdata.iter().find_map(|value| rdata::check(rtype, value).err()) {
+            return Some((SkipReason::BadValue, format!("set {:?}: {problem}", member.identifier)));
+        }
+        if rdata.is_empty() || (rtype == Rtype::CNAME && rdata.len() > 1) {
+            let detail = format!("set {:?} has {} values", member.identifier, rdata.len());
+            return Some((SkipReason::Conflict, detail));
+        }
+        size += rdata.iter().map(|value| 12 + value.len()).sum::<usize>();
+    }
+    let is_large = size + node::CHOICE > MAX_BLOCK;
+    is_large.then(|| (SkipReason::TooLarge, format!("{size} bytes do not fit in one message")))
 }

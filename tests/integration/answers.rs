@@ -2,6 +2,7 @@
 
 mod aliases;
 mod chains;
+mod choices;
 mod deferred;
 mod protocol;
 mod truncation;

@@ -7,6 +7,7 @@ mod deploy;
 mod harness;
 mod import;
 mod loops;
+mod oracle;
 mod regressions;
 mod route53;
 mod server;

@@ -81,14 +81,18 @@ fn a_flood_of_names_asked_once_leaves_those_in_use_alone() {
 
 #[test]
 fn what_comes_again_soon_after_it_was_dropped_stays_longer() {
-    let (cache, now) = (cache(256 << 10), Moment::default());
-    // What comes back would be gone again behind so many others, as all that is new.
-    (0..3000).for_each(|n| put(&cache, n, now));
-    let gone: Vec<u32> = (0..3000).rev().filter(|&n| !knows(&cache, n, now)).take(20).collect();
-    gone.iter().for_each(|&n| put(&cache, n, now));
-    (10_000..12_500).for_each(|n| put(&cache, n, now));
-    let held = gone.iter().filter(|&&n| knows(&cache, n, now)).count();
-    assert!(held > 5, "{held} of {}", gone.len());
+    // What comes back would be gone again behind so many others, as all that is new. How many stay
+    // hangs on random hashes: of one cache 3 to 20 of 20, of ten together far from the bound.
+    let held = |from: u32| {
+        let (cache, now) = (cache(256 << 10), Moment::default());
+        (from..from + 3000).for_each(|n| put(&cache, n, now));
+        let gone: Vec<u32> = (from..from + 3000).rev().filter(|&n| !knows(&cache, n, now)).take(20).collect();
+        gone.iter().for_each(|&n| put(&cache, n, now));
+        (from + 10_000..from + 12_500).for_each(|n| put(&cache, n, now));
+        gone.iter().filter(|&&n| knows(&cache, n, now)).count()
+    };
+    let held: usize = (0..10).map(|round| held(round * 20_000)).sum();
+    assert!(held > 50, "{held} of 200");
 }
 
 #[test]

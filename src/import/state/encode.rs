@@ -2,7 +2,8 @@
 
 use super::{MAGIC, MAX_BYTES, MAX_SKIPPED, StateError, StateFile, VERSION, count, seal};
 use crate::wire::Name;
-use crate::zone::{Body, DeferredReason, RecordSet, SkipReason, Skipped};
+use crate::zone::{Alias, Body, Content, DeferredReason, Location, Member, Policy};
+use crate::zone::{RecordSet, SkipReason, Skipped};
 
 /// Longest text of a skipped entry; the rest is cut off.
 pub(super) const MAX_TEXT: usize = 1024;
@@ -83,20 +84,74 @@ impl Writer {
         match &set.body {
             Body::Records { ttl, rdata } => {
                 self.0.push(0);
-                self.u32(*ttl);
-                self.count(rdata.len())?;
-                rdata.iter().try_for_each(|value| self.bytes(value))
+                self.records(*ttl, rdata)
             }
             Body::Alias(alias) => {
-                self.0.extend_from_slice(&[2, u8::from(alias.is_inside)]);
-                self.name(&alias.target);
+                self.0.push(2);
+                self.alias(alias);
                 Ok(())
+            }
+            Body::Member(member) => {
+                self.0.push(3);
+                self.member(member)
             }
             Body::Deferred(reason) => {
                 self.0.extend_from_slice(&[1, deferred_code(*reason)]);
                 Ok(())
             }
         }
+    }
+
+    fn records(&mut self, ttl: u32, rdata: &[Box<[u8]>]) -> Result<(), StateError> {
+        self.u32(ttl);
+        self.count(rdata.len())?;
+        rdata.iter().try_for_each(|value| self.bytes(value))
+    }
+
+    fn alias(&mut self, alias: &Alias) {
+        self.0.push(u8::from(alias.is_inside) | u8::from(alias.evaluates_health) << 1);
+        self.name(&alias.target);
+    }
+
+    fn member(&mut self, member: &Member) -> Result<(), StateError> {
+        self.bytes(member.identifier.as_bytes())?;
+        self.policy(&member.policy)?;
+        self.0.push(u8::from(member.health_check.is_some()));
+        if let Some(check) = &member.health_check {
+            self.bytes(check.as_bytes())?;
+        }
+        match &member.content {
+            Content::Records { ttl, rdata } => {
+                self.0.push(0);
+                self.records(*ttl, rdata)
+            }
+            Content::Alias(alias) => {
+                self.0.push(1);
+                self.alias(alias);
+                Ok(())
+            }
+        }
+    }
+
+    fn policy(&mut self, policy: &Policy) -> Result<(), StateError> {
+        let (code, texts): (u8, &[&str]) = match policy {
+            Policy::Simple => (0, &[]),
+            Policy::Weighted(weight) => {
+                self.0.push(1);
+                self.u16(*weight);
+                return Ok(());
+            }
+            Policy::Failover { is_primary: true } => (2, &[]),
+            Policy::Failover { is_primary: false } => (3, &[]),
+            Policy::Multivalue => (4, &[]),
+            Policy::Latency(region) => (5, &[region]),
+            Policy::Geolocation(Location::Default) => (6, &[]),
+            Policy::Geolocation(Location::Continent(code)) => (7, &[code]),
+            Policy::Geolocation(Location::Country(code)) => (8, &[code]),
+            Policy::Geolocation(Location::Subdivision(country, part)) => (9, &[country, part]),
+        };
+        self.0.push(code);
+        texts.iter().try_for_each(|text| self.bytes(text.as_bytes()))
     }
 
     fn skipped(&mut self, skipped: &Skipped) -> Result<(), StateError> {

@@ -4,7 +4,9 @@
 //! "zonelet" 0x1a | version u16 | head | sets | skipped | SipHash-128 of everything before it
 //! head    = kind, label, origin?, zone id, apex, fetched-at (ms since 1970) u64, calls u32,
 //!           number of sets, records, deferred sets and skipped entries, u32 each
-//! set     = owner, type u16, then 0, TTL u32, count u32, RDATA… or 1, reason u8 or 2, inside u8, target
+//! set     = owner, type u16, then 0, TTL u32, count u32, RDATA… or 1, reason u8 or 2, alias or 3, member
+//! alias   = flags u8 (1 inside, 2 evaluates health), target
+//! member  = identifier, policy u8 and what belongs to it, health check?, then 0, TTL u32, count u32, RDATA… or 1, alias
 //! skipped = owner, type, detail, reason u8
 //! ```
 //! Integers are big-endian; texts and RDATA carry a u16 length, names a u8 length.
@@ -22,7 +24,8 @@ use crate::zone::{Body, RecordSet, ZoneData};
 pub use encode::encode_state;
 pub use parse::{parse_state, parse_unsealed};
 
-/// The version that is written. Older ones are read: version 1 had no aliases, and was otherwise the same.
+/// The version that is written. Older ones are read: version 1 had neither aliases nor members, and
+/// was otherwise the same.
 pub const VERSION: u16 = 2;
 /// No state file is larger, on writing and on reading.
 pub const MAX_BYTES: usize = 64 << 20;
@@ -107,7 +110,7 @@ fn seal(bytes: &[u8]) -> [u8; SEAL] {
 fn count(sets: &[RecordSet]) -> (usize, usize) {
     sets.iter().fold((0, 0), |(records, deferred), set| match &set.body {
         Body::Records { rdata, .. } => (records + rdata.len(), deferred),
-        Body::Alias(_) => (records, deferred),
+        Body::Alias(_) | Body::Member(_) => (records, deferred),
         Body::Deferred(_) => (records, deferred + 1),
     })
 }

@@ -3,7 +3,8 @@
 use super::{MAGIC, MAX_BYTES, MAX_SKIPPED, PREFIX, SEAL, StateError, StateFile, VERSION, count, seal};
 use crate::source::{Origin, ZoneId};
 use crate::wire::{Name, Rtype};
-use crate::zone::{Alias, Body, DeferredReason, RecordSet, SkipReason, Skipped, ZoneData};
+use crate::zone::{Alias, Body, Content, DeferredReason, Location, Member, Policy};
+use crate::zone::{RecordSet, SkipReason, Skipped, ZoneData};
 
 /// Reads a state file.
 ///
@@ -49,6 +50,9 @@ pub fn parse_unsealed(body: &[u8]) -> Result<StateFile, StateError> {
     reader.require(reader.rest.is_empty())?;
     Ok(state)
 }
+
+/// TTL and RDATA.
+type Records = (u32, Vec<Box<[u8]>>);
 
 struct Counts {
     sets: u32,
@@ -135,11 +139,7 @@ impl<'a> Reader<'a> {
         let (owner, rtype) = (self.name()?, Rtype(self.u16()?));
         let body = match self.u8()? {
             0 => {
-                let ttl = self.u32()?;
-                let mut rdata = Vec::new();
-                for _ in 0..self.u32()? {
-                    rdata.push(self.bytes()?.into());
-                }
+                let (ttl, rdata) = self.records()?;
                 Body::Records { ttl, rdata }
             }
             1 => Body::Deferred(match self.u8()? {
@@ -148,17 +148,63 @@ impl<'a> Reader<'a> {
                 2 => DeferredReason::Unknown,
                 _ => return self.bad(),
             }),
-            2 => {
-                let is_inside = match self.u8()? {
-                    0 => false,
-                    1 => true,
-                    _ => return self.bad(),
-                };
-                Body::Alias(Alias { target: self.name()?, is_inside })
-            }
+            2 => Body::Alias(self.alias()?),
+            3 => Body::Member(Box::new(self.member()?)),
             _ => return self.bad(),
         };
         Ok(RecordSet { owner, rtype, body })
+    }
+
+    fn records(&mut self) -> Result<Records, StateError> {
+        let ttl = self.u32()?;
+        let mut rdata = Vec::new();
+        for _ in 0..self.u32()? {
+            rdata.push(self.bytes()?.into());
+        }
+        Ok((ttl, rdata))
+    }
+
+    fn alias(&mut self) -> Result<Alias, StateError> {
+        let flags = self.u8()?;
+        self.require(flags < 4)?;
+        Ok(Alias { target: self.name()?, is_inside: flags & 1 != 0, evaluates_health: flags & 2 != 0 })
+    }
+
+    fn member(&mut self) -> Result<Member, StateError> {
+        let (identifier, policy) = (self.text()?.into(), self.policy()?);
+        let health_check = match self.u8()? {
+            0 => None,
+            1 => Some(self.text()?.into()),
+            _ => return self.bad(),
+        };
+        let content = match self.u8()? {
+            0 => {
+                let (ttl, rdata) = self.records()?;
+                Content::Records { ttl, rdata }
+            }
+            1 => Content::Alias(self.alias()?),
+            _ => return self.bad(),
+        };
+        Ok(Member { identifier, policy, health_check, content })
+    }
+
+    fn policy(&mut self) -> Result<Policy, StateError> {
+        Ok(match self.u8()? {
+            0 => Policy::Simple,
+            1 => Policy::Weighted(self.u16()?),
+            2 => Policy::Failover { is_primary: true },
+            3 => Policy::Failover { is_primary: false },
+            4 => Policy::Multivalue,
+            5 => Policy::Latency(self.text()?.into()),
+            6 => Policy::Geolocation(Location::Default),
+            7 => Policy::Geolocation(Location::Continent(self.text()?.into())),
+            8 => Policy::Geolocation(Location::Country(self.text()?.into())),
+            9 => {
+                let country = self.text()?.into();
+                Policy::Geolocation(Location::Subdivision(country, self.text()?.into()))
+            }
+            _ => return self.bad(),
+        })
     }
 
     fn skipped(&mut self) -> Result<Skipped, StateError> {

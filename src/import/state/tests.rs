@@ -1,10 +1,20 @@
 use super::encode::MAX_TEXT;
 use super::*;
 use crate::wire::{Name, Rtype};
-use crate::zone::{Alias, DeferredReason, SkipReason, Skipped};
+use crate::zone::{Alias, Content, DeferredReason, Location, Member, Policy, SkipReason, Skipped};
 
 fn alias(target: &str, is_inside: bool) -> Body {
-    Body::Alias(Alias { target: target.parse().unwrap(), is_inside })
+    Body::Alias(Alias { target: target.parse().unwrap(), is_inside, evaluates_health: is_inside })
+}
+
+fn member(policy: Policy, check: Option<&str>) -> RecordSet {
+    let content = match (&policy, alias("x.z.test", true)) {
+        (Policy::Weighted(_), Body::Alias(alias)) => Content::Alias(alias),
+        _ => Content::Records { ttl: 60, rdata: vec![[10, 0, 0, 1].into()] },
+    };
+    let (identifier, health_check) = (format!("{policy:?}").into(), check.map(Into::into));
+    let body = Body::Member(Box::new(Member { identifier, policy, health_check, content }));
+    RecordSet { owner: "m.z.test".parse().unwrap(), rtype: Rtype::A, body }
 }
 
 fn sample() -> StateFile {
@@ -34,6 +44,16 @@ fn sample() -> StateFile {
                 set("b.z.test", Rtype::AAAA, Body::Deferred(DeferredReason::Flattened)),
                 set("e.z.test", Rtype::A, alias("a.z.test", true)),
                 set("f.z.test", Rtype::A, alias("lb.test", false)),
+                member(Policy::Simple, Some("hc-1")),
+                member(Policy::Weighted(255), None),
+                member(Policy::Failover { is_primary: true }, None),
+                member(Policy::Failover { is_primary: false }, None),
+                member(Policy::Multivalue, None),
+                member(Policy::Latency("eu-west-1".into()), Some("hc-2")),
+                member(Policy::Geolocation(Location::Default), None),
+                member(Policy::Geolocation(Location::Continent("EU".into())), None),
+                member(Policy::Geolocation(Location::Country("DE".into())), None),
+                member(Policy::Geolocation(Location::Subdivision("US".into(), "VA".into())), None),
                 set("c.z.test", Rtype(65280), Body::Deferred(DeferredReason::Choice)),
                 set("d.z.test", Rtype::A, Body::Deferred(DeferredReason::Unknown)),
             ],
@@ -93,7 +113,7 @@ fn a_damaged_body_under_a_right_checksum_never_panics_and_never_comes_back_longe
             let mut bad = body(&bytes).to_vec();
             bad[at] = value;
             if let Ok(state) = parse_unsealed(&bad) {
-                assert!(state.data.sets.len() <= 7 && state.data.skipped.len() <= 8, "byte {at}");
+                assert!(state.data.sets.len() <= 17 && state.data.skipped.len() <= 8, "byte {at}");
             }
         }
     }
@@ -161,7 +181,7 @@ fn file_names_are_safe_and_tell_every_source_and_zone_apart() {
 #[test]
 fn a_file_of_the_version_before_aliases_is_read() {
     let mut state = sample();
-    state.data.sets.retain(|set| !matches!(set.body, Body::Alias(_)));
+    state.data.sets.retain(|set| !matches!(set.body, Body::Alias(_) | Body::Member(_)));
     let mut bytes = encode_state(&state).unwrap();
     bytes.truncate(bytes.len() - SEAL);
     bytes[MAGIC.len()..PREFIX].copy_from_slice(&1u16.to_be_bytes());

@@ -1,4 +1,5 @@
 use super::*;
+use crate::zone::{Location, Policy};
 
 fn set(json: &str) -> ApiRecordSet {
     serde_json::from_str(json).unwrap()
@@ -20,10 +21,6 @@ fn collect(sets: Vec<ApiRecordSet>) -> ZoneData {
     collector.finish()
 }
 
-fn body(data: &ZoneData) -> Vec<(String, &Body)> {
-    data.sets.iter().map(|s| (s.owner.to_string(), &s.body)).collect()
-}
-
 #[test]
 fn a_star_is_a_wildcard_only_as_the_whole_leftmost_label() {
     let data = collect(vec![
@@ -37,33 +34,71 @@ fn a_star_is_a_wildcard_only_as_the_whole_leftmost_label() {
     assert!(data.skipped.is_empty());
 }
 
+fn policy(id: &str, extra: &str) -> ApiRecordSet {
+    set(&format!(
+        r#"{{"Name":"p.corp.internal.","Type":"A","SetIdentifier":"{id}","TTL":60,
+        "ResourceRecords":[{{"Value":"10.0.0.1"}}]{extra}}}"#
+    ))
+}
+
 #[test]
-fn policies_are_deferred_once_for_each_owner_and_type() {
-    let policy = |id: &str, extra: &str| {
-        set(&format!(
-            r#"{{"Name":"p.corp.internal.","Type":"A","SetIdentifier":"{id}","TTL":60,
-            "ResourceRecords":[{{"Value":"10.0.0.1"}}]{extra}}}"#
-        ))
-    };
+fn aliases_and_members_are_kept_with_all_that_decides_about_them() {
     let data = collect(vec![
         set(r#"{"Name":"a.corp.internal.","Type":"A","AliasTarget":{"HostedZoneId":"Z1",
-            "DNSName":"x.","EvaluateTargetHealth":false}}"#),
-        policy("one", r#","Weight":1"#),
-        policy("two", r#","Weight":0"#),
-        set(r#"{"Name":"u.corp.internal.","Type":"A"}"#),
-        set(r#"{"Name":"m.corp.internal.","Type":"A","TTL":60,"MultiValueAnswer":true,
+            "DNSName":"x.","EvaluateTargetHealth":true}}"#),
+        policy("w", r#","Weight":1,"HealthCheckId":"hc-1""#),
+        policy("f", r#","Failover":"SECONDARY""#),
+        policy("m", r#","MultiValueAnswer":true"#),
+        policy("l", r#","Region":"eu-west-1""#),
+        policy("g", r#","GeoLocation":{"CountryCode":"US","SubdivisionCode":"VA"}"#),
+        set(r#"{"Name":"s.corp.internal.","Type":"A","TTL":60,"HealthCheckId":"hc-2",
             "ResourceRecords":[{"Value":"10.0.0.1"}]}"#),
+        set(r#"{"Name":"u.corp.internal.","Type":"A"}"#),
     ]);
+    let target = "x".parse().unwrap();
+    let alias = Alias { target, is_inside: false, evaluates_health: true };
+    assert_eq!(data.sets[0].body, Body::Alias(alias));
+    let members = data.sets.iter().filter_map(|set| match &set.body {
+        Body::Member(member) => {
+            Some((&*member.identifier, member.policy.clone(), member.health_check.as_deref()))
+        }
+        _ => None,
+    });
     let expected = [
-        (
-            "a.corp.internal.".to_owned(),
-            &Body::Alias(Alias { target: "x".parse().unwrap(), is_inside: false }),
-        ),
-        ("p.corp.internal.".to_owned(), &Body::Deferred(DeferredReason::Choice)),
-        ("u.corp.internal.".to_owned(), &Body::Deferred(DeferredReason::Unknown)),
-        ("m.corp.internal.".to_owned(), &Body::Deferred(DeferredReason::Choice)),
+        ("w", Policy::Weighted(1), Some("hc-1")),
+        ("f", Policy::Failover { is_primary: false }, None),
+        ("m", Policy::Multivalue, None),
+        ("l", Policy::Latency("eu-west-1".into()), None),
+        ("g", Policy::Geolocation(Location::Subdivision("US".into(), "VA".into())), None),
+        ("", Policy::Simple, Some("hc-2")),
     ];
-    assert_eq!(body(&data), expected);
+    assert_eq!(members.collect::<Vec<_>>(), expected);
+    assert_eq!(data.sets[7].body, Body::Deferred(DeferredReason::Unknown));
+}
+
+#[test]
+fn a_set_of_a_policy_that_is_not_followed_or_not_readable_leaves_the_choice_to_the_origin() {
+    for extra in [
+        r#","GeoProximityLocation":{"AWSRegion":"eu-west-1"}"#,
+        r#","CidrRoutingConfig":{"CollectionId":"x","LocationName":"y"}"#,
+        r#","Weight":1,"Failover":"PRIMARY""#,
+        r#","Weight":-1"#,
+        r#","Failover":"TERTIARY""#,
+        r#","GeoLocation":{}"#,
+        "",
+    ] {
+        let bodies: Vec<Body> = collect(vec![policy("a", extra), policy("b", extra)])
+            .sets
+            .into_iter()
+            .map(|set| set.body)
+            .collect();
+        assert_eq!(bodies, [Body::Deferred(DeferredReason::Choice)], "{extra}");
+    }
+    let mut bad = policy("a", r#","Weight":1"#);
+    bad.resource_records[0].value = "10.0.0".into();
+    let data = collect(vec![bad]);
+    assert_eq!(data.sets[0].body, Body::Deferred(DeferredReason::Choice));
+    assert_eq!(data.skipped[0].reason, SkipReason::BadValue);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use aws_sdk_route53::types::{ResourceRecordSet, RrType};
 use serde::de::IgnoredAny;
 
 use crate::metrics::source::ApiCall;
-use crate::source::recordset::{ApiAlias, ApiRecordSet, ApiValue, Collector};
+use crate::source::recordset::{ApiAlias, ApiLocation, ApiRecordSet, ApiValue, Collector};
 use crate::source::{Fetched, FoundZone, Progress, SourceError, ZoneId};
 
 use super::Route53Source;
@@ -135,13 +135,20 @@ fn convert(set: ResourceRecordSet) -> ApiRecordSet {
         set_identifier: set.set_identifier,
         ttl: set.ttl,
         resource_records: values.into_iter().map(|record| ApiValue { value: record.value }).collect(),
-        alias_target: set
-            .alias_target
-            .map(|alias| ApiAlias { hosted_zone_id: alias.hosted_zone_id, dns_name: alias.dns_name }),
-        weight: present(set.weight),
-        failover: present(set.failover),
-        region: present(set.region),
-        geo_location: present(set.geo_location),
+        alias_target: set.alias_target.map(|alias| ApiAlias {
+            hosted_zone_id: alias.hosted_zone_id,
+            dns_name: alias.dns_name,
+            evaluate_target_health: alias.evaluate_target_health,
+        }),
+        health_check_id: set.health_check_id,
+        weight: set.weight,
+        failover: set.failover.map(|role| role.as_str().to_owned()),
+        region: set.region.map(|region| region.as_str().to_owned()),
+        geo_location: set.geo_location.map(|location| ApiLocation {
+            continent_code: location.continent_code,
+            country_code: location.country_code,
+            subdivision_code: location.subdivision_code,
+        }),
         geo_proximity_location: present(set.geo_proximity_location),
         multi_value_answer: set.multi_value_answer,
         cidr_routing_config: present(set.cidr_routing_config),

@@ -171,6 +171,11 @@ impl ZoneSource for Route53Source {
         self.state().origin.clone()
     }
 
+    fn region(&self) -> Option<String> {
+        let of_vpc = self.vpc.get().map(|vpc| vpc.region.clone());
+        of_vpc.or_else(|| self.settings.region.clone())
+    }
+
     fn discover(&self) -> BoxFuture<'_, Result<Vec<FoundZone>, SourceError>> {
         Box::pin(self.list_zones())
     }

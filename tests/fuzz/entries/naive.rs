@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use zonelet::wire::{Name, NameRef, Rtype};
-use zonelet::zone::{Alias, Body, DeferredReason, Lookup, RecordSet, ZoneData, rdata};
+use zonelet::zone::{
+    Alias, Body, Content, DeferredReason, Lookup, Member, Policy, RecordSet, ZoneData, rdata,
+};
 
 /// Most bytes of records in one RRset: 64 KiB less header, longest question and OPT.
 const MAX_BLOCK: usize = 65_535 - 12 - 255 - 4 - 64;
@@ -15,6 +17,8 @@ pub enum Held {
     Records(u32, BTreeSet<Vec<u8>>),
     /// Another name's.
     Alias(Alias),
+    /// One of several sets.
+    Choice,
     /// Only the origin knows.
     Deferred(DeferredReason),
 }
@@ -31,13 +35,14 @@ pub enum Said {
     Deferred(DeferredReason),
     Outside(Name),
     Loop,
+    Choice,
 }
 
 impl From<Lookup<'_>> for Said {
     fn from(lookup: Lookup<'_>) -> Self {
         match lookup {
-            Lookup::Answer(set) => Self::Answer(set.ttl, set.rdata().map(<[u8]>::to_vec).collect()),
-            Lookup::Cname(set) => Self::Cname(set.ttl, set.rdata().map(<[u8]>::to_vec).collect()),
+            Lookup::Answer(set) => Self::Answer(set.ttl(), set.rdata().map(<[u8]>::to_vec).collect()),
+            Lookup::Cname(set) => Self::Cname(set.ttl(), set.rdata().map(<[u8]>::to_vec).collect()),
             Lookup::Any => Self::Any,
             Lookup::NoData => Self::NoData,
             Lookup::NxDomain => Self::NxDomain,
@@ -45,6 +50,7 @@ impl From<Lookup<'_>> for Said {
             Lookup::Deferred(reason) => Self::Deferred(reason),
             Lookup::Outside(target) => Self::Outside(target.to_owned()),
             Lookup::Loop => Self::Loop,
+            Lookup::Choice(_) => Self::Choice,
         }
     }
 }
@@ -119,18 +125,19 @@ impl Naive {
                 Ok(source) if passed.contains(&source) => return Said::Loop,
                 Ok(source) => source,
                 Err(Said::NxDomain) => return Said::NoData,
-                Err(_) => return Said::Deferred(DeferredReason::Flattened),
+                Err(_) => return Said::Outside(alias.target),
             };
             let at = source.as_ref();
             if self.ends_at(at) && !self.has(at, Rtype::DNAME) && rtype != Rtype::DS {
-                return Said::Deferred(DeferredReason::Flattened);
+                return Said::Outside(alias.target);
             }
             match self.types_at(at).and_then(|types| types.get(&rtype)) {
                 Some(Held::Alias(next)) => alias = next.clone(),
                 Some(Held::Deferred(reason)) => return Said::Deferred(*reason),
                 Some(Held::Records(ttl, set)) if rtype == qtype => return Said::Answer(*ttl, set.clone()),
                 Some(Held::Records(ttl, set)) => return Said::Cname(*ttl, set.clone()),
-                None if self.has(at, Rtype::ANY) => return Said::Deferred(DeferredReason::Flattened),
+                None if self.has(at, Rtype::ANY) => return Said::Outside(alias.target),
+                Some(Held::Choice) => return Said::Choice,
                 None => return Said::NoData,
             }
             passed.push(source);
@@ -149,6 +156,7 @@ impl Naive {
         match (qtype, types.get(&rtype), types.get(&Rtype::ANY)) {
             (Rtype::ANY, ..) => Said::Any,
             (_, Some(Held::Alias(alias)), _) => self.follow(owner, alias, rtype, qtype),
+            (_, Some(Held::Choice), _) => Said::Choice,
             (_, Some(Held::Deferred(reason)), _) => Said::Deferred(*reason),
             (_, Some(Held::Records(ttl, set)), _) if is_alias => Said::Cname(*ttl, set.clone()),
             (_, Some(Held::Records(ttl, set)), _) => Said::Answer(*ttl, set.clone()),
@@ -183,9 +191,14 @@ fn types_of(data: &ZoneData, owner: &Name) -> BTreeMap<Rtype, Held> {
 }
 
 fn held<'d>(rtype: Rtype, sets: impl Iterator<Item = &'d RecordSet>) -> Held {
-    let (mut least, mut all) = (u32::MAX, BTreeSet::new());
+    let (mut least, mut all, mut members) = (u32::MAX, BTreeSet::new(), Vec::new());
     for set in sets {
         match &set.body {
+            Body::Deferred(DeferredReason::Choice) if !members.is_empty() => {
+                return Held::Deferred(DeferredReason::Choice);
+            }
+            Body::Member(member) => members.push(&**member),
+            _ if !members.is_empty() => {}
             Body::Deferred(DeferredReason::Unknown) => {}
             Body::Deferred(reason) => return Held::Deferred(*reason),
             Body::Alias(alias) => return Held::Alias(alias.clone()),
@@ -198,6 +211,9 @@ fn held<'d>(rtype: Rtype, sets: impl Iterator<Item = &'d RecordSet>) -> Held {
             }
         }
     }
+    if !members.is_empty() {
+        return if is_sound(rtype, &members) { Held::Choice } else { Held::Deferred(DeferredReason::Choice) };
+    }
     if matches!(rtype, Rtype::CNAME | Rtype::SOA) {
         all = all.into_iter().take(1).collect();
     }
@@ -206,4 +222,24 @@ fn held<'d>(rtype: Rtype, sets: impl Iterator<Item = &'d RecordSet>) -> Held {
         return Held::Deferred(DeferredReason::Unknown);
     }
     Held::Records(least, all)
+}
+
+/// Whether one of these sets can be chosen here. A Region is not known.
+fn is_sound(rtype: Rtype, members: &[&Member]) -> bool {
+    let kind = |member: &Member| std::mem::discriminant(&member.policy);
+    let is_one_kind = members.iter().all(|member| kind(member) == kind(members[0]));
+    let is_by_place = matches!(members[0].policy, Policy::Latency(_) | Policy::Geolocation(_));
+    let mut size = 12;
+    for member in members {
+        let Content::Records { rdata, .. } = &member.content else { continue };
+        let is_good = rdata.iter().all(|value| rdata::check(rtype, value).is_ok());
+        if !is_good || rdata.is_empty() || (rtype == Rtype::CNAME && rdata.len() > 1) {
+            return false;
+        }
+        size += rdata.iter().map(|value| 12 + value.len()).sum::<usize>();
+    }
+    is_one_kind
+        && !is_by_place
+        && size <= MAX_BLOCK
+        && (members.len() == 1 || members[0].policy != Policy::Simple)
 }

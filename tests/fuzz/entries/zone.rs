@@ -50,7 +50,7 @@ fn record_set(feed: &mut Feed<'_>, apex: &Name) -> RecordSet {
             let shape = feed.byte();
             let target = self::owner(shape, feed, apex);
             let is_inside = shape & 0x40 == 0 && target.as_ref().is_at_or_below(apex.as_ref());
-            Body::Alias(Alias { target, is_inside })
+            Body::Alias(Alias { target, is_inside, evaluates_health: false })
         }
         _ => {
             let count = feed.below(4);
@@ -171,14 +171,14 @@ fn listing(zone: &Zone) {
     let (mut rrsets, mut records) = (0, 0);
     for view in zone.rrsets() {
         assert!(view.owner.is_at_or_below(apex));
-        let question = [&[0; 12][..], view.owner.as_bytes(), view.rrset.block].concat();
+        let question = [&[0; 12][..], view.owner.as_bytes(), view.rrset.block()].concat();
         let at = 12 + view.owner.as_bytes().len();
         let (read, end) = message::records(&question, at, view.rrset.count.into());
         assert_eq!(end, question.len());
-        let whole = |r: &message::Record| r.owner == view.owner.as_bytes() && r.ttl == view.rrset.ttl;
+        let whole = |r: &message::Record| r.owner == view.owner.as_bytes() && r.ttl == view.rrset.ttl();
         assert!(read.iter().all(whole));
         assert!(read.is_sorted_by(|a, b| a.rdata < b.rdata), "sorted and distinct");
-        assert_eq!(read.is_empty(), view.rrset.deferred.is_some() || view.rrset.alias.is_some());
+        assert_eq!(read.is_empty(), !view.rrset.is_plain());
         (rrsets, records) = (rrsets + 1, records + read.len());
     }
     assert_eq!((rrsets, records), (zone.counts().rrsets, zone.counts().records));

@@ -14,7 +14,7 @@ use crate::harness::upstream::{Out, Scripted};
 /// An alias of type A.
 fn alias(owner: &str, target: &str) -> RecordSet {
     let is_inside = target.ends_with("corp.test");
-    let body = Body::Alias(Alias { target: name(target), is_inside });
+    let body = Body::Alias(Alias { target: name(target), is_inside, evaluates_health: false });
     RecordSet { owner: name(owner), rtype: Rtype::A, body }
 }
 

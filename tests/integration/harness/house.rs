@@ -36,10 +36,14 @@ impl Reply for Told {
 
 impl House {
     pub fn new(zone: ZoneData, upstream: SocketAddr) -> Self {
+        Self::of(vec![Zone::build(&zone, &ZoneOptions::default()).zone], upstream)
+    }
+
+    /// Over these zones.
+    pub fn of(zones: Vec<Zone>, upstream: SocketAddr) -> Self {
         let agent = Agent::new(forward_all(&[upstream]));
-        let apex = zone.apex.clone();
-        let zone = Arc::new(Zone::build(&zone, &ZoneOptions::default()).zone);
-        let table = ZoneTable::new(vec![(apex, Authority::Loaded(zone))]);
+        let entries = zones.into_iter().map(|zone| (zone.apex().clone(), Authority::Loaded(Arc::new(zone))));
+        let table = ZoneTable::new(entries.collect());
         let table: SharedTable = Arc::new(ArcSwap::from_pointee(table));
         let board = Board::default();
         let (cache, clock) = (Arc::clone(&agent.cache), agent.clock.clone());
@@ -49,11 +53,15 @@ impl House {
 
     /// What a client is told.
     pub async fn ask(&self, qname: &str, qtype: RecordType) -> Message {
-        let query = ask(qname, qtype).edns(1232, false).bytes();
-        let asker = Asker::new(([127, 0, 0, 99], 4711).into(), Transport::Udp);
-        let mut out = [0; 1232];
+        message(&self.raw(&ask(qname, qtype).edns(1232, false).bytes(), Transport::Udp).await)
+    }
+
+    /// The response to a query.
+    pub async fn raw(&self, query: &[u8], transport: Transport) -> Vec<u8> {
+        let asker = Asker::new(([127, 0, 0, 99], 4711).into(), transport);
+        let mut out = vec![0; 65_535];
         let view = self.answerer.view();
-        let bytes = match self.answerer.answer(&view, &query, asker, &mut out, &self.tally) {
+        match self.answerer.answer(&view, query, asker, &mut out, &self.tally) {
             Disposition::Respond(len) => out[..len].to_vec(),
             Disposition::Drop => panic!("dropped"),
             Disposition::Forward(pending) => {
@@ -61,8 +69,7 @@ impl House {
                 self.answerer.submit(pending, Arc::new(Told(Mutex::new(Some(told)))));
                 response.await.expect("exactly one response")
             }
-        };
-        message(&bytes)
+        }
     }
 }
 

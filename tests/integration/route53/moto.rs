@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use zonelet::source::settings::{Route53Settings, VpcSelector, ZoneSelector};
 use zonelet::source::{SourceError, ZoneSource};
 use zonelet::wire::Rtype;
-use zonelet::zone::{Body, DeferredReason, SkipReason, ZoneData};
+use zonelet::zone::{Body, Location, Policy, SkipReason, ZoneData};
 
 use super::fixture::*;
 use crate::harness::moto;
@@ -73,7 +73,7 @@ async fn each_of_the_17_types_written_by_boto3_arrives_on_the_wire() {
 }
 
 #[tokio::test]
-async fn aliases_and_policies_written_by_boto3_are_deferred_and_never_merged() {
+async fn aliases_and_policies_written_by_boto3_are_read_set_by_set() {
     let alias = json!({ "Name": "alias.policy.internal.", "Type": "A", "AliasTarget": {
         "HostedZoneId": "Z35SXDOTRQ7X7K", "DNSName": "lb.elb.amazonaws.com.", "EvaluateTargetHealth": false } });
     let policy = |name: &str, id: &str, key: &str, value: Value| {
@@ -97,15 +97,19 @@ async fn aliases_and_policies_written_by_boto3_are_deferred_and_never_merged() {
     let data = fetched("vpc-0policy", "policy.internal").await.unwrap();
     let body = |name: &str| {
         let owner = format!("{name}.policy.internal").parse().unwrap();
-        let found: Vec<&Body> = data.sets.iter().filter(|s| s.owner == owner).map(|s| &s.body).collect();
-        assert_eq!(found.len(), 1, "{name} is one set");
-        found[0].clone()
+        data.sets.iter().filter(|s| s.owner == owner).map(|s| s.body.clone()).collect::<Vec<Body>>()
     };
-    assert!(matches!(body("alias"), Body::Alias(alias) if !alias.is_inside));
-    for name in ["weighted", "failover", "latency", "geo", "multi"] {
-        assert_eq!(body(name), Body::Deferred(DeferredReason::Choice), "{name}");
-    }
-    assert!(matches!(body("plain"), Body::Records { rdata, .. } if rdata.len() == 2));
+    let policies = |name: &str| -> Vec<Policy> {
+        let policy = |body| if let Body::Member(member) = body { member.policy } else { panic!("{body:?}") };
+        body(name).into_iter().map(policy).collect()
+    };
+    assert!(matches!(&body("alias")[..], [Body::Alias(alias)] if !alias.is_inside));
+    assert_eq!(policies("weighted"), [Policy::Weighted(1), Policy::Weighted(9)]);
+    assert_eq!(policies("failover"), [true, false].map(|is_primary| Policy::Failover { is_primary }));
+    assert_eq!(policies("latency"), [Policy::Latency("eu-west-1".into())]);
+    assert_eq!(policies("geo"), [Policy::Geolocation(Location::Country("US".into()))]);
+    assert_eq!(policies("multi"), [Policy::Multivalue]);
+    assert!(matches!(&body("plain")[..], [Body::Records { rdata, .. }] if rdata.len() == 2));
 }
 
 #[tokio::test]

@@ -1,0 +1,119 @@
+//! What a name leads to within its zone, and whether anything there is healthy.
+
+use super::evaluate::{MAX_STEPS, View};
+use super::{Compiled, Held, State};
+use crate::wire::{NameRef, Rtype, Suffixes};
+use crate::zone::lookup::Place;
+use crate::zone::node::{CUT, DNAME, Node};
+use crate::zone::{AliasAt, Rrset};
+
+/// Where the records of a type stand.
+pub(super) enum Stands<'z> {
+    At(usize, Rrset<'z>),
+    /// There are none.
+    Nowhere,
+    /// Only the origin can tell.
+    Elsewhere,
+}
+
+impl<'z> View<'z> {
+    /// Whether a set's check passes, and something that it leads to is healthy where that counts.
+    pub(super) fn is_healthy(&mut self, member: &Compiled, rtype: Rtype, path: &mut Vec<usize>) -> bool {
+        let mut passes = true;
+        if let Some(check) = &member.health_check {
+            passes = match self.health.state(check) {
+                State::Healthy => true,
+                State::Unhealthy => false,
+                State::Unknown => self.assume(check.to_string()),
+            };
+        }
+        match &member.content {
+            Held::Alias(alias) if alias.evaluates_health => {
+                let (name, is_inside) = (alias.target.as_ref(), alias.is_inside);
+                self.is_branch_healthy(name, is_inside, rtype, path) && passes
+            }
+            _ => passes,
+        }
+    }
+
+    /// Whether anything that a name leads to is healthy.
+    fn is_branch_healthy(
+        &mut self,
+        name: NameRef<'_>,
+        is_inside: bool,
+        rtype: Rtype,
+        path: &mut Vec<usize>,
+    ) -> bool {
+        let elsewhere = |view: &mut Self| view.assume(format!("target:{name}"));
+        let (at, rrset) = match self.stands_at(name, rtype) {
+            _ if !is_inside => return elsewhere(self),
+            Stands::Nowhere => return false,
+            Stands::Elsewhere => return elsewhere(self),
+            Stands::At(at, _) if path.contains(&at) => return false,
+            Stands::At(at, rrset) => (at, rrset),
+        };
+        self.steps += 1;
+        path.push(at);
+        let is_healthy = match (rrset.alias(), rrset.choice()) {
+            (Some(alias), _) => {
+                let is_inside = alias.at != AliasAt::Outside;
+                !alias.evaluates_health || self.is_branch_healthy(alias.target, is_inside, rtype, path)
+            }
+            (None, Some([a, b, c, d, ..])) => {
+                self.any_healthy(u32::from_ne_bytes([*a, *b, *c, *d]) as usize, path)
+            }
+            (None, None) if rrset.deferred().is_some() => elsewhere(self),
+            (None, None) => true,
+        };
+        path.pop();
+        is_healthy
+    }
+
+    fn any_healthy(&mut self, number: usize, path: &mut Vec<usize>) -> bool {
+        let zone = self.zone;
+        let Some(group) = zone.groups.get(number) else { return false };
+        self.steps += group.members.len();
+        if self.steps > MAX_STEPS {
+            self.is_lost = true;
+            return false;
+        }
+        // All of them are looked at, so that what is unknown does not depend on their order.
+        let members = self.candidates(group).into_iter();
+        let states: Vec<bool> = members.map(|member| self.is_healthy(member, group.rtype, path)).collect();
+        states.contains(&true)
+    }
+
+    /// What is assumed of something unknown.
+    fn assume(&mut self, subject: String) -> bool {
+        match self.assumed.get(&subject) {
+            Some(state) => *state,
+            None => {
+                self.unasked.get_or_insert(subject);
+                true
+            }
+        }
+    }
+
+    /// Where in the zone the records of a type at a name stand.
+    pub(super) fn stands_at(&self, name: NameRef<'_>, rtype: Rtype) -> Stands<'z> {
+        let zone = self.zone;
+        if !name.is_at_or_below(zone.apex.as_ref()) {
+            return Stands::Elsewhere;
+        }
+        let at = match zone.place(&Suffixes::of(name)) {
+            Place::Node(at) => at,
+            Place::Nowhere => return Stands::Nowhere,
+            Place::Delegated => return Stands::Elsewhere,
+        };
+        let Some(node) = Node::read(&zone.arena, at) else { return Stands::Nowhere };
+        if node.has(CUT) && !node.has(DNAME) && rtype != Rtype::DS {
+            return Stands::Elsewhere;
+        }
+        match node.rrsets().find(|rrset| rrset.rtype == rtype) {
+            Some(rrset) => Stands::At(at, rrset),
+            // Something is there whose type cannot be told.
+            None if node.rrsets().any(|rrset| rrset.rtype == Rtype::ANY) => Stands::Elsewhere,
+            None => Stands::Nowhere,
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Working out what a choice comes to, by the rules of Route 53's policies for private zones.
+
+use std::collections::BTreeMap;
+
+use super::branches::Stands;
+use super::{Compiled, Group, Health, Held, Leaf, Plan};
+use crate::wire::{NameRef, Rtype};
+use crate::zone::data::{Alias, Location, Policy};
+use crate::zone::{AliasAt, Region, Zone};
+
+/// Sets looked at for one choice; what needs more is left to the origin.
+pub(super) const MAX_STEPS: usize = 20_000;
+/// Views of what is unknown that are tried before a choice counts as uncertain.
+const MAX_VIEWS: usize = 64;
+
+/// An end, and how likely it is.
+type Way = (f64, Leaf);
+
+/// What group `number` of a zone comes to.
+pub(super) fn plan(zone: &Zone, number: usize, region: Option<&Region>, health: &Health) -> Plan {
+    let view = |assumed| View { zone, region, health, assumed, unasked: None, steps: 0, is_lost: false };
+    let mut first = view(BTreeMap::new());
+    let Some(ways) = first.whole(number) else { return Plan::default() };
+    let is_uncertain = first.unasked.is_some() && differs(number, &ways, view);
+    let (mut odds, mut last) = (0.0, Vec::with_capacity(ways.len()));
+    for (share, leaf) in ways {
+        odds += share;
+        last.push(((odds * f64::from(u32::MAX)) as u32, leaf));
+    }
+    if let Some((greatest, _)) = last.last_mut() {
+        *greatest = u32::MAX;
+    }
+    Plan { ways: last.into(), is_uncertain }
+}
+
+/// Whether a choice comes out otherwise under any view of what is unknown.
+fn differs<'z>(number: usize, expected: &[Way], view: impl Fn(BTreeMap<String, bool>) -> View<'z>) -> bool {
+    let (mut open, mut tried) = (vec![BTreeMap::new()], 0);
+    while let Some(assumed) = open.pop() {
+        tried += 1;
+        let mut view = view(assumed);
+        let ways = view.whole(number);
+        if let Some(subject) = view.unasked {
+            for state in [true, false] {
+                let mut assumed = view.assumed.clone();
+                assumed.insert(subject.clone(), state);
+                open.push(assumed);
+            }
+        } else if ways.is_none_or(|ways| !same(&ways, expected)) {
+            return true;
+        }
+        if tried + open.len() > MAX_VIEWS {
+            return true;
+        }
+    }
+    false
+}
+
+fn same(a: &[Way], b: &[Way]) -> bool {
+    let is_in_b = |(odds, leaf): &Way| b.iter().any(|(other, l)| l == leaf && (other - odds).abs() < 1e-9);
+    a.len() == b.len() && a.iter().all(is_in_b)
+}
+
+/// One evaluation.
+pub(super) struct View<'z> {
+    pub(super) zone: &'z Zone,
+    pub(super) region: Option<&'z Region>,
+    pub(super) health: &'z Health,
+    /// The health that is taken for granted of what is unknown; otherwise it is good.
+    pub(super) assumed: BTreeMap<String, bool>,
+    /// Something unknown of which nothing is assumed.
+    pub(super) unasked: Option<String>,
+    pub(super) steps: usize,
+    /// It takes too long, or the Region would have to be known.
+    pub(super) is_lost: bool,
+}
+
+impl<'z> View<'z> {
+    /// All ends, each once. `None`: they cannot be told here.
+    fn whole(&mut self, number: usize) -> Option<Vec<Way>> {
+        let at = self.zone.groups.get(number)?.at as usize;
+        let mut merged: Vec<Way> = Vec::new();
+        for (odds, leaf) in self.group(number, &mut vec![at]) {
+            match merged.iter_mut().find(|(_, known)| *known == leaf) {
+                Some((sum, _)) => *sum += odds,
+                None => merged.push((odds, leaf)),
+            }
+        }
+        merged.retain(|(odds, _)| *odds > 0.0);
+        (!self.is_lost && !merged.is_empty()).then_some(merged)
+    }
+
+    /// The ends of a group, whose node stands last in `path`.
+    fn group(&mut self, number: usize, path: &mut Vec<usize>) -> Vec<Way> {
+        let zone = self.zone;
+        let Some(group) = zone.groups.get(number) else { return vec![(1.0, Leaf::Nothing)] };
+        self.steps += group.members.len();
+        if self.steps > MAX_STEPS {
+            self.is_lost = true;
+            return Vec::new();
+        }
+        let chosen = self.choose(group, path);
+        if chosen.is_empty() {
+            return vec![(1.0, Leaf::Nothing)];
+        }
+        let mut ways = Vec::new();
+        for (odds, together) in chosen {
+            let ends = self.ends(&together, group.rtype, path);
+            ways.extend(ends.into_iter().map(|(share, leaf)| (odds * share, leaf)));
+        }
+        ways
+    }
+
+    /// What sets that are answered together come to.
+    fn ends(&mut self, together: &[&Compiled], rtype: Rtype, path: &mut Vec<usize>) -> Vec<Way> {
+        let blocks: Vec<_> = together
+            .iter()
+            .filter_map(|member| match member.content {
+                Held::Block(block) => Some(block),
+                Held::Alias(_) => None,
+            })
+            .collect();
+        match (together, &blocks[..]) {
+            ([Compiled { content: Held::Alias(alias), .. }, ..], _) => self.alias(alias, rtype, path),
+            (_, [one]) => vec![(1.0, Leaf::Block(*one))],
+            _ => vec![(1.0, Leaf::Several(blocks.into()))],
+        }
+    }
+
+    fn alias(&mut self, alias: &Alias, rtype: Rtype, path: &mut Vec<usize>) -> Vec<Way> {
+        if alias.is_inside {
+            self.target(alias.target.as_ref(), rtype, path)
+        } else {
+            vec![(1.0, Leaf::Outside(alias.target.clone()))]
+        }
+    }
+
+    /// What a name of the zone comes to for an alias.
+    fn target(&mut self, name: NameRef<'_>, rtype: Rtype, path: &mut Vec<usize>) -> Vec<Way> {
+        let end = |leaf| vec![(1.0, leaf)];
+        let (at, rrset) = match self.stands_at(name, rtype) {
+            Stands::Nowhere => return end(Leaf::Nothing),
+            Stands::Elsewhere => return end(Leaf::Outside(name.to_owned())),
+            Stands::At(at, _) if path.contains(&at) => return end(Leaf::Loop),
+            Stands::At(at, rrset) => (at, rrset),
+        };
+        path.push(at);
+        let ways = match (rrset.alias(), rrset.choice()) {
+            (Some(alias), _) if alias.at == AliasAt::Outside => end(Leaf::Outside(alias.target.to_owned())),
+            (Some(alias), _) => self.target(alias.target, rtype, path),
+            (None, Some([a, b, c, d, ..])) => self.group(u32::from_ne_bytes([*a, *b, *c, *d]) as usize, path),
+            (None, None) if rrset.deferred().is_some() => end(Leaf::Outside(name.to_owned())),
+            (None, None) => end(Leaf::Node(at)),
+        };
+        path.pop();
+        ways
+    }
+
+    /// The sets that may be given, with the odds of each lot of them. None: nobody is given any.
+    fn choose<'g>(&mut self, group: &'g Group, path: &mut Vec<usize>) -> Vec<(f64, Vec<&'g Compiled>)> {
+        let members = self.candidates(group);
+        let Some(first) = members.first() else { return Vec::new() };
+        if first.policy == Policy::Simple {
+            return vec![(1.0, vec![first])];
+        }
+        let mut healthy = members.clone();
+        healthy.retain(|member| self.is_healthy(member, group.rtype, path));
+        // Where nothing is healthy all counts as if it were.
+        let eligible = if healthy.is_empty() { members } else { healthy };
+        match eligible.first().map(|member| &member.policy) {
+            Some(Policy::Weighted(_)) => weighted(&eligible),
+            Some(Policy::Multivalue) if group.rtype != Rtype::CNAME => vec![(1.0, eligible)],
+            Some(Policy::Multivalue) => evenly(&eligible),
+            _ => eligible.first().map(|&member| (1.0, vec![member])).into_iter().collect(),
+        }
+    }
+
+    /// The sets that a query from this VPC could be given at all, the one to be given first in front.
+    pub(super) fn candidates<'g>(&mut self, group: &'g Group) -> Vec<&'g Compiled> {
+        let mut members: Vec<&Compiled> = group.members.iter().collect();
+        let is_by_place = matches!(
+            members.first().map(|member| &member.policy),
+            Some(Policy::Latency(_) | Policy::Geolocation(_))
+        );
+        let Some(here) = self.region else {
+            self.is_lost |= is_by_place;
+            members.sort_by_key(|member| member.policy != Policy::Failover { is_primary: true });
+            return members;
+        };
+        members.retain(|member| rank(&member.policy, here).is_some());
+        members.sort_by(|a, b| {
+            let region =
+                |m: &Compiled| if let Policy::Latency(code) = &m.policy { code.clone() } else { "".into() };
+            rank(&a.policy, here).cmp(&rank(&b.policy, here)).then_with(|| region(a).cmp(&region(b)))
+        });
+        members
+    }
+}
+
+/// By weight; what has none is given only where nothing else is left.
+fn weighted<'g>(eligible: &[&'g Compiled]) -> Vec<(f64, Vec<&'g Compiled>)> {
+    let weight = |member: &Compiled| if let Policy::Weighted(weight) = member.policy { weight } else { 0 };
+    let total: f64 = eligible.iter().map(|member| f64::from(weight(member))).sum();
+    if total == 0.0 {
+        return evenly(eligible);
+    }
+    let heavy = eligible.iter().filter(|member| weight(member) > 0);
+    heavy.map(|&member| (f64::from(weight(member)) / total, vec![member])).collect()
+}
+
+fn evenly<'g>(eligible: &[&'g Compiled]) -> Vec<(f64, Vec<&'g Compiled>)> {
+    eligible.iter().map(|&member| (1.0 / eligible.len() as f64, vec![member])).collect()
+}
+
+/// How soon a set is given to who is in this Region; `None` for never.
+fn rank(policy: &Policy, here: &Region) -> Option<u64> {
+    match policy {
+        Policy::Failover { is_primary } => Some(u64::from(!is_primary)),
+        Policy::Latency(code) if **code == *here.code => Some(0),
+        Policy::Latency(code) => {
+            Some(Region::find(code).map_or(u64::MAX, |region| 1 + here.kilometres_to(region) as u64))
+        }
+        Policy::Geolocation(Location::Subdivision(country, part)) => {
+            (**country == *here.country && here.subdivision == Some(part)).then_some(0)
+        }
+        Policy::Geolocation(Location::Country(country)) => (**country == *here.country).then_some(1),
+        Policy::Geolocation(Location::Continent(continent)) => (**continent == *here.continent).then_some(2),
+        Policy::Geolocation(Location::Default) => Some(3),
+        Policy::Simple | Policy::Weighted(_) | Policy::Multivalue => Some(0),
+    }
+}

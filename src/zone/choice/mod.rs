@@ -1,0 +1,165 @@
+//! Sets among which a routing policy of Route 53 chooses, and what is chosen as things stand.
+//!
+//! A choice may lead through aliases to further choices. All of it is worked out once, whenever a zone is
+//! compiled or the health of something changes, into a [`Plan`]: every end it may come to and how often,
+//! so that a query draws a number and looks it up.
+
+mod branches;
+mod evaluate;
+mod health;
+
+use super::data::{Alias, Policy};
+use super::node::Node;
+use super::{Region, Rrset, Zone};
+use crate::wire::{Name, NameRef, Rtype};
+
+pub use health::{Health, State};
+
+/// Sets that are answered together at most.
+const MAX_TOGETHER: usize = 8;
+
+/// The sets of one owner and type.
+#[derive(Clone, Debug)]
+pub(super) struct Group {
+    /// Where its node begins.
+    pub at: u32,
+    pub rtype: Rtype,
+    pub members: Box<[Compiled]>,
+}
+
+/// One of the sets.
+#[derive(Clone, Debug)]
+pub(super) struct Compiled {
+    pub policy: Policy,
+    pub health_check: Option<Box<str>>,
+    pub content: Held,
+}
+
+/// What a set holds.
+#[derive(Clone, Debug)]
+pub(super) enum Held {
+    Block(Block),
+    Alias(Alias),
+}
+
+/// Records in a zone's arena.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Block {
+    pub from: u32,
+    pub to: u32,
+    pub count: u16,
+}
+
+/// What a choice may come to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Leaf {
+    Block(Block),
+    /// Up to eight of these.
+    Several(Box<[Block]>),
+    /// The records of a node that has them without a choice.
+    Node(usize),
+    /// What upstreams say of a name.
+    Outside(Name),
+    Nothing,
+    Loop,
+}
+
+/// What a group's choice comes to, and how often.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Plan {
+    /// Each with the greatest number that leads to it. None: only the origin can choose.
+    ways: Box<[(u32, Leaf)]>,
+    /// It would come out otherwise, or at other odds, if something whose health is unknown were ill.
+    is_uncertain: bool,
+}
+
+impl Plan {
+    /// Whether only the origin can choose.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.ways.is_empty()
+    }
+}
+
+/// A choice to be made.
+#[derive(Clone, Copy, Debug)]
+pub struct Choice<'z> {
+    pub(super) zone: &'z Zone,
+    pub(super) rtype: Rtype,
+    pub(super) plan: &'z Plan,
+}
+
+/// What was chosen.
+#[derive(Clone, Copy, Debug)]
+pub enum Chosen<'z> {
+    /// These records, or a CNAME.
+    Records(Rrset<'z>),
+    /// Records of several sets.
+    Several(Several<'z>),
+    /// The records of the type at this name, which upstreams have.
+    Outside(NameRef<'z>),
+    /// No records of the type.
+    Nothing,
+    /// An alias that leads back to itself.
+    Loop,
+}
+
+impl<'z> Choice<'z> {
+    /// Whether it depends on the health of something of which that is not known; what is unknown
+    /// counts as healthy.
+    pub fn is_uncertain(&self) -> bool {
+        self.plan.is_uncertain
+    }
+
+    /// Chooses; `random` is evenly spread over its range. Cost: a binary search in the ways there are.
+    pub fn pick(&self, random: u32) -> Chosen<'z> {
+        let ways = &self.plan.ways;
+        let Some((_, leaf)) = ways.get(ways.partition_point(|&(last, _)| last < random)) else {
+            return Chosen::Nothing;
+        };
+        match leaf {
+            Leaf::Block(block) => Chosen::Records(self.zone.block(self.rtype, *block)),
+            Leaf::Several(blocks) => {
+                let first = random as usize % blocks.len().max(1);
+                Chosen::Several(Several { zone: self.zone, rtype: self.rtype, blocks, first })
+            }
+            Leaf::Node(at) => {
+                let mut rrsets = Node::read(&self.zone.arena, *at).into_iter().flat_map(Node::rrsets);
+                rrsets.find(|r| r.rtype == self.rtype).map_or(Chosen::Nothing, Chosen::Records)
+            }
+            Leaf::Outside(name) => Chosen::Outside(name.as_ref()),
+            Leaf::Nothing => Chosen::Nothing,
+            Leaf::Loop => Chosen::Loop,
+        }
+    }
+}
+
+/// The sets that are answered together.
+#[derive(Clone, Copy, Debug)]
+pub struct Several<'z> {
+    zone: &'z Zone,
+    rtype: Rtype,
+    blocks: &'z [Block],
+    first: usize,
+}
+
+impl<'z> Several<'z> {
+    /// Up to eight of them; of more, others each time.
+    pub fn rrsets(self) -> impl Iterator<Item = Rrset<'z>> {
+        let turned = self.blocks.iter().cycle().skip(self.first);
+        let count = self.blocks.len().min(MAX_TOGETHER);
+        turned.take(count).map(move |&block| self.zone.block(self.rtype, block))
+    }
+}
+
+impl Zone {
+    /// Works out all choices anew, for a VPC in this Region and this health.
+    pub fn plan(&mut self, region: Option<&Region>, health: &Health) {
+        let plans = (0..self.groups.len()).map(|number| evaluate::plan(self, number, region, health));
+        self.plans = plans.collect();
+    }
+
+    fn block(&self, rtype: Rtype, block: Block) -> Rrset<'_> {
+        let bytes = self.arena.get(block.from as usize..block.to as usize).unwrap_or_default();
+        Rrset { rtype, count: block.count, raw: bytes, ..Rrset::NONE }
+    }
+}
