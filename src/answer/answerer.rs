@@ -87,6 +87,7 @@ impl Answerer {
         self.0.rules.store(Arc::new(Rules::of(&settings)));
     }
 
+    #[allow(clippy::too_many_arguments)] // All of them are what one query is; a struct would be written and read once.
     fn respond(
         &self,
         view: &View,
@@ -94,6 +95,7 @@ impl Answerer {
         asker: Asker,
         out: &mut [u8],
         tally: &Tally,
+        draw: u64,
         resolved: &[Resolved],
     ) -> Outcome {
         let mut qname = Suffixes::default();
@@ -118,7 +120,7 @@ impl Answerer {
             qtype: query.qtype,
             dnssec_ok: query.dnssec_ok(),
             checking_disabled: query.checking_disabled(),
-            rotate: spread(tally.queries(Proto::Udp).wrapping_add(tally.queries(Proto::Tcp))),
+            rotate: draw,
             authoritative: false,
             authentic: true,
             source: AnswerSource::Cache,
@@ -192,11 +194,12 @@ impl Responder for Answerer {
             Transport::Udp => Proto::Udp,
             Transport::Tcp => Proto::Tcp,
         });
-        match self.respond(view, query, asker, out, tally, &[]) {
+        let draw = spread(tally.queries(Proto::Udp).wrapping_add(tally.queries(Proto::Tcp)));
+        match self.respond(view, query, asker, out, tally, draw, &[]) {
             Outcome::Respond(len) => Disposition::Respond(len),
             Outcome::Drop => Disposition::Drop,
             Outcome::Missing(missing) => {
-                let pending = PendingQuery::waiting(query, asker, missing, view.landed);
+                let pending = PendingQuery::waiting(query, asker, missing, view.landed, draw);
                 Disposition::Forward(Box::new(pending))
             }
         }

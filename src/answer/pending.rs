@@ -18,6 +18,8 @@ pub struct PendingQuery {
     pub(super) missing: Option<Missing>,
     /// What had been fetched for anybody when it was found missing.
     pub(super) seen: Option<Landed>,
+    /// What is drawn for it: the same for the walk that found it missing and those that follow.
+    pub(super) draw: u64,
     /// What was fetched for it before what is missing now.
     pub(super) resolved: Vec<Resolved>,
     way_back: Option<(Answerer, Arc<dyn Reply>)>,
@@ -56,13 +58,14 @@ impl PendingQuery {
             asker,
             missing: None,
             seen: None,
+            draw: 0,
             resolved: Vec::new(),
             way_back: None,
         }
     }
 
-    pub(super) fn waiting(query: &[u8], asker: Asker, missing: Missing, seen: Landed) -> Self {
-        Self { missing: Some(missing), seen: Some(seen), ..Self::new(query, asker) }
+    pub(super) fn waiting(query: &[u8], asker: Asker, missing: Missing, seen: Landed, draw: u64) -> Self {
+        Self { missing: Some(missing), seen: Some(seen), draw, ..Self::new(query, asker) }
     }
 
     /// The query as it came.

@@ -14,7 +14,7 @@ use super::sections::path;
 use super::{Source, SourceKind};
 
 /// Keys that only `kind = "route53"` has.
-const ROUTE53_KEYS: [&str; 7] = ["zones", "region", "partition", "endpoint", "public", "budget", "burst"];
+const ROUTE53_KEYS: [&str; 6] = ["zones", "partition", "endpoint", "public", "budget", "burst"];
 /// Keys that only `kind = "file"` has.
 const FILE_KEYS: [&str; 2] = ["path", "zone"];
 const PARTITIONS: [(&str, &str); 5] = [
@@ -85,7 +85,8 @@ fn file(section: &Section<'_>, base: &Path) -> Option<Source> {
     if !path.exists() {
         section.warn("path", &format!("{} does not exist", path.display()), None);
     }
-    Some(Source { kind: SourceKind::File(FileSettings { path, zone }), policy })
+    let region = section.read("region", None, |item| auto_or(item, self::region));
+    Some(Source { kind: SourceKind::File(FileSettings { path, zone, region }), policy })
 }
 
 fn route53(section: &Section<'_>) -> Source {
@@ -126,6 +127,8 @@ fn policy(section: &Section<'_>, calls_per_second: Option<f64>, expected: Vec<Na
         }),
         on_missing: section.read("on_missing", default.on_missing, on_missing),
         on_missing_zones: section.read("on_missing_zones", default.on_missing_zones, on_missing_zones),
+        drops_registry: section
+            .read("registry_txt", default.drops_registry, |i| i.word(&[("keep", false), ("drop", true)])),
         on_unloaded: section.read("on_unloaded", default.on_unloaded, |i| i.word(&unloaded)),
         expected,
     }

@@ -267,6 +267,7 @@ budget = '30/m'
 burst = 3
 negative_ttl_max = '5s'
 on_missing = 'forward-nxdomain'
+registry_txt = 'drop'
 on_missing_zones = { 'CORP.internal' = 'forward-nodata' }
 on_unloaded = 'fail'
 ";
@@ -290,6 +291,7 @@ on_unloaded = 'fail'
         negative_ttl_max: 5,
         on_missing: OnMissing::ForwardNxDomain,
         on_missing_zones: [("corp.internal.".to_owned(), OnMissing::ForwardNoData)].into(),
+        drops_registry: true,
         on_unloaded: OnUnloaded::Fail,
         expected: vec!["corp.internal".parse().unwrap()],
     };
@@ -328,8 +330,8 @@ fn sources_refuse_what_cannot_work() {
     assert!(problem("[[source]]\npath = 'x'").contains("source[0].kind: is missing"));
     assert!(problem("[[source]]\nkind = 'file'").contains("source[0].path: is missing"));
     assert!(problem("[[source]]\nkind = 'file'\npath = ''").contains("source[0].path: is empty"));
-    let region = problem("[[source]]\nkind = 'file'\npath = 'x'\nregion = 'auto'");
-    assert!(region.contains("source[0].region: has no meaning for kind = \"file\""), "{region}");
+    let burst = problem("[[source]]\nkind = 'file'\npath = 'x'\nburst = 3");
+    assert!(burst.contains("source[0].burst: has no meaning for kind = \"file\""), "{burst}");
     let twice = "[[source]]\nkind = 'file'\npath = 'x'\n";
     assert!(problem(&twice.repeat(2)).contains("source[1]: the same source is listed twice"));
 }
@@ -344,7 +346,11 @@ fn paths_start_at_the_directory_of_the_file() {
     let config = Config::load(Some(&file), &Environment::default()).unwrap();
     assert_eq!(config.warnings, []);
     assert_eq!(config.import.state_dir, Some(dir.path().join("state")));
-    let settings = FileSettings { path: dir.path().join("zone.json"), zone: Some("a.test".parse().unwrap()) };
+    let settings = FileSettings {
+        path: dir.path().join("zone.json"),
+        zone: Some("a.test".parse().unwrap()),
+        region: None,
+    };
     assert_eq!(config.sources[0].kind, SourceKind::File(settings));
     assert_eq!(config.sources[0].policy.expected, ["a.test".parse().unwrap()]);
     assert!(

@@ -78,10 +78,12 @@ impl Desk {
     pub fn options_finder(&self) -> impl Fn(&Name) -> ZoneOptions + Send + use<> {
         let (zones, otherwise) = (Arc::clone(&self.on_missing), self.policy.on_missing);
         let negative_ttl_max = self.policy.negative_ttl_max;
+        let drops_registry = self.policy.drops_registry;
         let region = self.source.region().and_then(|code| Region::find(&code));
         move |apex| ZoneOptions {
             on_missing: zones.get(apex).copied().unwrap_or(otherwise),
             negative_ttl_max,
+            drops_registry,
             region,
         }
     }

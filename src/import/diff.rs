@@ -93,7 +93,9 @@ fn same(old: Rrset<'_>, new: Rrset<'_>) -> bool {
         return false;
     }
     // Where in the zone its target lies may change with any other record.
-    let target = |rrset: Rrset<'_>| rrset.alias().map(|a| (a.target.to_owned(), a.at == AliasAt::Outside));
+    let target = |rrset: Rrset<'_>| {
+        rrset.alias().map(|a| (a.target.to_owned(), a.at == AliasAt::Outside, a.evaluates_health))
+    };
     // Of a choice the number may change with any other record, too.
     let what = |rrset: Rrset<'_>| rrset.choice().map(|choice| choice[4..].to_vec());
     if target(old) != target(new) || what(old) != what(new) {
@@ -152,6 +154,12 @@ mod tests {
         assert_eq!(Diff::between(&old, &moved).to_string(), "a.z.test. A");
         let other = zone(vec![a("t.z.test", 60, &[1]), alias("x.z.test", "u.z.test")]);
         assert_eq!(Diff::between(&old, &other).to_string(), "x.z.test. A");
+        let mut evaluated = alias("x.z.test", "t.z.test");
+        if let Body::Alias(alias) = &mut evaluated.body {
+            alias.evaluates_health = true;
+        }
+        let evaluated = zone(vec![a("t.z.test", 60, &[1]), evaluated]);
+        assert_eq!(Diff::between(&old, &evaluated).to_string(), "x.z.test. A");
     }
 
     fn weighted(owner: &str, weight: u16) -> RecordSet {

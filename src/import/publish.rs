@@ -62,7 +62,8 @@ impl Publisher {
     /// another of their name, or ceased to be.
     pub fn publish(&mut self, desks: &mut [Desk], now: Instant) -> Vec<(usize, ZoneId)> {
         let (entries, winners) = self.choose(desks);
-        let old = self.table.swap(Arc::new(ZoneTable::new(entries)));
+        let table = ZoneTable::new(entries).with_origins(|apex| self.upstreams.is_vpc_resolver(apex));
+        let old = self.table.swap(Arc::new(table));
         self.old.push(old);
         self.look_at = now + LOOK;
         self.metrics.swaps.increment(1);

@@ -27,6 +27,8 @@ pub struct SourcePolicy {
     pub on_missing: OnMissing,
     /// The same for single zones.
     pub on_missing_zones: BTreeMap<String, OnMissing>,
+    /// Whether the TXT records by which ExternalDNS knows its own are left out.
+    pub drops_registry: bool,
     /// What becomes of queries below a zone that has not been loaded yet.
     pub on_unloaded: OnUnloaded,
     /// Zone names known from configuration before the first discovery, if any.
@@ -53,6 +55,7 @@ impl Default for SourcePolicy {
             negative_ttl_max: 30,
             on_missing: OnMissing::NxDomain,
             on_missing_zones: BTreeMap::new(),
+            drops_registry: false,
             on_unloaded: OnUnloaded::Auto,
             expected: Vec::new(),
         }

@@ -155,8 +155,8 @@ pub struct Running {
 /// What a drain left undone when its grace period was over; zeros are a clean end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Leftover {
-    /// UDP queries whose response had not come. Should it still, it is sent: until then their
-    /// sockets stay open.
+    /// UDP sockets by which queries had come whose response had not. Should it still, it is sent: until
+    /// then they stay open.
     pub replies: usize,
     /// TCP connections that were cut.
     pub connections: usize,

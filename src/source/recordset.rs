@@ -105,7 +105,12 @@ impl Collector {
         let alias = match &set.alias_target {
             Some(target) => match self.alias(&set, target) {
                 Some(alias) => Some(alias),
-                None => return self.add_deferred(owner, rtype, DeferredReason::Flattened),
+                None => {
+                    // Without it nobody knows when the others of its group would be chosen.
+                    let is_member = set.is_chosen() || set.health_check_id.is_some();
+                    let reason = if is_member { DeferredReason::Choice } else { DeferredReason::Flattened };
+                    return self.add_deferred(owner, rtype, reason);
+                }
             },
             None => None,
         };

@@ -11,6 +11,8 @@ pub struct FileSettings {
     pub path: PathBuf,
     /// The zone's name where the file does not say it (JSON without an apex SOA, no `$ORIGIN`).
     pub zone: Option<Name>,
+    /// The Region of the VPC that asks, for latency and geolocation records.
+    pub region: Option<String>,
 }
 
 /// `kind = "route53"`.

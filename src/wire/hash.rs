@@ -1,4 +1,5 @@
-//! The hash of names that every table of names goes by: keyed, and a multiplication for each 16 bytes.
+//! The hash of names that every table of names goes by: keyed; a multiplication for each 16 bytes, and
+//! one more.
 //!
 //! Folded multiplication is fast and not cryptographic. That strangers choose the names is met in two
 //! ways: the keys are random numbers of this process, which nothing it says gives away, and no table
@@ -17,13 +18,14 @@ pub(super) const BLOCK: usize = 16;
 pub(super) struct Folded {
     hash: u64,
     key: u64,
+    last: u64,
 }
 
 impl Folded {
     /// The hash of nothing.
     pub(super) fn new() -> Self {
-        let [hash, key] = keys();
-        Self { hash, key }
+        let [hash, key, last] = keys();
+        Self { hash, key, last }
     }
 
     /// The same with one block more.
@@ -33,8 +35,11 @@ impl Folded {
         Self { hash: fold(both as u64 ^ self.hash, (both >> 64) as u64 ^ self.key), ..self }
     }
 
+    /// The hash. Once more folded: where blocks differ in a few bits only, one multiplication by a key
+    /// with a run of zeros would leave some bits of it alike.
+    #[inline]
     pub(super) fn finish(self) -> u64 {
-        self.hash
+        fold(self.hash, self.last)
     }
 }
 
@@ -74,10 +79,10 @@ fn of_bytes(name: &[u8], read: impl Fn([u8; BLOCK]) -> [u8; BLOCK]) -> Folded {
     folded.with(&read(last))
 }
 
-/// Two random numbers: strangers choose the names, and must not choose the buckets.
-fn keys() -> [u64; 2] {
-    static KEYS: OnceLock<[u64; 2]> = OnceLock::new();
-    *KEYS.get_or_init(rand::random)
+/// Random numbers: strangers choose the names, and must not choose the buckets.
+fn keys() -> [u64; 3] {
+    static KEYS: OnceLock<[u64; 3]> = OnceLock::new();
+    *KEYS.get_or_init(|| rand::random::<[u64; 3]>().map(|key| key | 1))
 }
 
 /// Both halves of the product: each bit of it depends on all bits of both factors.

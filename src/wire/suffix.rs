@@ -83,7 +83,7 @@ impl Suffixes {
         self.from(self.start(depth))
     }
 
-    /// The hash of [`Suffixes::suffix`]. Cost: a multiplication for each 16 bytes of it.
+    /// The hash of [`Suffixes::suffix`]. Cost: a multiplication for each 16 bytes of it, and one more.
     pub fn hash(&self, depth: usize) -> u64 {
         let mut hash = Folded::new();
         for at in (self.start(depth)..self.len).step_by(BLOCK) {

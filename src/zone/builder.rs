@@ -18,13 +18,15 @@ pub struct ZoneOptions {
     pub on_missing: OnMissing,
     /// Cap on the TTL of negative answers, seconds.
     pub negative_ttl_max: u32,
+    /// Whether the TXT records by which ExternalDNS knows its own are left out.
+    pub drops_registry: bool,
     /// Where the VPC is, for latency and geolocation; those are the origin's where it is not known.
     pub region: Option<&'static Region>,
 }
 
 impl Default for ZoneOptions {
     fn default() -> Self {
-        Self { on_missing: OnMissing::default(), negative_ttl_max: 30, region: None }
+        Self { on_missing: OnMissing::default(), negative_ttl_max: 30, drops_registry: false, region: None }
     }
 }
 
@@ -58,15 +60,16 @@ impl Zone {
     /// bytes a record set for the time of the call.
     pub fn build(data: &ZoneData, options: &ZoneOptions) -> Built {
         let mut skipped = data.skipped.clone();
-        let layout = lay_out(data, &mut skipped);
+        let layout = lay_out(data, options, &mut skipped);
         Built { zone: compile(&data.apex, layout, options), skipped }
     }
 }
 
-fn lay_out(data: &ZoneData, skipped: &mut Vec<Skipped>) -> Layout {
+fn lay_out(data: &ZoneData, options: &ZoneOptions, skipped: &mut Vec<Skipped>) -> Layout {
     let soa = synthesised_soa(&data.apex);
-    let rows = Rows::admit(data, skipped);
+    let rows = Rows::admit(data, options.drops_registry, skipped);
     let mut layout = Layout::with_room(rows.len(), rows.size());
+    layout.counts.dropped = rows.dropped();
     let mut rrsets = RrsetsOf::default();
     let mut owners = rows.owners().peekable();
     // The key of the apex is empty and sorts first; its node must be there whatever is at it.

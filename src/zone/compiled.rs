@@ -60,6 +60,8 @@ pub struct Counts {
     pub choices: usize,
     /// RRsets whose answer is decided at the origin.
     pub deferred: usize,
+    /// Record sets that were left out on request.
+    pub dropped: usize,
     /// Delegations below the apex.
     pub cuts: usize,
 }
@@ -176,7 +178,9 @@ impl Zone {
     /// Bytes of memory that the zone takes.
     pub fn memory(&self) -> usize {
         let beside = self.slots.memory() + size_of_val(&*self.wildcards) + self.denial.len();
-        size_of::<Self>() + self.apex.as_bytes().len() + self.arena.len() + beside
+        let choices: usize = self.groups.iter().map(Group::memory).sum::<usize>()
+            + self.plans.iter().map(Plan::memory).sum::<usize>();
+        size_of::<Self>() + self.apex.as_bytes().len() + self.arena.len() + beside + choices
     }
 
     /// The SOA record as it stands in the authority section of negative answers (RFC 2308 §3), its

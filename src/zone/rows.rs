@@ -15,6 +15,7 @@ pub(super) struct Rows<'d> {
     rows: Vec<Row>,
     /// How many bytes the records take in an answer, and their owners.
     size: usize,
+    dropped: usize,
 }
 
 /// So many record sets are reached for at a time.
@@ -33,13 +34,17 @@ struct Row {
 
 impl<'d> Rows<'d> {
     /// Takes over what can stand in the zone; what cannot is noted in `skipped`.
-    pub fn admit(data: &'d ZoneData, skipped: &mut Vec<Skipped>) -> Self {
+    pub fn admit(data: &'d ZoneData, drops_registry: bool, skipped: &mut Vec<Skipped>) -> Self {
         let mut keys = Vec::with_capacity(data.sets.len() * 12);
         let mut rows = Vec::with_capacity(data.sets.len());
-        let mut size = 0;
+        let (mut size, mut dropped) = (0, 0);
         for (at, set) in data.sets.iter().enumerate() {
             if let Err((reason, detail)) = admissible(&data.apex, set) {
                 skip(skipped, &set.owner, set.rtype, reason, detail);
+                continue;
+            }
+            if drops_registry && is_registry(set) {
+                dropped += 1;
                 continue;
             }
             size += set.owner.as_bytes().len() + size_of_block(set);
@@ -50,7 +55,7 @@ impl<'d> Rows<'d> {
             let (prefix, key_len) = (order::prefix(key), key.len() as u16);
             rows.push(Row { prefix, key_at, set: at as u32, key_len, rtype: set.rtype });
         }
-        let mut sorted = Self { sets: &data.sets, keys, rows, size };
+        let mut sorted = Self { sets: &data.sets, keys, rows, size, dropped };
         sorted.sort();
         sorted
     }
@@ -66,6 +71,11 @@ impl<'d> Rows<'d> {
     /// How many bytes the records take in an answer, and their owners.
     pub fn size(&self) -> usize {
         self.size
+    }
+
+    /// How many record sets were left out on request.
+    pub fn dropped(&self) -> usize {
+        self.dropped
     }
 
     /// How many record sets there are.
@@ -110,6 +120,16 @@ impl<'d> Rows<'d> {
 impl Row {
     fn key<'k>(&self, keys: &'k [u8]) -> &'k [u8] {
         keys.get(self.key_at..self.key_at + usize::from(self.key_len)).unwrap_or_default()
+    }
+}
+
+/// Whether a set says to ExternalDNS that a name is its own, and nothing else.
+fn is_registry(set: &RecordSet) -> bool {
+    const MARK: &[u8] = b"heritage=external-dns,";
+    let is_mark = |value: &[u8]| value.get(1..).is_some_and(|text| text.starts_with(MARK));
+    match &set.body {
+        Body::Records { rdata, .. } => set.rtype == Rtype::TXT && rdata.iter().all(|value| is_mark(value)),
+        _ => false,
     }
 }
 

@@ -30,6 +30,8 @@ pub struct Part<'t> {
     pub authority: &'t Authority,
     /// Some names below the apex belong to another entry, whatever is known of that one.
     pub is_divided: bool,
+    /// The upstream for the zone's names knows the zone, and the health of what it leads to.
+    pub asks_origin: bool,
 }
 
 /// What becomes of a query below a zone that has not been loaded.
@@ -47,6 +49,8 @@ pub struct ZoneTable {
     entries: Box<[(Name, Authority)]>,
     /// Whether another entry lies below this one.
     divided: Box<[bool]>,
+    /// Whether the upstream for an entry's names knows its zone.
+    origins: Box<[bool]>,
     /// Open addressing, at most half full; zero is empty, else index + 1.
     slots: Box<[u32]>,
     /// Bit `d` is set when some apex has `d` labels.
@@ -65,6 +69,7 @@ impl ZoneTable {
         let mut table = Self {
             slots: vec![0; (entries.len() * 2).next_power_of_two().max(2)].into(),
             divided: vec![false; entries.len()].into(),
+            origins: vec![true; entries.len()].into(),
             entries: entries.into(),
             depths: 0,
         };
@@ -77,6 +82,13 @@ impl ZoneTable {
         }
         table.note_divisions();
         table
+    }
+
+    /// The same, having noted which zones the upstreams for their names know: all, unless said otherwise.
+    #[must_use]
+    pub fn with_origins(mut self, knows: impl Fn(NameRef<'_>) -> bool) -> Self {
+        self.origins = self.entries.iter().map(|(apex, _)| knows(apex.as_ref())).collect();
+        self
     }
 
     fn note_divisions(&mut self) {
@@ -107,7 +119,8 @@ impl ZoneTable {
             let depth = 127 - depths.leading_zeros() as usize;
             if let Ok(index) = self.probe(qname, depth) {
                 let (apex, authority) = &self.entries[index];
-                return Some(Part { apex: apex.as_ref(), authority, is_divided: self.divided[index] });
+                let (is_divided, asks_origin) = (self.divided[index], self.origins[index]);
+                return Some(Part { apex: apex.as_ref(), authority, is_divided, asks_origin });
             }
             depths &= !(1 << depth);
         }

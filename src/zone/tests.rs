@@ -446,3 +446,28 @@ fn is_endless(zone: &Zone, mut at: Name) -> bool {
     }
     true
 }
+
+#[test]
+fn the_registry_of_external_dns_is_left_out_where_nobody_wants_it() {
+    let text = |owner: &str, text: &[u8]| {
+        let rdata = vec![[&[text.len() as u8][..], text].concat().into()];
+        RecordSet { body: Body::Records { ttl: 300, rdata }, ..set(owner, Rtype::TXT) }
+    };
+    let data = ZoneData {
+        apex: name("corp.internal"),
+        sets: vec![
+            set("app.corp.internal", Rtype::A),
+            text("a-app.corp.internal", b"heritage=external-dns,external-dns/owner=x"),
+            text("app.corp.internal", b"heritage of mankind"),
+        ],
+        skipped: Vec::new(),
+    };
+    for drops_registry in [false, true] {
+        let built = Zone::build(&data, &ZoneOptions { drops_registry, ..ZoneOptions::default() });
+        let expected = if drops_registry { ("nxdomain", 1) } else { ("answer", 0) };
+        let said_of = said(&built.zone, "a-app.corp.internal", Rtype::TXT);
+        assert_eq!((said_of, built.zone.counts().dropped), expected);
+        assert_eq!(said(&built.zone, "app.corp.internal", Rtype::TXT), "answer");
+        assert!(built.skipped.is_empty());
+    }
+}

@@ -89,6 +89,7 @@ impl Stage {
         match (fetch(file).await, &file.zone) {
             (Ok(data), _) => {
                 let options = ZoneOptions {
+                    drops_registry: source.policy.drops_registry,
                     region: None,
                     on_missing: source.policy.on_missing,
                     negative_ttl_max: source.policy.negative_ttl_max,

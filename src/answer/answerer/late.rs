@@ -70,7 +70,7 @@ impl Answerer {
         // Mostly the first fetch is the only one.
         if pending.resolved.is_empty() {
             let all = [last];
-            let outcome = self.respond(&view, pending.query(), asker, out, late, &all);
+            let outcome = self.respond(&view, pending.query(), asker, out, late, pending.draw, &all);
             if matches!(outcome, Outcome::Missing(_)) {
                 pending.resolved.extend(all);
             }
@@ -80,7 +80,7 @@ impl Answerer {
             return outcome;
         }
         pending.resolved.push(last);
-        self.respond(&view, pending.query(), asker, out, late, &pending.resolved)
+        self.respond(&view, pending.query(), asker, out, late, pending.draw, &pending.resolved)
     }
 
     /// The view that the answer before was given with, if that was at the same moment.

@@ -1,6 +1,6 @@
 //! The part of a walk behind sets that a routing policy chooses among.
 
-use super::{End, Fallback, Ours, Step, Walk, Why, done, failed};
+use super::{End, Fallback, MAX_RESTARTS, Ours, Step, Walk, Why, done, failed};
 use crate::wire::response::{Full, NameAt};
 use crate::wire::{EdeCode, Rcode};
 use crate::zone::{Choice, Chosen};
@@ -17,9 +17,12 @@ impl<'w> Walk<'w, '_, '_, '_> {
         owner: NameAt<'_>,
         first: bool,
     ) -> Result<Step, Full> {
-        match self.forwarded(owner, Fallback::MustExist)? {
-            Step::End(End::Failed(Why::Upstream(_) | Why::Denied)) => {}
-            step => return Ok(step),
+        // Another upstream than the VPC's resolver has never heard of the zone, or has one of its own.
+        if ours.part.asks_origin {
+            match self.forwarded(owner, Fallback::MustExist)? {
+                Step::End(End::Failed(Why::Upstream(_) | Why::Denied)) => {}
+                step => return Ok(step),
+            }
         }
         self.local(first);
         Ok(match self.chosen(ours, choice, owner, first)? {
@@ -30,6 +33,20 @@ impl<'w> Walk<'w, '_, '_, '_> {
         })
     }
 
+    /// The number for the choice at hand. The first is the query's own, which is spread evenly; how one on
+    /// the way behind it falls must not follow from that.
+    fn draw(&self) -> u32 {
+        if self.restarts_left == MAX_RESTARTS {
+            return self.rotate as u32;
+        }
+        // The finalizer of MurmurHash3: each bit depends on all bits.
+        let mut bits = self.rotate ^ (self.restarts_left as u64) << 32;
+        for factor in [0xff51_afd7_ed55_8ccd_u64, 0xc4ce_b9fe_1a85_ec53] {
+            bits = (bits ^ bits >> 33).wrapping_mul(factor);
+        }
+        (bits ^ bits >> 33) as u32
+    }
+
     /// Answers with what is chosen.
     pub(super) fn chosen(
         &mut self,
@@ -38,9 +55,7 @@ impl<'w> Walk<'w, '_, '_, '_> {
         owner: NameAt<'_>,
         first: bool,
     ) -> Result<Step, Full> {
-        // Several choices on the way to one answer must not all fall alike.
-        let random = (self.rotate as u32).wrapping_add((self.restarts_left as u32).wrapping_mul(0x9e37_79b9));
-        match choice.pick(random) {
+        match choice.pick(self.draw()) {
             Chosen::Records(rrset) if rrset.rtype == self.qtype => {
                 self.response.answer(owner, rrset.block(), rrset.count, self.rotate)?;
                 Ok(done(Rcode::NOERROR))

@@ -78,7 +78,7 @@ impl FileSource {
 
     /// Reads the file away from the runtime's threads, and parses it if that is not known already.
     async fn load<T: Send + 'static>(&self, load: memory::Load<T>) -> Result<T, SourceError> {
-        let FileSettings { path, zone } = self.settings.clone();
+        let FileSettings { path, zone, .. } = self.settings.clone();
         let what = format!("zone file {}", self.label);
         let memory = Arc::clone(&self.memory);
         let loaded = tokio::task::spawn_blocking(move || {
@@ -110,6 +110,10 @@ impl ZoneSource for FileSource {
 
     fn origin(&self) -> Option<Origin> {
         Some(Origin::default())
+    }
+
+    fn region(&self) -> Option<String> {
+        self.settings.region.clone()
     }
 
     fn discover(&self) -> BoxFuture<'_, Result<Vec<FoundZone>, SourceError>> {

@@ -15,7 +15,8 @@ const JSON: &str = r#"
    {"HostedZoneId":"Z1","DNSName":"nginx.nick.test.","EvaluateTargetHealth":true}}]}"#;
 
 fn source(dir: &tempfile::TempDir, zone: Option<&str>) -> FileSource {
-    let settings = FileSettings { path: dir.path().join("zone"), zone: zone.map(|z| z.parse().unwrap()) };
+    let settings =
+        FileSettings { path: dir.path().join("zone"), zone: zone.map(|z| z.parse().unwrap()), region: None };
     FileSource::with_poll(settings, Duration::from_millis(5))
 }
 
@@ -136,7 +137,7 @@ async fn a_byte_order_mark_is_not_part_of_the_zone() {
 #[tokio::test]
 async fn the_example_zone_is_whole_and_nothing_of_it_is_skipped() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/nick.test.json");
-    let source = FileSource::new(FileSettings { path, zone: None });
+    let source = FileSource::new(FileSettings { path, zone: None, region: None });
     let found = source.discover().await.unwrap();
     let data = source.fetch(&found[0], &mut Progress::default()).await.unwrap().data;
     assert_eq!((data.apex.to_string().as_str(), data.sets.len()), ("nick.test.", 12));

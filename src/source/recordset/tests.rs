@@ -94,6 +94,15 @@ fn a_set_of_a_policy_that_is_not_followed_or_not_readable_leaves_the_choice_to_t
             .collect();
         assert_eq!(bodies, [Body::Deferred(DeferredReason::Choice)], "{extra}");
     }
+    for order in [[0, 1], [1, 0]] {
+        let good = policy("s", r#","Failover":"SECONDARY""#);
+        let unreadable =
+            set(r#"{"Name":"p.corp.internal.","Type":"A","SetIdentifier":"p","Failover":"PRIMARY",
+            "AliasTarget":{"HostedZoneId":"Z1","DNSName":"a..b","EvaluateTargetHealth":true}}"#);
+        let sets = order.map(|at| [&good, &unreadable][at].clone());
+        let zone = crate::zone::Zone::build(&collect(sets.into()), &Default::default()).zone;
+        assert_eq!((zone.counts().choices, zone.counts().deferred), (0, 1), "{order:?}");
+    }
     let mut bad = policy("a", r#","Weight":1"#);
     bad.resource_records[0].value = "10.0.0".into();
     let data = collect(vec![bad]);

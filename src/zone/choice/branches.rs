@@ -1,6 +1,6 @@
 //! What a name leads to within its zone, and whether anything there is healthy.
 
-use super::evaluate::{MAX_STEPS, View};
+use super::evaluate::View;
 use super::{Compiled, Held, State};
 use crate::wire::{NameRef, Rtype, Suffixes};
 use crate::zone::lookup::Place;
@@ -52,7 +52,9 @@ impl<'z> View<'z> {
             Stands::At(at, _) if path.contains(&at) => return false,
             Stands::At(at, rrset) => (at, rrset),
         };
-        self.steps += 1;
+        if self.goes_on_too_long(1, path) {
+            return false;
+        }
         path.push(at);
         let is_healthy = match (rrset.alias(), rrset.choice()) {
             (Some(alias), _) => {
@@ -72,9 +74,7 @@ impl<'z> View<'z> {
     fn any_healthy(&mut self, number: usize, path: &mut Vec<usize>) -> bool {
         let zone = self.zone;
         let Some(group) = zone.groups.get(number) else { return false };
-        self.steps += group.members.len();
-        if self.steps > MAX_STEPS {
-            self.is_lost = true;
+        if self.goes_on_too_long(group.members.len(), path) {
             return false;
         }
         // All of them are looked at, so that what is unknown does not depend on their order.

@@ -8,8 +8,12 @@ use crate::wire::{NameRef, Rtype};
 use crate::zone::data::{Alias, Location, Policy};
 use crate::zone::{AliasAt, Region, Zone};
 
-/// Sets looked at for one choice; what needs more is left to the origin.
-pub(super) const MAX_STEPS: usize = 20_000;
+/// Names and sets looked at for one choice; what needs more is left to the origin.
+const MAX_STEPS: usize = 5000;
+/// Ends that one choice may come to; what comes to more is left to the origin.
+const MAX_ENDS: usize = 1024;
+/// Names that are followed one after the other; a thread's stack is not without end.
+const MAX_DEPTH: usize = 128;
 /// Views of what is unknown that are tried before a choice counts as uncertain.
 const MAX_VIEWS: usize = 64;
 
@@ -90,13 +94,18 @@ impl<'z> View<'z> {
         (!self.is_lost && !merged.is_empty()).then_some(merged)
     }
 
+    /// Counts steps; whether the choice is to be given up.
+    pub(super) fn goes_on_too_long(&mut self, steps: usize, path: &[usize]) -> bool {
+        self.steps += steps;
+        self.is_lost |= self.steps > MAX_STEPS || path.len() > MAX_DEPTH;
+        self.is_lost
+    }
+
     /// The ends of a group, whose node stands last in `path`.
     fn group(&mut self, number: usize, path: &mut Vec<usize>) -> Vec<Way> {
         let zone = self.zone;
         let Some(group) = zone.groups.get(number) else { return vec![(1.0, Leaf::Nothing)] };
-        self.steps += group.members.len();
-        if self.steps > MAX_STEPS {
-            self.is_lost = true;
+        if self.goes_on_too_long(group.members.len(), path) {
             return Vec::new();
         }
         let chosen = self.choose(group, path);
@@ -107,6 +116,10 @@ impl<'z> View<'z> {
         for (odds, together) in chosen {
             let ends = self.ends(&together, group.rtype, path);
             ways.extend(ends.into_iter().map(|(share, leaf)| (odds * share, leaf)));
+            if ways.len() > MAX_ENDS {
+                self.is_lost = true;
+                return Vec::new();
+            }
         }
         ways
     }
@@ -144,6 +157,9 @@ impl<'z> View<'z> {
             Stands::At(at, _) if path.contains(&at) => return end(Leaf::Loop),
             Stands::At(at, rrset) => (at, rrset),
         };
+        if self.goes_on_too_long(1, path) {
+            return Vec::new();
+        }
         path.push(at);
         let ways = match (rrset.alias(), rrset.choice()) {
             (Some(alias), _) if alias.at == AliasAt::Outside => end(Leaf::Outside(alias.target.to_owned())),

@@ -27,6 +27,13 @@ pub(super) struct Group {
     pub members: Box<[Compiled]>,
 }
 
+impl Group {
+    /// Bytes of memory, the texts in it aside.
+    pub(super) fn memory(&self) -> usize {
+        size_of::<Self>() + size_of_val(&*self.members)
+    }
+}
+
 /// One of the sets.
 #[derive(Clone, Debug)]
 pub(super) struct Compiled {
@@ -74,6 +81,14 @@ pub(super) struct Plan {
 }
 
 impl Plan {
+    /// Bytes of memory, the names in it aside.
+    pub(super) fn memory(&self) -> usize {
+        let several = |(_, leaf): &(u32, Leaf)| {
+            if let Leaf::Several(blocks) = leaf { size_of_val(&**blocks) } else { 0 }
+        };
+        size_of::<Self>() + size_of_val(&*self.ways) + self.ways.iter().map(several).sum::<usize>()
+    }
+
     /// Whether only the origin can choose.
     pub(super) fn is_unknown(&self) -> bool {
         self.ways.is_empty()

@@ -205,3 +205,15 @@ fn sets_that_contradict_each_other_leave_the_choice_to_the_origin() {
     }
     assert_eq!(said(&build(vec![simple()]), OWNER, Rtype::A), "choice");
 }
+
+#[test]
+fn names_that_lead_on_and_on_are_left_to_the_origin_and_need_no_deep_stack() {
+    let step = |n: u32| {
+        to(&format!("n{n}.corp.internal"), Policy::Weighted(1), &format!("n{}.corp.internal", n + 1), true)
+    };
+    let mut sets: Vec<_> = (0..1000).map(step).collect();
+    sets.push(member("n1000.corp.internal", Policy::Weighted(1), None, 1));
+    let zone = zone_in("", sets);
+    assert_eq!(said(&zone, "n0.corp.internal", Rtype::A), "deferred");
+    assert_eq!(said(&zone, "n990.corp.internal", Rtype::A), "choice");
+}

@@ -1,9 +1,11 @@
 //! Routing policies that are followed here: what is asked of upstreams all the same, and what is said then.
 
+use std::time::Duration;
+
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType;
 use zonelet::wire::Rtype;
-use zonelet::zone::{Body, Content, Member, Policy, RecordSet};
+use zonelet::zone::{Alias, Body, Content, Member, Policy, RecordSet};
 
 use crate::harness::house::{House, zone};
 use crate::harness::message::{a, name, soa};
@@ -71,6 +73,77 @@ async fn what_does_not_hang_on_it_is_answered_at_once() {
     let silent = Scripted::silent().await;
     let sets = vec![failover(true, None, 1), failover(false, Some("hc"), 2)];
     let house = House::new(zone("corp.test", sets), silent.addr);
+    let response = house.ask("f.corp.test.", RecordType::A).await;
+    assert_eq!(told(&response), noerror("60 192.0.2.1"));
+    assert_eq!(silent.count(), 0);
+}
+
+fn weighted(owner: &str, weight: u16, target: &str) -> RecordSet {
+    let alias = Alias { target: name(target), is_inside: false, evaluates_health: false };
+    let (identifier, policy) = (target.into(), Policy::Weighted(weight));
+    let member = Member { identifier, policy, health_check: None, content: Content::Alias(alias) };
+    RecordSet { owner: name(owner), rtype: Rtype::A, body: Body::Member(Box::new(member)) }
+}
+
+#[tokio::test]
+async fn a_choice_stands_while_what_was_chosen_is_fetched_and_falls_anew_for_the_next_query() {
+    let upstream = Scripted::start(|asked| {
+        let last = if asked.question.qname == name("one.elb") { 1 } else { 2 };
+        let answer = a(&asked.question.qname.to_string(), 5, last);
+        vec![Out::Reply(asked.question.reply(0, &[answer], &[]))]
+    })
+    .await;
+    let sets = vec![weighted("w.corp.test", 1, "one.elb"), weighted("w.corp.test", 1, "two.elb")];
+    let house = House::new(zone("corp.test", sets), upstream.addr);
+    let mut given = [0; 2];
+    for _ in 0..60 {
+        house.clock.advance(Duration::from_secs(6));
+        let response = house.ask("w.corp.test.", RecordType::A).await;
+        given[usize::from(response.answers[0].data.to_string().ends_with('2'))] += 1;
+    }
+    assert!(given.iter().all(|&n| n >= 20), "{given:?}");
+    assert_eq!(upstream.count(), 60, "none is fetched for nothing");
+}
+
+#[tokio::test]
+async fn choices_on_the_way_to_one_answer_fall_independently() {
+    let silent = Scripted::silent().await;
+    let cname = |weight, target: &str| {
+        let content = Content::Records { ttl: 60, rdata: vec![name(target).as_bytes().into()] };
+        let (identifier, policy) = (target.into(), Policy::Weighted(weight));
+        let member = Member { identifier, policy, health_check: None, content };
+        RecordSet { owner: name("c.corp.test"), rtype: Rtype::CNAME, body: Body::Member(Box::new(member)) }
+    };
+    let address = |owner: &str, last: u8| {
+        let content = Content::Records { ttl: 60, rdata: vec![[192, 0, 2, last].into()] };
+        let (identifier, policy) = (last.to_string().into(), Policy::Weighted(1));
+        let member = Member { identifier, policy, health_check: None, content };
+        RecordSet { owner: name(owner), rtype: Rtype::A, body: Body::Member(Box::new(member)) }
+    };
+    let sets = vec![
+        cname(1, "x.corp.test"),
+        cname(3, "y.corp.test"),
+        address("x.corp.test", 1),
+        address("x.corp.test", 2),
+        address("y.corp.test", 3),
+        address("y.corp.test", 4),
+    ];
+    let house = House::new(zone("corp.test", sets), silent.addr);
+    let mut given = [0; 5];
+    for _ in 0..800 {
+        let response = house.ask("c.corp.test.", RecordType::A).await;
+        let last = response.answers.last().unwrap().data.to_string();
+        given[usize::from(last.as_bytes()[last.len() - 1] - b'0')] += 1;
+    }
+    assert!((60..140).contains(&given[1]) && (60..140).contains(&given[2]), "{given:?}");
+    assert!((230..370).contains(&given[3]) && (230..370).contains(&given[4]), "{given:?}");
+}
+
+#[tokio::test]
+async fn an_upstream_that_does_not_know_the_zone_is_not_asked() {
+    let silent = Scripted::silent().await;
+    let sets = vec![failover(true, Some("hc"), 1), failover(false, None, 2)];
+    let house = House::off_the_vpc(zone("corp.test", sets), silent.addr);
     let response = house.ask("f.corp.test.", RecordType::A).await;
     assert_eq!(told(&response), noerror("60 192.0.2.1"));
     assert_eq!(silent.count(), 0);

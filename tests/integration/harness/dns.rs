@@ -94,7 +94,7 @@ impl Plan {
     pub fn zone_with(self, text: &str, policy: SourcePolicy) -> Self {
         let path = self.dir.path().join(format!("zone{}", self.sources.len()));
         fs::write(&path, text).unwrap();
-        let source = FileSource::new(FileSettings { path, zone: None });
+        let source = FileSource::new(FileSettings { path, zone: None, region: None });
         self.source(Arc::new(source), policy)
     }
 

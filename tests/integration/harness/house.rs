@@ -39,11 +39,20 @@ impl House {
         Self::of(vec![Zone::build(&zone, &ZoneOptions::default()).zone], upstream)
     }
 
+    /// Over a zone that the upstream does not know.
+    pub fn off_the_vpc(zone: ZoneData, upstream: SocketAddr) -> Self {
+        Self::with(vec![Zone::build(&zone, &ZoneOptions::default()).zone], upstream, false)
+    }
+
     /// Over these zones.
     pub fn of(zones: Vec<Zone>, upstream: SocketAddr) -> Self {
+        Self::with(zones, upstream, true)
+    }
+
+    fn with(zones: Vec<Zone>, upstream: SocketAddr, is_known: bool) -> Self {
         let agent = Agent::new(forward_all(&[upstream]));
         let entries = zones.into_iter().map(|zone| (zone.apex().clone(), Authority::Loaded(Arc::new(zone))));
-        let table = ZoneTable::new(entries.collect());
+        let table = ZoneTable::new(entries.collect()).with_origins(|_| is_known);
         let table: SharedTable = Arc::new(ArcSwap::from_pointee(table));
         let board = Board::default();
         let (cache, clock) = (Arc::clone(&agent.cache), agent.clock.clone());
