@@ -180,7 +180,7 @@ fn log_verdict(source: &str, entry: &Entry, verdict: &Verdict, imported: &Import
             "zone has shrunk sharply, held until a second import confirms it"
         ),
         (Verdict::Publish, None) => {
-            info!(source, %zone, %id, records, rrsets = counts.rrsets, aliases = counts.aliases, deferred = counts.deferred, skipped,
+            info!(source, %zone, %id, records, rrsets = counts.rrsets, aliases = counts.aliases, choices = counts.choices, deferred = counts.deferred, skipped,
                 serial = imported.zone.serial(), "zone loaded");
         }
         (Verdict::Publish, Some(diff)) if !diff.is_empty() => info!(

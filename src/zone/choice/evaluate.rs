@@ -1,6 +1,6 @@
 //! Working out what a choice comes to, by the rules of Route 53's policies for private zones.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::branches::Stands;
 use super::{Compiled, Group, Health, Held, Leaf, Plan};
@@ -126,13 +126,15 @@ impl<'z> View<'z> {
 
     /// What sets that are answered together come to.
     fn ends(&mut self, together: &[&Compiled], rtype: Rtype, path: &mut Vec<usize>) -> Vec<Way> {
-        let blocks: Vec<_> = together
-            .iter()
-            .filter_map(|member| match member.content {
-                Held::Block(block) => Some(block),
-                Held::Alias(_) => None,
-            })
-            .collect();
+        // A record stands in an answer once (RFC 2181 §5), whoever of them has it.
+        let (mut blocks, mut seen) = (Vec::new(), HashSet::new());
+        for member in together {
+            if let Held::Block(block) = member.content
+                && seen.insert(self.zone.arena.get(block.from as usize..block.to as usize))
+            {
+                blocks.push(block);
+            }
+        }
         match (together, &blocks[..]) {
             ([Compiled { content: Held::Alias(alias), .. }, ..], _) => self.alias(alias, rtype, path),
             (_, [one]) => vec![(1.0, Leaf::Block(*one))],

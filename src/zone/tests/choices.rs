@@ -217,3 +217,18 @@ fn names_that_lead_on_and_on_are_left_to_the_origin_and_need_no_deep_stack() {
     assert_eq!(said(&zone, "n0.corp.internal", Rtype::A), "deferred");
     assert_eq!(said(&zone, "n990.corp.internal", Rtype::A), "choice");
 }
+
+#[test]
+fn a_value_that_several_sets_have_is_given_once() {
+    let sets = vec![
+        member(OWNER, Policy::Multivalue, None, 1),
+        member(OWNER, Policy::Multivalue, None, 1),
+        member(OWNER, Policy::Multivalue, None, 2),
+    ];
+    let zone = zone_in("", sets);
+    let Lookup::Choice(choice) = zone.lookup(&Suffixes::of(name(OWNER).as_ref()), Rtype::A) else { panic!() };
+    let Chosen::Several(several) = choice.pick(7) else { panic!() };
+    let mut given: Vec<u8> = several.rrsets().map(|rrset| rrset.rdata().next().unwrap()[3]).collect();
+    given.sort_unstable();
+    assert_eq!(given, [1, 2]);
+}
