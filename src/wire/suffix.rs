@@ -48,7 +48,8 @@ impl Suffixes {
     /// filled in place since it is large: moving it would cost more than all the rest.
     #[inline]
     pub fn read(&mut self, wire: &[u8]) -> Option<usize> {
-        (self.len, self.depth, self.name[0]) = (1, 0, 0);
+        (self.len, self.depth) = (1, 0);
+        self.name[..BLOCK].fill(0);
         let (mut at, mut depth) = (0, 0);
         loop {
             *self.starts.get_mut(depth)? = u8::try_from(at).ok()?;
@@ -188,6 +189,13 @@ mod tests {
         for bad in [&b""[..], b"\x01", b"\x01a", b"\xc0\x0c", b"\x01a\xc0\x0c", b"\x40"] {
             assert!(read(bad).is_none(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn after_a_name_that_cannot_be_read_it_is_the_root() {
+        let mut all = Suffixes::of(name("a.test").as_ref());
+        assert_eq!(all.read(b"\x01a\xc0\x0c"), None);
+        agree(&all, NameRef::from_checked(&[0]));
     }
 
     #[test]
