@@ -134,8 +134,8 @@ impl Chunks {
         let address = Address::new(id, chunk.filled);
         chunk.filled += len;
         // Where the next entry will lie: written while it is far away, it would hold up the unlocking.
-        chunk.bytes.get(chunk.filled..).and_then(<[u8]>::first).into_iter().for_each(sys::prefetch);
-        chunk.bytes.get(chunk.filled + LINE..).and_then(<[u8]>::first).into_iter().for_each(sys::prefetch);
+        let lines = [chunk.filled, chunk.filled + LINE];
+        lines.into_iter().filter_map(|at| chunk.bytes.get(at)).for_each(sys::prefetch);
         self.filled += len;
         Some(address)
     }

@@ -102,19 +102,15 @@ impl Collector {
             self.has_soa |= rtype == Rtype::SOA;
             self.has_ns |= rtype == Rtype::NS;
         }
-        let alias = match &set.alias_target {
-            Some(target) => match self.alias(&set, target) {
-                Some(alias) => Some(alias),
-                None => {
-                    // Without it nobody knows when the others of its group would be chosen.
-                    let is_member = set.is_chosen() || set.health_check_id.is_some();
-                    let reason = if is_member { DeferredReason::Choice } else { DeferredReason::Flattened };
-                    return self.add_deferred(owner, rtype, reason);
-                }
-            },
-            None => None,
+        let is_member = set.is_chosen() || set.health_check_id.is_some();
+        let alias = set.alias_target.as_ref().map(|target| self.alias(&set, target));
+        let alias = match alias {
+            // Without it nobody knows when the others of its group would be chosen.
+            Some(None) if is_member => return self.add_deferred(owner, rtype, DeferredReason::Choice),
+            Some(None) => return self.add_deferred(owner, rtype, DeferredReason::Flattened),
+            readable => readable.flatten(),
         };
-        if set.is_chosen() || set.health_check_id.is_some() {
+        if is_member {
             return self.add_member(&set, alias, owner, rtype);
         }
         match alias {

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::fmt;
 
 use super::choice::{Group, Plan};
-use super::node::{CHOICE, Node};
+use super::node::Node;
 use super::slots::Slots;
 use super::{AliasView, DeferredReason, OnMissing, node, order};
 use crate::wire::{Name, NameRef, Rtype};
@@ -108,9 +108,14 @@ impl<'z> Rrset<'z> {
         node::alias(self)
     }
 
-    /// Where a policy chooses, what tells this choice from others, in its front the group's number.
-    pub fn choice(self) -> Option<&'z [u8; CHOICE]> {
-        node::choice(self)
+    /// Where a policy chooses, what is the same only for the same sets.
+    pub fn fingerprint(self) -> Option<u64> {
+        node::choice(self).map(|(_, fingerprint)| fingerprint)
+    }
+
+    /// The number of the group where a policy chooses.
+    pub(super) fn group(self) -> Option<usize> {
+        node::choice(self).map(|(number, _)| number)
     }
 
     /// Whether it has records of its own, and nothing else.

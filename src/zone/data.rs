@@ -1,5 +1,6 @@
 //! What a source hands over: the record sets of one zone, RDATA already on the wire.
 
+use super::node;
 use crate::wire::{Name, Rtype};
 
 /// Everything a source knows of one zone, complete: what is not in here does not exist in the zone.
@@ -69,6 +70,16 @@ pub enum Content {
     },
     /// Another name's.
     Alias(Alias),
+}
+
+impl Content {
+    /// Bytes of its block of records.
+    pub(super) fn size_of_block(&self) -> usize {
+        match self {
+            Self::Records { rdata, .. } => node::size_of_block(rdata.iter().map(|value| &**value)),
+            Self::Alias(_) => 0,
+        }
+    }
 }
 
 /// When a set is chosen. All sets of one owner and type have the same policy.

@@ -197,20 +197,13 @@ fn size(rrsets: &RrsetsOf<'_>, rrset: &Settled<'_>) -> usize {
 }
 
 fn block_len(rrsets: &RrsetsOf<'_>, rrset: &Settled<'_>) -> usize {
-    let records = |values: &[&[u8]]| values.iter().map(|value| 12 + value.len()).sum::<usize>();
     match rrset.alias {
         Some(alias) => node::LINK + alias.target.as_bytes().len(),
         None if rrset.is_chosen => {
-            node::CHOICE + rrsets.members(rrset).iter().map(|m| size_of_member(m)).sum::<usize>()
+            let members = rrsets.members(rrset).iter();
+            node::CHOICE + members.map(|member| member.content.size_of_block()).sum::<usize>()
         }
-        None => records(rrsets.values(rrset)),
-    }
-}
-
-fn size_of_member(member: &Member) -> usize {
-    match &member.content {
-        Content::Records { rdata, .. } => rdata.iter().map(|value| 12 + value.len()).sum(),
-        Content::Alias(_) => 0,
+        None => node::size_of_block(rrsets.values(rrset).iter().copied()),
     }
 }
 

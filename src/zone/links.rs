@@ -2,8 +2,8 @@
 
 use super::AliasAt;
 use super::compiled::Zone;
-use super::lookup::Place;
-use super::node::{CUT, DNAME, LINK, Node};
+use super::lookup::{Place, Stands};
+use super::node::{LINK, Node};
 use crate::wire::{Name, Rtype, Suffixes};
 
 /// Chains of more CNAMEs than this are left to be walked name by name, as are loops.
@@ -83,24 +83,13 @@ fn end(zone: &Zone, start: usize, rtype: Rtype) -> AliasAt {
         let Some(alias) = alias.filter(|alias| alias.at != AliasAt::Outside) else {
             return AliasAt::Node(at);
         };
-        match zone.place(&Suffixes::of(alias.target)) {
-            Place::Nowhere => return AliasAt::Nothing,
-            Place::Delegated => return leads_out(&passed),
-            Place::Node(next) if passed.len() > MAX_ALIASES || passed.contains(&next) => {
+        match zone.stands_at(alias.target, rtype) {
+            Stands::Nowhere => return AliasAt::Nothing,
+            Stands::Elsewhere => return leads_out(&passed),
+            Stands::At(next, _) if passed.len() > MAX_ALIASES || passed.contains(&next) => {
                 return AliasAt::Loop;
             }
-            Place::Node(next) => {
-                let node = Node::read(&zone.arena, next);
-                if node.is_some_and(|node| node.has(CUT) && !node.has(DNAME) && rtype != Rtype::DS) {
-                    return leads_out(&passed);
-                }
-                if node.is_none_or(|node| node.rrsets().all(|r| r.rtype != rtype)) {
-                    // Something may be there whose type cannot be told.
-                    let is_unclear = node.is_some_and(|n| n.rrsets().any(|r| r.rtype == Rtype::ANY));
-                    return if is_unclear { leads_out(&passed) } else { AliasAt::Nothing };
-                }
-                passed.push(next);
-            }
+            Stands::At(next, _) => passed.push(next),
         }
     }
 }

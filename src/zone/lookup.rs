@@ -1,6 +1,6 @@
 //! How a name is looked up in a compiled zone (RFC 1034 §4.3.2, RFC 4592).
 
-use super::node::{BELOW_CUT, CHOICE, CUT, DNAME, Node, WILDCARD};
+use super::node::{BELOW_CUT, CUT, Node, WILDCARD};
 use super::{AliasAt, AliasView, Choice, DeferredReason, Rrset, Zone};
 use crate::wire::{NameRef, Rtype, Suffixes};
 
@@ -73,6 +73,28 @@ impl Zone {
         Place::Delegated
     }
 
+    /// Where the records of a type at a name stand, for an alias of that name.
+    pub(super) fn stands_at(&self, name: NameRef<'_>, rtype: Rtype) -> Stands<'_> {
+        if !name.is_at_or_below(self.apex.as_ref()) {
+            return Stands::Elsewhere;
+        }
+        let at = match self.place(&Suffixes::of(name)) {
+            Place::Node(at) => at,
+            Place::Nowhere => return Stands::Nowhere,
+            Place::Delegated => return Stands::Elsewhere,
+        };
+        let Some(node) = Node::read(&self.arena, at) else { return Stands::Nowhere };
+        if node.delegates(rtype) {
+            return Stands::Elsewhere;
+        }
+        match node.rrsets().find(|rrset| rrset.rtype == rtype) {
+            Some(rrset) => Stands::At(at, rrset),
+            // Something is there whose type cannot be told.
+            None if node.rrsets().any(|rrset| rrset.rtype == Rtype::ANY) => Stands::Elsewhere,
+            None => Stands::Nowhere,
+        }
+    }
+
     fn decide(&self, at: usize, node: Node<'_>, exact: bool) -> Place {
         if node.has(BELOW_CUT) || (node.has(CUT) && !exact) {
             return Place::Delegated;
@@ -89,8 +111,7 @@ impl Zone {
     }
 
     fn at_node<'z>(&'z self, node: Node<'z>, qtype: Rtype) -> Lookup<'z> {
-        // The parent side of a cut owns DS alone (RFC 4035 §3.1.4.1).
-        if node.has(CUT) && !node.has(DNAME) && qtype != Rtype::DS {
+        if node.delegates(qtype) {
             return Lookup::Delegated;
         }
         if qtype == Rtype::ANY {
@@ -120,16 +141,15 @@ impl Zone {
 
     /// What an RRset without records of its own says.
     fn decided<'z>(&'z self, rrset: Rrset<'z>, qtype: Rtype) -> Lookup<'z> {
-        match (rrset.alias(), rrset.choice()) {
+        match (rrset.alias(), rrset.group()) {
             (Some(alias), _) => self.behind(alias, rrset.rtype, qtype),
             (None, Some(number)) => self.choice(rrset.rtype, number),
             (None, None) => Lookup::Deferred(rrset.deferred().unwrap_or(DeferredReason::Unknown)),
         }
     }
 
-    fn choice<'z>(&'z self, rtype: Rtype, number: &[u8; CHOICE]) -> Lookup<'z> {
-        let [a, b, c, d, ..] = *number;
-        match self.plans.get(u32::from_ne_bytes([a, b, c, d]) as usize) {
+    fn choice(&self, rtype: Rtype, number: usize) -> Lookup<'_> {
+        match self.plans.get(number) {
             Some(plan) if !plan.is_unknown() => Lookup::Choice(Choice { zone: self, rtype, plan }),
             _ => Lookup::Deferred(DeferredReason::Choice),
         }
@@ -152,6 +172,16 @@ impl Zone {
             }
         }
     }
+}
+
+/// Where the records of a type stand.
+pub(super) enum Stands<'z> {
+    /// At the node that begins there.
+    At(usize, Rrset<'z>),
+    /// There are none.
+    Nowhere,
+    /// Only the origin can tell.
+    Elsewhere,
 }
 
 /// Where a name leads to in a zone.

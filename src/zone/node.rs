@@ -111,8 +111,16 @@ pub(super) fn alias(rrset: Rrset<'_>) -> Option<AliasView<'_>> {
     Some(AliasView { target: NameRef::from_checked(target), at, evaluates_health })
 }
 
-pub(super) fn choice(rrset: Rrset<'_>) -> Option<&[u8; CHOICE]> {
-    if rrset.kind == CHOSEN { rrset.raw.first_chunk() } else { None }
+/// The group's number, and the fingerprint of all it says.
+pub(super) fn choice(rrset: Rrset<'_>) -> Option<(usize, u64)> {
+    let head: &[u8; CHOICE] = rrset.raw.first_chunk().filter(|_| rrset.kind == CHOSEN)?;
+    let (number, fingerprint) = head.split_first_chunk()?;
+    Some((u32::from_ne_bytes(*number) as usize, u64::from_ne_bytes(*fingerprint.first_chunk()?)))
+}
+
+/// Bytes of a block of records with this RDATA.
+pub(super) fn size_of_block<'v>(rdata: impl IntoIterator<Item = &'v [u8]>) -> usize {
+    rdata.into_iter().map(|value| 12 + value.len()).sum()
 }
 
 /// One existing name of a zone.
@@ -140,6 +148,11 @@ impl<'z> Node<'z> {
 
     pub fn has(self, flag: u8) -> bool {
         self.flags & flag != 0
+    }
+
+    /// Whether it is a delegation, whose parent side owns DS alone (RFC 4035 §3.1.4.1).
+    pub fn delegates(self, rtype: Rtype) -> bool {
+        self.has(CUT) && !self.has(DNAME) && rtype != Rtype::DS
     }
 
     /// The RRsets by ascending type.

@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::ops::Range;
 
-use super::data::{Body, Content, RecordSet, SkipReason, Skipped, ZoneData};
+use super::data::{Body, RecordSet, SkipReason, Skipped, ZoneData};
 use super::{node, order};
 use crate::wire::{Name, Rtype};
 
@@ -135,12 +135,9 @@ fn is_registry(set: &RecordSet) -> bool {
 
 fn size_of_block(set: &RecordSet) -> usize {
     match &set.body {
-        Body::Records { rdata, .. } => rdata.iter().map(|value| 12 + value.len()).sum(),
+        Body::Records { rdata, .. } => node::size_of_block(rdata.iter().map(|value| &**value)),
         Body::Alias(alias) => node::LINK + alias.target.as_bytes().len(),
-        Body::Member(member) => match &member.content {
-            Content::Records { rdata, .. } => rdata.iter().map(|value| 12 + value.len()).sum(),
-            Content::Alias(_) => 0,
-        },
+        Body::Member(member) => member.content.size_of_block(),
         Body::Deferred(_) => 0,
     }
 }

@@ -233,7 +233,7 @@ impl<'d> RrsetsOf<'d> {
     fn defer_the_large(&mut self, owner: &Name, skipped: &mut Vec<Skipped>) {
         for rrset in self.rrsets.iter_mut().filter(|rrset| !rrset.is_chosen) {
             let values = self.values.get(rrset.from..rrset.to).unwrap_or_default();
-            let size: usize = values.iter().map(|value| 12 + value.len()).sum();
+            let size = node::size_of_block(values.iter().copied());
             if size > MAX_BLOCK {
                 let detail = format!("{size} bytes do not fit in one message");
                 skip(skipped, owner, rrset.rtype, SkipReason::TooLarge, detail);
@@ -261,7 +261,7 @@ fn problem_of(members: &[&Member], rtype: Rtype) -> Option<(SkipReason, String)>
             let detail = format!("set {:?} has {} values", member.identifier, rdata.len());
             return Some((SkipReason::Conflict, detail));
         }
-        size += rdata.iter().map(|value| 12 + value.len()).sum::<usize>();
+        size += member.content.size_of_block();
     }
     let is_large = size + node::CHOICE > MAX_BLOCK;
     is_large.then(|| (SkipReason::TooLarge, format!("{size} bytes do not fit in one message")))

@@ -1,17 +1,14 @@
 //! The part of a walk behind an alias of a name elsewhere: what upstreams say of that name is answered
 //! under the owner, with no CNAME to be seen.
 
-use super::{End, MAX_RESTARTS, Missing, Step, Walk, Why, done, failed};
-use crate::answer::miss::Fetched;
-use crate::cache::{CacheKey, EntryRef};
-use crate::metrics::AnswerSource;
-use crate::upstream::Question;
+use super::{MAX_RESTARTS, Step, Walk, Why, done, failed};
+use crate::cache::EntryRef;
 use crate::wire::learned::RecordView;
 use crate::wire::response::{Full, NameAt};
 use crate::wire::{LearnedRef, Name, NameRef, Outcome, Rcode, Rtype};
 use crate::zone::Zone;
 
-/// What came of looking for one name of the target's chain.
+/// What an upstream's word about one name of the target's chain comes to.
 enum Part {
     /// The walk's step is found.
     Found(Step),
@@ -30,53 +27,24 @@ impl<'w> Walk<'w, '_, '_, '_> {
         first: bool,
     ) -> Result<Step, Full> {
         let (mut ttl, mut next): (u32, Option<Name>) = (u32::MAX, None);
+        let note = |walk: &mut Self, source| {
+            if first {
+                walk.source = source;
+            }
+        };
         for _ in 0..=MAX_RESTARTS {
             let name = next.as_ref().map_or(target, Name::as_ref);
-            match self.part(zone, owner, name, &mut ttl, first)? {
-                Part::Found(step) => return Ok(step),
-                Part::On(name) => next = Some(name),
+            let flat =
+                self.consult(name, false, note, |walk, entry| walk.flatten(zone, owner, entry, &mut ttl));
+            match flat {
+                Err(step) => return Ok(step),
+                Ok(part) => match part? {
+                    Part::Found(step) => return Ok(step),
+                    Part::On(name) => next = Some(name),
+                },
             }
         }
-        Ok(Step::End(End::Failed(Why::ChainTooLong)))
-    }
-
-    /// Looks for what upstreams say of one name: among what was fetched for this query, then in the cache.
-    fn part(
-        &mut self,
-        zone: &'w Zone,
-        owner: NameAt<'_>,
-        name: NameRef<'_>,
-        ttl: &mut u32,
-        first: bool,
-    ) -> Result<Part, Full> {
-        let resolved = self.resolved;
-        if let Some(resolved) = resolved.iter().find(|r| r.question.qname() == name) {
-            self.came_from(AnswerSource::Upstream, first);
-            return match &resolved.fetched {
-                Fetched::Entry(entry) => self.flatten(zone, owner, entry.view(), ttl),
-                Fetched::Failed(failure) => Ok(Part::Found(failed(Why::Upstream(failure.clone())))),
-            };
-        }
-        let (dnssec_ok, checking_disabled) = (self.dnssec_ok, self.checking_disabled);
-        let key = CacheKey { qname: name, qtype: self.qtype, dnssec_ok, checking_disabled };
-        let (cache, now) = (self.cache, self.view.now);
-        self.came_from(AnswerSource::Cache, first);
-        if let Some(part) = cache.with(&key, now, |entry| self.flatten(zone, owner, entry, ttl)) {
-            return part;
-        }
-        Ok(Part::Found(match cache.failure(&key, now) {
-            Some(failure) => failed(Why::Upstream(failure)),
-            None => {
-                let question = Question::new(name, self.qtype);
-                Step::End(End::Missing(Missing { question, must_exist: false }))
-            }
-        }))
-    }
-
-    fn came_from(&mut self, source: AnswerSource, first: bool) {
-        if first {
-            self.source = source;
-        }
+        Ok(failed(Why::ChainTooLong))
     }
 
     fn flatten(

@@ -10,41 +10,61 @@ use crate::upstream::Question;
 use crate::wire::learned::{Outcome, Sections};
 use crate::wire::query::HEADER;
 use crate::wire::response::{Full, NameAt};
-use crate::wire::{LearnedRef, Rcode, Rtype, Suffixes};
+use crate::wire::{LearnedRef, NameRef, Rcode, Rtype, Suffixes};
 use crate::zone::{Authority, WhenUnloaded};
 
 impl<'w> Walk<'w, '_, '_, '_> {
     /// Answers a name that an upstream decides on: from what was fetched for this query, else from
     /// the cache.
     pub(super) fn forwarded(&mut self, owner: NameAt<'_>, fallback: Fallback<'w>) -> Result<Step, Full> {
+        let must_exist = matches!(fallback, Fallback::MustExist);
+        let note = |walk: &mut Self, source| {
+            if source == AnswerSource::Upstream {
+                walk.source = source;
+            }
+        };
+        let known =
+            self.consult(owner.name, must_exist, note, |walk, entry| walk.known(owner, fallback, entry));
+        known.unwrap_or_else(Ok)
+    }
+
+    /// Hands to `serve` what upstreams say of a name: what was fetched for this query, else what the
+    /// cache holds. `note` is told which before it is known what that is.
+    ///
+    /// # Errors
+    /// How the walk goes on where they say nothing: with a failure, or something to be fetched.
+    pub(super) fn consult<R>(
+        &mut self,
+        name: NameRef<'_>,
+        must_exist: bool,
+        note: impl Fn(&mut Self, AnswerSource),
+        serve: impl FnOnce(&mut Self, EntryRef<'_>) -> R,
+    ) -> Result<R, Step> {
         let resolved = self.resolved;
-        if let Some(resolved) = resolved.iter().find(|r| r.question.qname() == owner.name) {
-            self.source = AnswerSource::Upstream;
+        if let Some(resolved) = resolved.iter().find(|r| r.question.qname() == name) {
+            note(self, AnswerSource::Upstream);
             return match &resolved.fetched {
-                Fetched::Entry(entry) => self.known(owner, fallback, entry.view()),
-                Fetched::Failed(failure) => Ok(failed(Why::Upstream(Arc::clone(failure)))),
+                Fetched::Entry(entry) => Ok(serve(self, entry.view())),
+                Fetched::Failed(failure) => Err(failed(Why::Upstream(Arc::clone(failure)))),
             };
         }
+        note(self, AnswerSource::Cache);
         let key = CacheKey {
-            qname: owner.name,
+            qname: name,
             qtype: self.qtype,
             dnssec_ok: self.dnssec_ok,
             checking_disabled: self.checking_disabled,
         };
         let (cache, now) = (self.cache, self.view.now);
-        let must_exist = matches!(fallback, Fallback::MustExist);
         let cached = cache.with(&key, now, |entry| {
             // A denial learned before the name was imported says nothing now.
             let is_believed = !(must_exist && entry.learned.denies_qname());
-            is_believed.then(|| self.known(owner, fallback, entry))
+            is_believed.then(|| serve(self, entry))
         });
-        if let Some(step) = cached.flatten() {
-            return step;
-        }
-        Ok(match cache.failure(&key, now) {
+        cached.flatten().ok_or_else(|| match cache.failure(&key, now) {
             Some(failure) => failed(Why::Upstream(failure)),
             None => {
-                let question = Question::new(owner.name, self.qtype);
+                let question = Question::new(name, self.qtype);
                 Step::End(End::Missing(Missing { question, must_exist }))
             }
         })

@@ -1,22 +1,12 @@
-//! What a name leads to within its zone, and whether anything there is healthy.
+//! Whether anything that a set leads to is healthy.
 
 use super::evaluate::View;
 use super::{Compiled, Held, State};
-use crate::wire::{NameRef, Rtype, Suffixes};
-use crate::zone::lookup::Place;
-use crate::zone::node::{CUT, DNAME, Node};
-use crate::zone::{AliasAt, Rrset};
+use crate::wire::{NameRef, Rtype};
+use crate::zone::AliasAt;
+use crate::zone::lookup::Stands;
 
-/// Where the records of a type stand.
-pub(super) enum Stands<'z> {
-    At(usize, Rrset<'z>),
-    /// There are none.
-    Nowhere,
-    /// Only the origin can tell.
-    Elsewhere,
-}
-
-impl<'z> View<'z> {
+impl View<'_> {
     /// Whether a set's check passes, and something that it leads to is healthy where that counts.
     pub(super) fn is_healthy(&mut self, member: &Compiled, rtype: Rtype, path: &mut Vec<usize>) -> bool {
         let mut passes = true;
@@ -45,7 +35,7 @@ impl<'z> View<'z> {
         path: &mut Vec<usize>,
     ) -> bool {
         let elsewhere = |view: &mut Self| view.assume(format!("target:{name}"));
-        let (at, rrset) = match self.stands_at(name, rtype) {
+        let (at, rrset) = match self.zone.stands_at(name, rtype) {
             _ if !is_inside => return elsewhere(self),
             Stands::Nowhere => return false,
             Stands::Elsewhere => return elsewhere(self),
@@ -56,14 +46,12 @@ impl<'z> View<'z> {
             return false;
         }
         path.push(at);
-        let is_healthy = match (rrset.alias(), rrset.choice()) {
+        let is_healthy = match (rrset.alias(), rrset.group()) {
             (Some(alias), _) => {
                 let is_inside = alias.at != AliasAt::Outside;
                 !alias.evaluates_health || self.is_branch_healthy(alias.target, is_inside, rtype, path)
             }
-            (None, Some([a, b, c, d, ..])) => {
-                self.any_healthy(u32::from_ne_bytes([*a, *b, *c, *d]) as usize, path)
-            }
+            (None, Some(number)) => self.any_healthy(number, path),
             (None, None) if rrset.deferred().is_some() => elsewhere(self),
             (None, None) => true,
         };
@@ -91,29 +79,6 @@ impl<'z> View<'z> {
                 self.unasked.get_or_insert(subject);
                 true
             }
-        }
-    }
-
-    /// Where in the zone the records of a type at a name stand.
-    pub(super) fn stands_at(&self, name: NameRef<'_>, rtype: Rtype) -> Stands<'z> {
-        let zone = self.zone;
-        if !name.is_at_or_below(zone.apex.as_ref()) {
-            return Stands::Elsewhere;
-        }
-        let at = match zone.place(&Suffixes::of(name)) {
-            Place::Node(at) => at,
-            Place::Nowhere => return Stands::Nowhere,
-            Place::Delegated => return Stands::Elsewhere,
-        };
-        let Some(node) = Node::read(&zone.arena, at) else { return Stands::Nowhere };
-        if node.has(CUT) && !node.has(DNAME) && rtype != Rtype::DS {
-            return Stands::Elsewhere;
-        }
-        match node.rrsets().find(|rrset| rrset.rtype == rtype) {
-            Some(rrset) => Stands::At(at, rrset),
-            // Something is there whose type cannot be told.
-            None if node.rrsets().any(|rrset| rrset.rtype == Rtype::ANY) => Stands::Elsewhere,
-            None => Stands::Nowhere,
         }
     }
 }

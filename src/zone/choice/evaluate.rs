@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::branches::Stands;
 use super::{Compiled, Group, Health, Held, Leaf, Plan};
 use crate::wire::{NameRef, Rtype};
 use crate::zone::data::{Alias, Location, Policy};
+use crate::zone::lookup::Stands;
 use crate::zone::{AliasAt, Region, Zone};
 
 /// Names and sets looked at for one choice; what needs more is left to the origin.
@@ -153,7 +153,7 @@ impl<'z> View<'z> {
     /// What a name of the zone comes to for an alias.
     fn target(&mut self, name: NameRef<'_>, rtype: Rtype, path: &mut Vec<usize>) -> Vec<Way> {
         let end = |leaf| vec![(1.0, leaf)];
-        let (at, rrset) = match self.stands_at(name, rtype) {
+        let (at, rrset) = match self.zone.stands_at(name, rtype) {
             Stands::Nowhere => return end(Leaf::Nothing),
             Stands::Elsewhere => return end(Leaf::Outside(name.to_owned())),
             Stands::At(at, _) if path.contains(&at) => return end(Leaf::Loop),
@@ -163,10 +163,10 @@ impl<'z> View<'z> {
             return Vec::new();
         }
         path.push(at);
-        let ways = match (rrset.alias(), rrset.choice()) {
+        let ways = match (rrset.alias(), rrset.group()) {
             (Some(alias), _) if alias.at == AliasAt::Outside => end(Leaf::Outside(alias.target.to_owned())),
             (Some(alias), _) => self.target(alias.target, rtype, path),
-            (None, Some([a, b, c, d, ..])) => self.group(u32::from_ne_bytes([*a, *b, *c, *d]) as usize, path),
+            (None, Some(number)) => self.group(number, path),
             (None, None) if rrset.deferred().is_some() => end(Leaf::Outside(name.to_owned())),
             (None, None) => end(Leaf::Node(at)),
         };
@@ -200,16 +200,12 @@ impl<'z> View<'z> {
             members.first().map(|member| &member.policy),
             Some(Policy::Latency(_) | Policy::Geolocation(_))
         );
-        let Some(here) = self.region else {
-            self.is_lost |= is_by_place;
-            members.sort_by_key(|member| member.policy != Policy::Failover { is_primary: true });
-            return members;
-        };
-        members.retain(|member| rank(&member.policy, here).is_some());
-        members.sort_by(|a, b| {
-            let region =
-                |m: &Compiled| if let Policy::Latency(code) = &m.policy { code.clone() } else { "".into() };
-            rank(&a.policy, here).cmp(&rank(&b.policy, here)).then_with(|| region(a).cmp(&region(b)))
+        self.is_lost |= is_by_place && self.region.is_none();
+        members.retain(|member| rank(&member.policy, self.region).is_some());
+        // Regions as near as each other in the order of their names.
+        members.sort_by_cached_key(|member| match &member.policy {
+            Policy::Latency(code) => (rank(&member.policy, self.region), Some(code)),
+            policy => (rank(policy, self.region), None),
         });
         members
     }
@@ -231,19 +227,32 @@ fn evenly<'g>(eligible: &[&'g Compiled]) -> Vec<(f64, Vec<&'g Compiled>)> {
 }
 
 /// How soon a set is given to who is in this Region; `None` for never.
-fn rank(policy: &Policy, here: &Region) -> Option<u64> {
+fn rank(policy: &Policy, here: Option<&Region>) -> Option<u64> {
     match policy {
-        Policy::Failover { is_primary } => Some(u64::from(!is_primary)),
-        Policy::Latency(code) if **code == *here.code => Some(0),
-        Policy::Latency(code) => {
-            Some(Region::find(code).map_or(u64::MAX, |region| 1 + here.kilometres_to(region) as u64))
-        }
-        Policy::Geolocation(Location::Subdivision(country, part)) => {
-            (**country == *here.country && here.subdivision == Some(part)).then_some(0)
-        }
-        Policy::Geolocation(Location::Country(country)) => (**country == *here.country).then_some(1),
-        Policy::Geolocation(Location::Continent(continent)) => (**continent == *here.continent).then_some(2),
-        Policy::Geolocation(Location::Default) => Some(3),
         Policy::Simple | Policy::Weighted(_) | Policy::Multivalue => Some(0),
+        Policy::Failover { is_primary } => Some(u64::from(!is_primary)),
+        Policy::Latency(code) => Some(distance(code, here?)),
+        Policy::Geolocation(location) => nearness(location, here?),
     }
+}
+
+/// How far a Region is from here; one that is not known is farther than all.
+fn distance(code: &str, here: &Region) -> u64 {
+    if code == here.code {
+        return 0;
+    }
+    Region::find(code).map_or(u64::MAX, |region| 1 + here.kilometres_to(region) as u64)
+}
+
+/// How closely a location is about this Region, the closest first; `None` where it is about another.
+fn nearness(location: &Location, here: &Region) -> Option<u64> {
+    let (is_here, rank) = match location {
+        Location::Subdivision(country, part) => {
+            (**country == *here.country && here.subdivision == Some(part), 0)
+        }
+        Location::Country(country) => (**country == *here.country, 1),
+        Location::Continent(continent) => (**continent == *here.continent, 2),
+        Location::Default => (true, 3),
+    };
+    is_here.then_some(rank)
 }
