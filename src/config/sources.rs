@@ -1,11 +1,14 @@
 //! `[[source]]`: where zones come from, and how each source's zones are treated.
 
+mod route53;
+mod selector;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
 use crate::import::settings::{OnUnloaded, SourcePolicy};
-use crate::source::settings::{FileSettings, Route53Settings, VpcSelector, ZoneSelector};
+use crate::source::settings::FileSettings;
 use crate::wire::Name;
 use crate::zone::OnMissing;
 
@@ -17,13 +20,6 @@ use super::{Source, SourceKind};
 const ROUTE53_KEYS: [&str; 6] = ["zones", "partition", "endpoint", "public", "budget", "burst"];
 /// Keys that only `kind = "file"` has.
 const FILE_KEYS: [&str; 2] = ["path", "zone"];
-const PARTITIONS: [(&str, &str); 5] = [
-    ("cn-", "aws-cn"),
-    ("us-gov-", "aws-us-gov"),
-    ("eusc-", "aws-eusc"),
-    ("us-iso-", "aws-iso"),
-    ("us-isob-", "aws-iso-b"),
-];
 
 /// All sources, without those that were refused.
 pub(super) fn sources(root: &Section<'_>, base: &Path) -> Vec<Source> {
@@ -59,7 +55,9 @@ fn source(section: &Section<'_>, base: &Path) -> Option<Source> {
     section.refuse("roles", "is not supported yet", Some("remove it"));
     let (source, strange, what) = match kind {
         Kind::File => (file(section, base), &ROUTE53_KEYS[..], "has no meaning for kind = \"file\""),
-        Kind::Route53 => (Some(route53(section)), &FILE_KEYS[..], "has no meaning for kind = \"route53\""),
+        Kind::Route53 => {
+            (Some(route53::source(section)), &FILE_KEYS[..], "has no meaning for kind = \"route53\"")
+        }
     };
     for key in strange {
         section.refuse(key, what, Some("remove it"));
@@ -87,32 +85,6 @@ fn file(section: &Section<'_>, base: &Path) -> Option<Source> {
     }
     let region = section.read("region", None, |item| auto_or(item, self::region));
     Some(Source { kind: SourceKind::File(FileSettings { path, zone, region }), policy })
-}
-
-fn route53(section: &Section<'_>) -> Source {
-    let default = Route53Settings::default();
-    let settings = Route53Settings {
-        zones: section.read("zones", default.zones, |item| Some(selector(&item.section()?))),
-        public: section.read("public", default.public, Item::boolean),
-        region: section.read("region", default.region, |item| auto_or(item, region)),
-        partition: section.read("partition", default.partition, |item| auto_or(item, partition)),
-        endpoint: section.read("endpoint", default.endpoint, endpoint),
-        calls_per_second: section.read("budget", default.calls_per_second, |i| i.rate(0.001..=1000.0)),
-        burst: section.read("burst", default.burst, |i| u32::try_from(i.integer(1..=1000)?).ok()),
-    };
-    if settings.public && settings.zones.vpc.is_some() {
-        let fix = "set zones to ids or names, without vpc";
-        section.reject("public", "public zones belong to no VPC, and zones selects by one", Some(fix));
-    }
-    if settings.calls_per_second > 5.0 && settings.endpoint.is_none() {
-        let what = "the whole account shares 10 calls a second";
-        section.warn("budget", what, Some("stay at \"1/s\" for each process"));
-    }
-    check_partition(section, &settings);
-    let expected = settings.zones.names.iter().filter(|name| !name.starts_with('*'));
-    let expected = expected.filter_map(|name| name.parse().ok()).collect();
-    let policy = policy(section, Some(settings.calls_per_second), expected);
-    Source { kind: SourceKind::Route53(settings), policy }
 }
 
 fn policy(section: &Section<'_>, calls_per_second: Option<f64>, expected: Vec<Name>) -> SourcePolicy {
@@ -154,63 +126,6 @@ fn on_missing_zones(item: &Item<'_>) -> Option<BTreeMap<String, OnMissing>> {
     Some(zones)
 }
 
-fn selector(section: &Section<'_>) -> ZoneSelector {
-    section.refuse("tags", "is not supported yet", Some("select by vpc, ids or names"));
-    let selector = ZoneSelector {
-        vpc: section.read("vpc", None, |item| vpc(item).map(Some)),
-        ids: section.read("ids", Vec::new(), |i| i.filled_list(zone_id, "[\"Z0123456789ABCDEFGHIJ\"]")),
-        names: section.read("names", Vec::new(), |i| i.filled_list(zone_pattern, "[\"corp.internal\"]")),
-    };
-    if !["vpc", "ids", "names", "tags"].iter().any(|key| section.has(key)) {
-        section.reject("", "selects no zone", Some("write { vpc = \"auto\" }, or set ids or names"));
-    }
-    section.finish();
-    selector
-}
-
-fn vpc(item: &Item<'_>) -> Option<VpcSelector> {
-    let text = item.text()?;
-    if text == "auto" {
-        return Some(VpcSelector::Auto);
-    }
-    let is_id = text
-        .strip_prefix("vpc-")
-        .is_some_and(|id| !id.is_empty() && id.chars().all(|c| c.is_ascii_hexdigit()));
-    if is_id && text.len() <= 32 {
-        return Some(VpcSelector::Id(text.to_owned()));
-    }
-    item.reject(
-        format!("{text:?} is not a VPC"),
-        Some("write \"auto\" or \"vpc-0123456789abcdef0\"".to_owned()),
-    );
-    None
-}
-
-/// The bare id; the API's own `/hostedzone/` in front is dropped.
-fn zone_id(item: &Item<'_>) -> Option<String> {
-    let text = item.text()?.trim();
-    let id = text.trim_start_matches("/hostedzone/");
-    if (1..=32).contains(&id.len()) && id.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit()) {
-        return Some(id.to_owned());
-    }
-    item.reject(
-        format!("{text:?} is not a hosted zone id"),
-        Some("write \"Z0123456789ABCDEFGHIJ\"".to_owned()),
-    );
-    None
-}
-
-/// A zone name, or `*.` and a name, in lower case without a trailing dot.
-fn zone_pattern(item: &Item<'_>) -> Option<String> {
-    let text = item.text()?.trim();
-    let (star, rest) = match text.strip_prefix("*.") {
-        Some(rest) => ("*.", rest),
-        None => ("", text),
-    };
-    let name = item.domain_of(rest)?.to_string();
-    Some(format!("{star}{}", name.strip_suffix('.').unwrap_or(&name)))
-}
-
 fn auto_or(item: &Item<'_>, check: fn(&str) -> Option<String>) -> Option<Option<String>> {
     let text = item.text()?;
     match check(text) {
@@ -230,34 +145,4 @@ fn region(text: &str) -> Option<String> {
         .all(|p| !p.is_empty() && p.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit()));
     let shaped = parts.len() >= 3 && parts.last().is_some_and(|n| n.chars().all(|c| c.is_ascii_digit()));
     (!plain || !shaped).then(|| "write \"auto\" or a region such as \"eu-central-1\"".to_owned())
-}
-
-fn partition(text: &str) -> Option<String> {
-    let known = text == "aws" || PARTITIONS.iter().any(|&(_, name)| name == text);
-    (!known).then(|| "write \"auto\", \"aws\", \"aws-cn\", \"aws-us-gov\" or \"aws-eusc\"".to_owned())
-}
-
-fn check_partition(section: &Section<'_>, settings: &Route53Settings) {
-    let (Some(region), Some(partition)) = (&settings.region, &settings.partition) else { return };
-    let home =
-        PARTITIONS.iter().find(|(prefix, _)| region.starts_with(prefix)).map_or("aws", |&(_, name)| name);
-    if home != partition {
-        let what = format!("region {region} is in partition {home}");
-        section.reject("partition", &what, Some("write partition = \"auto\""));
-    }
-}
-
-fn endpoint(item: &Item<'_>) -> Option<Option<String>> {
-    let text = item.text()?.trim();
-    if text.is_empty() {
-        return Some(None);
-    }
-    let authority = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
-    let host = authority.and_then(|rest| rest.split(['/', ':']).next()).unwrap_or_default();
-    if host.is_empty() || text.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        let fix = "write a URL such as \"http://127.0.0.1:5000\"".to_owned();
-        item.reject(format!("{text:?} is not an http:// or https:// URL"), Some(fix));
-        return None;
-    }
-    Some(Some(text.to_owned()))
 }

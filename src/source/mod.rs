@@ -19,7 +19,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::wire::Name;
-use crate::zone::ZoneData;
+use crate::zone::{State, ZoneData};
 
 /// A boxed future, so that sources can stand behind `dyn ZoneSource`.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -72,11 +72,34 @@ pub trait ZoneSource: Send + Sync + 'static {
         progress: &'a mut Progress,
     ) -> BoxFuture<'a, Result<Fetched, SourceError>>;
 
+    /// Looks once at the health checks of these ids. `None` for a source that knows nothing of health.
+    ///
+    /// # Errors
+    /// [`SourceError`]: what was known before stays, as long as it is not too old.
+    fn health<'a>(
+        &'a self,
+        checks: &'a [Box<str>],
+    ) -> Option<BoxFuture<'a, Result<Vec<Sighting>, SourceError>>> {
+        let _ = checks;
+        None
+    }
+
     /// The source's own updates, for one that is told of changes; handed out once. `None` for a
     /// source that is only polled.
     fn pushes(&self) -> Option<mpsc::Receiver<Push>> {
         None
     }
+}
+
+/// What was seen of one health check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sighting {
+    /// The check's id.
+    pub check: Box<str>,
+    /// Its state, everything that its settings say about it taken into account.
+    pub state: State,
+    /// How old the news is.
+    pub age: Duration,
 }
 
 /// Account and network that a source's data belongs to; empty strings where it does not matter.

@@ -58,8 +58,12 @@ impl Connection {
 pub struct Session {
     /// Calls of the API: one attempt each, the schedule above decides about the next.
     pub client: Client,
+    /// Credentials and time-outs, for clients of other services.
+    pub sdk: SdkConfig,
     /// For the other HTTP services: instance metadata.
     pub http: SharedHttpClient,
+    /// Where in AWS we are.
+    pub partition: Partition,
     /// The region found in the environment.
     pub region: Option<String>,
 }
@@ -97,7 +101,8 @@ impl Session {
         });
         let sdk = with_region(found, connection, partition, loader).await;
         info!(signing_region = partition.signing_region(), "route 53 connection set up");
-        Ok(Self { client: client(&sdk, settings, connection, partition, &http), http, region })
+        let client = client(&sdk, settings, connection, partition, &http);
+        Ok(Self { client, sdk, http, partition, region })
     }
 }
 
