@@ -1,5 +1,6 @@
 //! `[[source]]`: where zones come from, and how each source's zones are treated.
 
+mod health;
 mod route53;
 mod selector;
 
@@ -17,7 +18,17 @@ use super::sections::path;
 use super::{Source, SourceKind};
 
 /// Keys that only `kind = "route53"` has.
-const ROUTE53_KEYS: [&str; 6] = ["zones", "partition", "endpoint", "public", "budget", "burst"];
+const ROUTE53_KEYS: [&str; 9] = [
+    "zones",
+    "partition",
+    "endpoint",
+    "public",
+    "budget",
+    "burst",
+    "health",
+    "health_refresh",
+    "health_max_age",
+];
 /// Keys that only `kind = "file"` has.
 const FILE_KEYS: [&str; 2] = ["path", "zone"];
 
@@ -102,6 +113,8 @@ fn policy(section: &Section<'_>, calls_per_second: Option<f64>, expected: Vec<Na
         drops_registry: section
             .read("registry_txt", default.drops_registry, |i| i.word(&[("keep", false), ("drop", true)])),
         on_unloaded: section.read("on_unloaded", default.on_unloaded, |i| i.word(&unloaded)),
+        health: default.health,
+        probes: health::probes(section),
         expected,
     }
 }

@@ -1,5 +1,7 @@
 //! The whole surface: defaults, every kind of refusal, overrides.
 
+mod health;
+
 use super::*;
 use crate::import::settings::OnUnloaded;
 use crate::source::settings::{VpcSelector, ZoneSelector};
@@ -61,7 +63,10 @@ fn the_commented_block_is_the_route53_import_at_its_defaults() {
         panic!("a route53 source, not {:?}", config.sources);
     };
     assert_eq!(*settings, Route53Settings::default());
-    assert_eq!(*policy, SourcePolicy { calls_per_second: Some(1.0), ..SourcePolicy::default() });
+    let [probe] = policy.probes.as_slice() else { panic!("one probe, not {:?}", policy.probes) };
+    assert_eq!((probe.every, probe.rise, probe.fall), (Duration::from_secs(10), 2, 3));
+    let others = SourcePolicy { probes: Vec::new(), ..policy.clone() };
+    assert_eq!(others, SourcePolicy { calls_per_second: Some(1.0), ..SourcePolicy::default() });
 }
 
 #[test]
@@ -79,7 +84,7 @@ fn the_checked_in_file_shows_every_key_there_is() {
         let last = key.rsplit('.').next().unwrap();
         let found = shown.lines().any(|line| {
             line.starts_with(&format!("{last} ="))
-                || line.trim_matches(['[', ']']) == last
+                || line.trim_matches(['[', ']']).rsplit('.').next() == Some(last)
                 || line.contains(&format!("{last} = "))
         });
         assert!(found, "config.toml does not show {key}");
@@ -282,6 +287,7 @@ on_unloaded = 'fail'
         region: Some("eu-central-1".into()),
         partition: Some("aws".into()),
         endpoint: Some("http://127.0.0.1:5000".into()),
+        health: false,
         calls_per_second: 0.5,
         burst: 3,
     };
@@ -293,6 +299,8 @@ on_unloaded = 'fail'
         on_missing_zones: [("corp.internal.".to_owned(), OnMissing::ForwardNoData)].into(),
         drops_registry: true,
         on_unloaded: OnUnloaded::Fail,
+        health: None,
+        probes: Vec::new(),
         expected: vec!["corp.internal".parse().unwrap()],
     };
     assert_eq!(config.sources, [Source { kind: SourceKind::Route53(settings), policy }]);

@@ -11,12 +11,21 @@ use tokio::time::timeout;
 
 use super::fetch::Ticket;
 use super::job::{self, Job, JobDone};
+use super::replan::{Replan, Replanned};
 use super::store::{self, Op};
-use crate::source::{BoxError, FoundZone, Progress, SourceError, ZoneSource};
+use super::vitals::{ProbeRound, Probed};
+use crate::source::{BoxError, FoundZone, Progress, Sighting, SourceError, ZoneSource, probe};
 use crate::sys;
+use crate::zone::ProbeTarget;
 
-/// Running jobs. Bounded by their kinds: for each source one discovery and a few imports, one file
-/// write, and the freeing of what is old.
+/// The longest that a look at health checks may take.
+const LOOK_LIMIT: Duration = Duration::from_secs(60);
+/// Probes of one round that are made at a time.
+const PROBES: usize = 64;
+
+/// Running jobs. Bounded by their kinds: for each source one discovery, a few imports, one look at
+/// health checks, one round of each kind of probe and one plan; one file write, and the freeing of
+/// what is old.
 #[derive(Default)]
 pub(super) struct Crew {
     jobs: JoinSet<Report>,
@@ -29,6 +38,10 @@ pub(super) enum Report {
     Discovered(usize, Result<Vec<FoundZone>, SourceError>),
     Imported(usize, Ticket, Box<JobDone>),
     Stored(PathBuf, io::Result<()>),
+    Looked(usize, Option<Result<Vec<Sighting>, SourceError>>),
+    /// The second number is the round's.
+    Probed(usize, usize, Option<Probed>),
+    Replanned(usize, Option<Replanned>),
     Freed,
 }
 
@@ -36,6 +49,9 @@ enum Owed {
     Discovery(usize),
     Import(usize, Ticket),
     Write(PathBuf),
+    Look(usize),
+    Probes(usize, usize),
+    Replan(usize),
     Nothing,
 }
 
@@ -55,6 +71,48 @@ impl Crew {
         let handle =
             self.jobs.spawn(async move { Report::Imported(at, ticket, Box::new(job::run(job).await)) });
         self.owe(handle, owed);
+    }
+
+    /// Looks at health checks; reports `None` where the source knows nothing of them.
+    pub fn look(&mut self, at: usize, source: Arc<dyn ZoneSource>, checks: Vec<Box<str>>) {
+        let handle = self.jobs.spawn(async move {
+            let Some(look) = source.health(&checks) else { return Report::Looked(at, None) };
+            let found = timeout(LOOK_LIMIT, look).await;
+            Report::Looked(
+                at,
+                Some(found.unwrap_or_else(|e| Err(failed("a look at health checks", e.into())))),
+            )
+        });
+        self.owe(handle, Owed::Look(at));
+    }
+
+    /// Makes a round of probes.
+    pub fn probe(&mut self, at: usize, round: ProbeRound) {
+        let ProbeRound { number, targets, timeout } = round;
+        let handle = self.jobs.spawn(async move {
+            let mut results = Vec::with_capacity(targets.len());
+            for some in targets.chunks(PROBES) {
+                let mut probes: JoinSet<(ProbeTarget, bool)> = some
+                    .iter()
+                    .cloned()
+                    .map(|target| async move {
+                        let is_well = probe::probe(&target, timeout).await;
+                        (target, is_well)
+                    })
+                    .collect();
+                while let Some(done) = probes.join_next().await {
+                    results.extend(done.ok());
+                }
+            }
+            Report::Probed(at, number, Some(results))
+        });
+        self.owe(handle, Owed::Probes(at, number));
+    }
+
+    /// Works choices out anew.
+    pub fn replan(&mut self, at: usize, replan: Replan) {
+        let handle = self.jobs.spawn_blocking(move || Report::Replanned(at, Some(replan.work())));
+        self.owe(handle, Owed::Replan(at));
     }
 
     /// Carries out `op` on the file at `path`.
@@ -100,10 +158,10 @@ impl Crew {
         Some(self.settle(joined))
     }
 
-    /// Ends discoveries and imports where they are.
+    /// Ends everything that asks somebody where it is.
     pub fn abort_imports(&mut self) {
         for (owed, handle) in self.owed.values() {
-            if matches!(owed, Owed::Discovery(_) | Owed::Import(..)) {
+            if matches!(owed, Owed::Discovery(_) | Owed::Import(..) | Owed::Look(_) | Owed::Probes(..)) {
                 handle.abort();
             }
         }
@@ -129,6 +187,9 @@ impl Owed {
                 Report::Imported(at, ticket, Box::new(done))
             }
             Self::Write(path) => Report::Stored(path, Err(io::Error::other(error))),
+            Self::Look(at) => Report::Looked(at, Some(Err(failed("a look at health checks", error.into())))),
+            Self::Probes(at, number) => Report::Probed(at, number, None),
+            Self::Replan(at) => Report::Replanned(at, None),
             Self::Nothing => Report::Freed,
         }
     }

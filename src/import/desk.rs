@@ -14,10 +14,11 @@ use super::discover::Discovery;
 use super::entry::{Entry, Served, Standing};
 use super::pace::Pace;
 use super::schedule::Schedule;
+use super::vitals::Vitals;
 use crate::metrics::import::ImportMetrics;
 use crate::source::{FoundZone, Origin, Push, ZoneId, ZoneSource};
 use crate::wire::Name;
-use crate::zone::{OnMissing, Region, ZoneOptions};
+use crate::zone::{OnMissing, ProbeRule, Region, ZoneOptions};
 
 /// One source and everything known of it.
 pub(super) struct Desk {
@@ -32,7 +33,12 @@ pub(super) struct Desk {
     pub fetching: usize,
     /// Asked of the source when the importer runs, since a source may start a watch for it.
     pub pushes: Option<mpsc::Receiver<Push>>,
+    /// The health that the zones' choices hang on.
+    pub vitals: Vitals,
+    /// Choices are being worked out anew.
+    pub replanning: bool,
     on_missing: Arc<BTreeMap<Name, OnMissing>>,
+    probes: Arc<[ProbeRule]>,
     generations: u64,
     /// Calls of one round: a discovery and every zone.
     calls: u64,
@@ -52,10 +58,13 @@ pub(super) struct Effects {
 impl Desk {
     pub fn new(source: Arc<dyn ZoneSource>, policy: SourcePolicy, metrics: Arc<ImportMetrics>) -> Self {
         let parsed = |(zone, what): (&String, &OnMissing)| Some((zone.parse().ok()?, *what));
+        let probes = policy.probes.iter().map(|probe| probe.rule.clone()).collect();
         let on_missing = Arc::new(policy.on_missing_zones.iter().filter_map(parsed).collect());
         Self {
             pushes: None,
             pace: Pace::new(&policy),
+            vitals: Vitals::new(&policy),
+            replanning: false,
             zones: BTreeMap::new(),
             schedule: Schedule::default(),
             discovery: Discovery::due(Instant::now()),
@@ -66,6 +75,7 @@ impl Desk {
             policy,
             metrics,
             on_missing,
+            probes,
         }
     }
 
@@ -80,11 +90,13 @@ impl Desk {
         let negative_ttl_max = self.policy.negative_ttl_max;
         let drops_registry = self.policy.drops_registry;
         let region = self.source.region().and_then(|code| Region::find(&code));
+        let probes = Arc::clone(&self.probes);
         move |apex| ZoneOptions {
             on_missing: zones.get(apex).copied().unwrap_or(otherwise),
             negative_ttl_max,
             drops_registry,
             region,
+            probes: Arc::clone(&probes),
         }
     }
 

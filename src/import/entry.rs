@@ -68,6 +68,8 @@ pub(super) struct Served {
     pub from_state: bool,
     /// Imported by this importer, so of the right origin and compiled under the present options.
     pub confirmed: bool,
+    /// The version of the desk's health that its choices were worked out for.
+    pub planned: u64,
     /// When its file was last written by this process.
     pub written: Option<Instant>,
 }
@@ -203,18 +205,20 @@ impl Entry {
         let (written, unchanged) = match &self.served {
             Some(old) => {
                 let same = imported.diff.as_ref().is_some_and(|d| d.is_empty());
-                (old.written, (same && old.confirmed).then(|| Arc::clone(&old.zone)))
+                (old.written, (same && old.confirmed).then(|| (Arc::clone(&old.zone), old.planned)))
             }
             None => (None, None),
         };
         let verdict = if unchanged.is_some() { Verdict::Unchanged } else { Verdict::Publish };
+        let (zone, planned) = unchanged.unwrap_or_else(|| (Arc::clone(&imported.zone), imported.planned));
         self.served = Some(Served {
-            zone: unchanged.unwrap_or_else(|| Arc::clone(&imported.zone)),
+            zone,
             age: Age::zero(now),
             skips: imported.skips.clone(),
             origin,
             from_state: false,
             confirmed: true,
+            planned,
             written: if matches!(imported.file, Some(Ok(_))) { Some(now) } else { written },
         });
         verdict

@@ -9,7 +9,7 @@ use tracing::{debug, info, warn};
 
 use super::desk::{Desk, Effects};
 use super::entry::{Entry, Verdict, chain, kind_of};
-use super::job::{FileWish, Imported, Job, JobDone};
+use super::job::{FileWish, Imported, Job, JobDone, Way};
 use super::pace::jitter;
 use crate::clock::Clock;
 use crate::metrics::import::StateProblem;
@@ -55,10 +55,13 @@ impl Desk {
             progress,
             pushed,
             limit: SHORTEST_LIMIT.max(effective * 2),
-            options,
-            previous: entry.served.as_ref().map(|s| Arc::clone(&s.zone)),
-            file: if keeps_state { entry.file_wish(now) } else { FileWish::Never },
-            clock: clock.clone(),
+            way: Way {
+                options,
+                previous: entry.served.as_ref().map(|s| Arc::clone(&s.zone)),
+                file: if keeps_state { entry.file_wish(now) } else { FileWish::Never },
+                health: self.vitals.health(),
+                clock: clock.clone(),
+            },
         };
         self.fetching += 1;
         Some((ticket, job))

@@ -12,7 +12,7 @@ use super::state::{self, MAX_SKIPPED, StateError, StateFile};
 use crate::clock::Clock;
 use crate::source::{Fetched, FoundZone, Progress, SourceError, ZoneSource};
 use crate::sys;
-use crate::zone::{SkipReason, Skipped, Zone, ZoneData, ZoneOptions};
+use crate::zone::{Health, SkipReason, Skipped, Zone, ZoneData, ZoneOptions};
 
 /// The memory that came and went with a zone of as many RRsets is given back to the kernel.
 pub(super) const LARGE: usize = 10_000;
@@ -26,10 +26,17 @@ pub(super) struct Job {
     pub pushed: Option<Fetched>,
     /// After this long the fetch counts as failed; its progress is kept.
     pub limit: Duration,
+    pub way: Way,
+}
+
+/// How a fetched zone is compiled.
+pub(super) struct Way {
     pub options: ZoneOptions,
     /// What is served now.
     pub previous: Option<Arc<Zone>>,
     pub file: FileWish,
+    /// The health that its choices are worked out for, and the version of that.
+    pub health: (Arc<Health>, u64),
     pub clock: Clock,
 }
 
@@ -58,6 +65,8 @@ pub(super) struct Imported {
     pub diff: Option<Diff>,
     pub skips: Skips,
     pub calls: u32,
+    /// The version of health that its choices were worked out for.
+    pub planned: u64,
     /// The content of its state file, where one is to be written.
     pub file: Option<Result<Vec<u8>, StateError>>,
     /// What the zone was compiled from: it takes milliseconds to free, after the zone is published.
@@ -87,7 +96,7 @@ impl Skips {
 
 /// Runs `job` to its end. Compiling happens in the background: a large zone takes milliseconds.
 pub(super) async fn run(job: Job) -> JobDone {
-    let Job { source, found, mut progress, pushed, limit, .. } = job;
+    let Job { source, found, mut progress, pushed, limit, way } = job;
     let started = Instant::now();
     let fetched = match pushed {
         Some(fetched) => Ok(fetched),
@@ -103,9 +112,8 @@ pub(super) async fn run(job: Job) -> JobDone {
             problem: format!("the data is of zone {}", fetched.data.apex),
         }),
         Ok(fetched) => {
-            let (options, previous, file, clock) = (job.options, job.previous, job.file, job.clock);
             let name = what(&found);
-            let work = move || compile(&*source, found, fetched, options, previous, file, clock.wall());
+            let work = move || way.compile(&*source, found, fetched);
             match tokio::task::spawn_blocking(|| sys::in_background(work)).await {
                 Ok(Ok(imported)) => Ok(imported),
                 Ok(Err(e)) => Err(SourceError::Failed { what: name, source: Box::new(e) }),
@@ -125,37 +133,33 @@ fn failed(found: &FoundZone, source: crate::source::BoxError) -> SourceError {
     SourceError::Failed { what: what(found), source }
 }
 
-fn compile(
-    source: &dyn ZoneSource,
-    found: FoundZone,
-    fetched: Fetched,
-    options: ZoneOptions,
-    previous: Option<Arc<Zone>>,
-    wish: FileWish,
-    now: SystemTime,
-) -> Imported {
-    let Fetched { data, calls } = fetched;
-    let built = Zone::build(&data, &options);
-    let diff = previous.map(|old| Diff::between(&old, &built.zone));
-    let changed = diff.as_ref().is_none_or(|d| !d.is_empty());
-    let state = StateFile {
-        kind: source.kind().to_owned(),
-        label: source.label().to_owned(),
-        origin: source.origin(),
-        id: found.id,
-        fetched_at: millis_since_1970(now),
-        calls,
-        data,
-    };
-    let is_written = wish == FileWish::Always || (wish == FileWish::IfChanged && changed);
-    let file = is_written.then(|| state::encode_state(&state));
-    Imported {
-        zone: Arc::new(built.zone),
-        diff,
-        skips: Skips::new(built.skipped),
-        calls,
-        file,
-        spent: Some(state.data),
+impl Way {
+    fn compile(self, source: &dyn ZoneSource, found: FoundZone, fetched: Fetched) -> Imported {
+        let Fetched { data, calls } = fetched;
+        let (health, planned) = self.health;
+        let built = Zone::build_for(&data, &self.options, &health);
+        let diff = self.previous.map(|old| Diff::between(&old, &built.zone));
+        let changed = diff.as_ref().is_none_or(|d| !d.is_empty());
+        let state = StateFile {
+            kind: source.kind().to_owned(),
+            label: source.label().to_owned(),
+            origin: source.origin(),
+            id: found.id,
+            fetched_at: millis_since_1970(self.clock.wall()),
+            calls,
+            data,
+        };
+        let is_written = self.file == FileWish::Always || (self.file == FileWish::IfChanged && changed);
+        let file = is_written.then(|| state::encode_state(&state));
+        Imported {
+            zone: Arc::new(built.zone),
+            diff,
+            skips: Skips::new(built.skipped),
+            calls,
+            planned,
+            file,
+            spent: Some(state.data),
+        }
     }
 }
 

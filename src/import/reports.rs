@@ -23,6 +23,22 @@ impl Importer {
             Report::Discovered(at, result) => self.discovered(at, result, now),
             Report::Imported(at, ticket, done) => self.imported(at, ticket, *done, now),
             Report::Stored(path, result) => self.stored(&path, result),
+            Report::Looked(at, result) => {
+                let Some(desk) = self.desks.get_mut(at) else { return };
+                match result {
+                    Some(result) => desk.vitals.looked(result, &self.metrics.health, now),
+                    None => desk.vitals.knows_nothing(),
+                }
+            }
+            Report::Probed(at, number, results) => {
+                let Some(desk) = self.desks.get_mut(at) else { return };
+                desk.vitals.probed(number, results, &self.metrics.health, now);
+            }
+            Report::Replanned(at, replanned) => {
+                let Some(desk) = self.desks.get_mut(at) else { return };
+                let effects = desk.replanned(replanned);
+                self.apply(at, effects);
+            }
             Report::Freed => {}
         }
     }

@@ -11,8 +11,10 @@ use tracing::{info, warn};
 use super::desk::Desk;
 use super::entry::{Age, Served, chain};
 use super::job::Skips;
+use super::replan::UNPLANNED;
 use super::state::StateFile;
 use super::store::{self, LoadError};
+use super::vitals::Vitals;
 use crate::metrics::import::{ImportMetrics, StateProblem};
 use crate::source::{Access, FoundZone, Origin, ZoneId};
 use crate::wire::Name;
@@ -20,7 +22,10 @@ use crate::zone::{Zone, ZoneData, ZoneOptions};
 
 /// What an importer served when it stopped, for the one that takes over with other settings.
 #[derive(Default)]
-pub struct Kept(Vec<KeptZone>);
+pub struct Kept {
+    zones: Vec<KeptZone>,
+    health: Vec<(&'static str, String, Vitals)>,
+}
 
 struct KeptZone {
     kind: &'static str,
@@ -32,30 +37,39 @@ struct KeptZone {
 
 impl Kept {
     pub(super) fn of(desks: Vec<Desk>) -> Self {
-        let mut kept = Vec::new();
+        let mut kept = Self::default();
         for desk in desks {
             let (kind, label) = (desk.source.kind(), desk.source.label().to_owned());
             for entry in desk.zones.into_values() {
                 if let Some(served) = entry.served {
                     let (found, calls) = (entry.found, entry.calls);
-                    kept.push(KeptZone { kind, label: label.clone(), found, served, calls });
+                    kept.zones.push(KeptZone { kind, label: label.clone(), found, served, calls });
                 }
             }
+            kept.health.push((kind, label, desk.vitals));
         }
-        Self(kept)
+        kept
     }
 
-    /// Hands each zone to the desk of its source; zones of sources that are no more are dropped.
+    /// Hands each zone, and what is known of health, to the desk of its source; what is of sources that
+    /// are no more is dropped.
     pub(super) fn hand_over(self, desks: &mut [Desk]) {
-        for zone in self.0 {
-            let owner =
-                desks.iter_mut().find(|d| d.source.kind() == zone.kind && d.source.label() == zone.label);
-            if let Some(desk) = owner {
-                let served = Served { confirmed: false, written: None, ..zone.served };
+        for (kind, label, vitals) in self.health {
+            if let Some(desk) = desk_of(desks, kind, &label) {
+                desk.vitals.inherit(vitals);
+            }
+        }
+        for zone in self.zones {
+            if let Some(desk) = desk_of(desks, zone.kind, &zone.label) {
+                let served = Served { confirmed: false, written: None, planned: UNPLANNED, ..zone.served };
                 desk.restore(zone.found, served, zone.calls);
             }
         }
     }
+}
+
+fn desk_of<'d>(desks: &'d mut [Desk], kind: &str, label: &str) -> Option<&'d mut Desk> {
+    desks.iter_mut().find(|desk| desk.source.kind() == kind && desk.source.label() == label)
 }
 
 /// A source that state files may belong to.
@@ -174,6 +188,7 @@ fn restore(
         origin,
         from_state: true,
         confirmed: false,
+        planned: UNPLANNED,
         written: None,
     };
     let found = FoundZone { id, apex: data.apex.clone(), access: Access::Readable };

@@ -49,7 +49,7 @@ pub struct Importer {
     pub(super) metrics: Arc<ImportMetrics>,
     pub(super) board: StatusBoard,
     requests: mpsc::Receiver<Request>,
-    crew: Crew,
+    pub(super) crew: Crew,
     /// What published zones were compiled from, to be freed.
     pub(super) spent: Vec<ZoneData>,
     restored: bool,
@@ -208,8 +208,15 @@ impl Importer {
         let discoveries = self.desks.iter().filter(|d| !d.discovery.running).map(|d| d.discovery.due);
         let imports =
             self.desks.iter().filter(|d| d.fetching < MAX_FETCHES).filter_map(|d| d.schedule.next());
+        let health = self.desks.iter().filter_map(|d| d.vitals.next());
         let idle = Instant::now() + IDLE;
-        discoveries.chain(imports).chain(self.publisher.next_burial()).min().unwrap_or(idle).min(idle)
+        discoveries
+            .chain(imports)
+            .chain(health)
+            .chain(self.publisher.next_burial())
+            .min()
+            .unwrap_or(idle)
+            .min(idle)
     }
 
     fn start_due(&mut self) {
@@ -226,6 +233,7 @@ impl Importer {
                 self.crew.import(at, ticket, job);
             }
         }
+        self.start_health(now);
         self.bury(now);
         self.free_spent();
         self.start_write();
@@ -247,7 +255,9 @@ impl Importer {
 
     fn publish(&mut self) {
         self.dirty = false;
-        for (at, id) in self.publisher.publish(&mut self.desks, Instant::now()) {
+        let now = Instant::now();
+        self.desks.iter_mut().for_each(|desk| desk.follow_health(now));
+        for (at, id) in self.publisher.publish(&mut self.desks, now) {
             if let Some(desk) = self.desks.get(at) {
                 self.board.note(at, desk, std::iter::once(&id));
             }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::wire::Name;
-use crate::zone::OnMissing;
+use crate::zone::{OnMissing, ProbeRule};
 
 /// What the importer needs to know.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,8 +31,36 @@ pub struct SourcePolicy {
     pub drops_registry: bool,
     /// What becomes of queries below a zone that has not been loaded yet.
     pub on_unloaded: OnUnloaded,
+    /// How the states of health checks are followed; `None`: they stay unknown.
+    pub health: Option<HealthPolicy>,
+    /// What is probed from here.
+    pub probes: Vec<ProbePolicy>,
     /// Zone names known from configuration before the first discovery, if any.
     pub expected: Vec<Name>,
+}
+
+/// How the states of health checks are followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HealthPolicy {
+    /// They are looked at this often.
+    pub every: Duration,
+    /// A state that is older is not believed.
+    pub max_age: Duration,
+}
+
+/// Addresses that are probed from here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProbePolicy {
+    /// Whose, and how.
+    pub rule: ProbeRule,
+    /// Each address is probed this often.
+    pub every: Duration,
+    /// A probe that takes longer has failed.
+    pub timeout: Duration,
+    /// Successes in a row that make an address healthy again.
+    pub rise: u32,
+    /// Failures in a row that make it unhealthy.
+    pub fall: u32,
 }
 
 /// What becomes of queries below a zone that has never been loaded.
@@ -57,6 +85,8 @@ impl Default for SourcePolicy {
             on_missing_zones: BTreeMap::new(),
             drops_registry: false,
             on_unloaded: OnUnloaded::Auto,
+            health: None,
+            probes: Vec::new(),
             expected: Vec::new(),
         }
     }

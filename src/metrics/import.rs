@@ -9,6 +9,7 @@ use metrics::{
     histogram,
 };
 
+use super::health::HealthMetrics;
 use super::tally::labels;
 
 /// Time since a zone's last successful import, over restarts. `source`, `zone`, `id`.
@@ -103,6 +104,8 @@ pub struct ImportMetrics {
     /// Swaps of the zone table.
     pub swaps: Counter,
     state_errors: Vec<Counter>,
+    /// What is counted of health.
+    pub health: HealthMetrics,
     /// Zones whose gauges stand in the exporter.
     shown: Mutex<HashSet<ZoneKey>>,
 }
@@ -129,6 +132,7 @@ impl ImportMetrics {
                 .iter()
                 .map(|problem| counter!(STATE_ERRORS, "problem" => problem.label()))
                 .collect(),
+            health: HealthMetrics::register(),
             shown: Mutex::default(),
         }
     }

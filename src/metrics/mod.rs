@@ -7,6 +7,7 @@ pub mod cache;
 #[cfg(test)]
 mod catalogue;
 pub mod export;
+pub mod health;
 pub mod import;
 pub mod latency;
 pub mod process;

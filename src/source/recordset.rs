@@ -16,7 +16,7 @@ use crate::zone::{RecordSet, SkipReason, Skipped, ZoneData};
 
 use super::value;
 
-pub use api::{ApiAlias, ApiLocation, ApiRecordSet, ApiValue};
+pub use api::{ApiAlias, ApiCoordinates, ApiLocation, ApiProximity, ApiRecordSet, ApiValue};
 
 /// The largest TTL (RFC 2181 §8).
 pub(super) const MAX_TTL: u32 = i32::MAX as u32;

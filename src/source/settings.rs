@@ -28,6 +28,8 @@ pub struct Route53Settings {
     pub partition: Option<String>,
     /// Another endpoint for the Route 53 API; the signing region stays the partition's.
     pub endpoint: Option<String>,
+    /// Whether the states of health checks are asked of CloudWatch.
+    pub health: bool,
     /// Calls per second of this process.
     pub calls_per_second: f64,
     /// Calls that may be made at once after a pause.
@@ -63,6 +65,7 @@ impl Default for Route53Settings {
             region: None,
             partition: None,
             endpoint: None,
+            health: false,
             calls_per_second: 1.0,
             burst: 10,
         }

@@ -1,5 +1,8 @@
 //! From a source's record sets to a compiled zone: checks, merges, lays out.
 
+use std::sync::Arc;
+
+use super::choice::Gathered;
 use super::compiled::Zone;
 use super::data::{SkipReason, Skipped, ZoneData};
 use super::layout::Layout;
@@ -8,11 +11,11 @@ use super::node::Node;
 use super::rows::{Rows, skip};
 use super::settle::RrsetsOf;
 use super::slots::Slots;
-use super::{Health, OnMissing, Region, rdata};
+use super::{Health, OnMissing, ProbeRule, Region, rdata};
 use crate::wire::{Name, Rtype, Suffixes};
 
 /// How a zone behaves, decided by configuration and not by its data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ZoneOptions {
     /// What becomes of names and types the zone does not have.
     pub on_missing: OnMissing,
@@ -22,11 +25,19 @@ pub struct ZoneOptions {
     pub drops_registry: bool,
     /// Where the VPC is, for latency and geolocation; those are the origin's where it is not known.
     pub region: Option<&'static Region>,
+    /// Sets whose addresses are probed from here, in place of the health checks that they have.
+    pub probes: Arc<[ProbeRule]>,
 }
 
 impl Default for ZoneOptions {
     fn default() -> Self {
-        Self { on_missing: OnMissing::default(), negative_ttl_max: 30, drops_registry: false, region: None }
+        Self {
+            on_missing: OnMissing::default(),
+            negative_ttl_max: 30,
+            drops_registry: false,
+            region: None,
+            probes: Arc::default(),
+        }
     }
 }
 
@@ -59,16 +70,24 @@ impl Zone {
     /// but for sorting, about a third of a microsecond a record; beside the zone itself some 60
     /// bytes a record set for the time of the call.
     pub fn build(data: &ZoneData, options: &ZoneOptions) -> Built {
+        Self::build_for(data, options, &Arc::default())
+    }
+
+    /// [`Zone::build`], its choices worked out for this health.
+    pub fn build_for(data: &ZoneData, options: &ZoneOptions, health: &Arc<Health>) -> Built {
         let mut skipped = data.skipped.clone();
         let layout = lay_out(data, options, &mut skipped);
-        Built { zone: compile(&data.apex, layout, options), skipped }
+        let mut zone = compile(&data.apex, layout, options);
+        zone.plan(health);
+        Built { zone, skipped }
     }
 }
 
 fn lay_out(data: &ZoneData, options: &ZoneOptions, skipped: &mut Vec<Skipped>) -> Layout {
     let soa = synthesised_soa(&data.apex);
     let rows = Rows::admit(data, options.drops_registry, skipped);
-    let mut layout = Layout::with_room(rows.len(), rows.size());
+    let gathered = Gathered::new(Arc::clone(&options.probes));
+    let mut layout = Layout::with_room(rows.len(), rows.size(), gathered);
     layout.counts.dropped = rows.dropped();
     let mut rrsets = RrsetsOf::default();
     let mut owners = rows.owners().peekable();
@@ -105,12 +124,14 @@ fn compile(apex: &Name, mut layout: Layout, options: &ZoneOptions) -> Zone {
         serial: 0,
         counts: layout.counts,
         on_missing: options.on_missing,
-        groups: layout.groups.into(),
+        groups: layout.gathered.groups.into(),
         plans: Box::default(),
+        subjects: layout.gathered.subjects.into(),
+        health: Arc::default(),
+        region: options.region,
     };
     links::link(&mut zone, &layout.cnames);
     links::link_aliases(&mut zone, &layout.aliases);
-    zone.plan(options.region, &Health::default());
     let soa = zone.soa();
     let (serial, minimum) = soa.rdata().next().map_or((0, 0), rdata::soa_serial_and_minimum);
     let negative_ttl = soa.ttl().min(minimum).min(options.negative_ttl_max);
@@ -136,12 +157,12 @@ fn synthesised_soa(apex: &Name) -> Vec<u8> {
 }
 
 fn fill_slots(arena: &[u8], names: usize) -> Slots {
-    let mut slots = Slots::for_names(names);
     let mut at = 0;
-    while let Some(node) = Node::read(arena, at) {
+    let nodes = std::iter::from_fn(|| {
+        let (node, begins) = (Node::read(arena, at)?, at as u32);
         let all = Suffixes::of(node.name());
-        slots.insert(all.hash(all.depth()), at as u32);
         at += node.len();
-    }
-    slots
+        Some((all.hash(all.depth()), begins))
+    });
+    Slots::of(names, nodes)
 }

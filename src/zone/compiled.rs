@@ -2,11 +2,12 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::sync::Arc;
 
-use super::choice::{Group, Plan};
+use super::choice::{Group, Health, Plan, Subject};
 use super::node::Node;
 use super::slots::Slots;
-use super::{AliasView, DeferredReason, OnMissing, node, order};
+use super::{AliasView, DeferredReason, OnMissing, Region, node, order};
 use crate::wire::{Name, NameRef, Rtype};
 
 /// One zone, immutable, laid out for lookups: every existing name (empty non-terminals included)
@@ -16,6 +17,7 @@ use crate::wire::{Name, NameRef, Rtype};
 /// 8 an RRset, 12 and its RDATA a record, 4 a CNAME for the place of its target; 8 a wildcard. An
 /// address at a name of 30 bytes takes 71. A hit reads the line of one slot and those that its node
 /// lies across, two for such a name.
+#[derive(Clone)]
 pub struct Zone {
     pub(super) apex: Name,
     pub(super) apex_depth: usize,
@@ -23,9 +25,9 @@ pub struct Zone {
     pub(super) max_depth: usize,
     pub(super) slots: Slots,
     /// The nodes in canonical order, the apex first.
-    pub(super) arena: Box<[u8]>,
+    pub(super) arena: Arc<[u8]>,
     /// Nodes that have a wildcard child, ascending, each with that child.
-    pub(super) wildcards: Box<[(u32, u32)]>,
+    pub(super) wildcards: Arc<[(u32, u32)]>,
     /// What [`Zone::denial`] gives.
     pub(super) denial: Box<[u8]>,
     pub(super) negative_ttl: u32,
@@ -33,8 +35,14 @@ pub struct Zone {
     pub(super) counts: Counts,
     pub(super) on_missing: OnMissing,
     /// The sets that policies choose among, and what is chosen, each by its number.
-    pub(super) groups: Box<[Group]>,
+    pub(super) groups: Arc<[Group]>,
     pub(super) plans: Box<[Plan]>,
+    /// What the plans hang on, in order.
+    pub(super) subjects: Arc<[Subject]>,
+    /// The health that the plans were worked out for.
+    pub(super) health: Arc<Health>,
+    /// Where those are who ask, as far as that is known.
+    pub(super) region: Option<&'static Region>,
 }
 
 impl fmt::Debug for Zone {
@@ -184,7 +192,8 @@ impl Zone {
     pub fn memory(&self) -> usize {
         let beside = self.slots.memory() + size_of_val(&*self.wildcards) + self.denial.len();
         let choices: usize = self.groups.iter().map(Group::memory).sum::<usize>()
-            + self.plans.iter().map(Plan::memory).sum::<usize>();
+            + self.plans.iter().map(Plan::memory).sum::<usize>()
+            + size_of_val(&*self.subjects);
         size_of::<Self>() + self.apex.as_bytes().len() + self.arena.len() + beside + choices
     }
 

@@ -100,6 +100,27 @@ pub enum Policy {
     Latency(Box<str>),
     /// For those who are there.
     Geolocation(Location),
+    /// When this place is nearest, by distances that are shortened or, below zero, lengthened.
+    Geoproximity {
+        /// Where it is.
+        place: Place,
+        /// Percent, -99 to 99.
+        bias: i8,
+    },
+}
+
+/// Where something is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// In a Region, by its code.
+    Region(Box<str>),
+    /// Hundredths of a degree.
+    Point {
+        /// North.
+        latitude: i32,
+        /// East.
+        longitude: i32,
+    },
 }
 
 /// Where those are whom a geolocation set is for; codes as Route 53 has them.

@@ -2,7 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::choice::{Block, Compiled, Group, Held};
+use super::choice::{Block, Gathered, Held};
 use super::compiled::Counts;
 use super::data::{Content, Member, Policy};
 use super::node::{self, BELOW_CUT, CUT, DNAME, HEAD, LINKED, RRSET_HEAD, WILDCARD};
@@ -21,7 +21,7 @@ pub(super) struct Layout {
     /// Nodes with an alias of a name in the zone, and its type.
     pub aliases: Vec<(u32, Rtype)>,
     /// The sets that policies choose among.
-    pub groups: Vec<Group>,
+    pub gathered: Gathered,
     /// Where the node at hand begins.
     node_at: u32,
     pub counts: Counts,
@@ -37,9 +37,9 @@ pub(super) struct Layout {
 
 impl Layout {
     /// With room for `rrsets` whose records and owners take `bytes`.
-    pub fn with_room(rrsets: usize, bytes: usize) -> Self {
+    pub fn with_room(rrsets: usize, bytes: usize, gathered: Gathered) -> Self {
         let arena = Vec::with_capacity(bytes + rrsets * (HEAD + RRSET_HEAD) + 1024);
-        Self { arena, ..Self::default() }
+        Self { arena, gathered, ..Self::default() }
     }
 
     /// Lays out `owner`, whose sort key is `key`, and before it the ancestors that nothing stands
@@ -80,7 +80,7 @@ impl Layout {
         self.arena.extend_from_slice(&[owner.as_bytes().len() as u8, flags, count_0, count_1]);
         self.arena.extend_from_slice(owner.as_bytes());
         rrsets.iter().for_each(|rrset| self.head(rrsets, rrset));
-        rrsets.iter().for_each(|rrset| self.block(rrsets, rrset));
+        rrsets.iter().for_each(|rrset| self.block(owner, rrsets, rrset));
         let inside = rrsets.iter().filter(|r| r.alias.is_some_and(|alias| alias.is_inside));
         self.aliases.extend(inside.map(|rrset| (at, rrset.rtype)));
         if flags & LINKED != 0 {
@@ -139,22 +139,22 @@ impl Layout {
     }
 
     /// The records, ready to be copied into an answer whose question stands at offset 12.
-    fn block(&mut self, rrsets: &RrsetsOf<'_>, rrset: &Settled<'_>) {
+    fn block(&mut self, owner: NameRef<'_>, rrsets: &RrsetsOf<'_>, rrset: &Settled<'_>) {
         if let Some(alias) = rrset.alias {
             self.arena.extend_from_slice(&[0; node::LINK]);
             return self.arena.extend_from_slice(alias.target.as_bytes());
         }
         if rrset.is_chosen {
-            return self.choice(rrset.rtype, rrsets.members(rrset));
+            return self.choice(owner, rrset.rtype, rrsets.members(rrset));
         }
         self.records(rrset.rtype, rrset.ttl, rrsets.values(rrset).iter().copied());
     }
 
     /// The number of the group and a fingerprint of all it says, then the records of its members.
-    fn choice(&mut self, rtype: Rtype, members: &[&Member]) {
+    fn choice(&mut self, owner: NameRef<'_>, rtype: Rtype, members: &[&Member]) {
         let mut hasher = DefaultHasher::new();
         members.hash(&mut hasher);
-        self.arena.extend_from_slice(&(self.groups.len() as u32).to_ne_bytes());
+        self.arena.extend_from_slice(&(self.gathered.groups.len() as u32).to_ne_bytes());
         self.arena.extend_from_slice(&hasher.finish().to_ne_bytes());
         // The records of several sets may be one answer, and that has one TTL (RFC 2181 §5.2).
         let ttls = members.iter().filter_map(|member| match &member.content {
@@ -162,9 +162,9 @@ impl Layout {
             Content::Alias(_) => None,
         });
         let least = ttls.min().unwrap_or(0);
-        let mut compiled = Vec::with_capacity(members.len());
+        let mut held = Vec::with_capacity(members.len());
         for member in members {
-            let content = match &member.content {
+            held.push(match &member.content {
                 Content::Alias(alias) => Held::Alias(alias.clone()),
                 Content::Records { ttl, rdata } => {
                     let from = self.arena.len() as u32;
@@ -172,11 +172,9 @@ impl Layout {
                     self.records(rtype, ttl, rdata.iter().map(|value| &**value));
                     Held::Block(Block { from, to: self.arena.len() as u32, count: rdata.len() as u16 })
                 }
-            };
-            let (policy, health_check) = (member.policy.clone(), member.health_check.clone());
-            compiled.push(Compiled { policy, health_check, content });
+            });
         }
-        self.groups.push(Group { at: self.node_at, rtype, members: compiled.into() });
+        self.gathered.take(self.node_at, owner, rtype, members, held);
     }
 
     fn records<'v>(&mut self, rtype: Rtype, ttl: u32, values: impl Iterator<Item = &'v [u8]>) {

@@ -1,5 +1,7 @@
 //! Where the CNAMEs and the aliases of a zone lead to within it, found out once when it is compiled.
 
+use std::sync::Arc;
+
 use super::AliasAt;
 use super::compiled::Zone;
 use super::lookup::{Place, Stands};
@@ -49,8 +51,12 @@ fn ends(zone: &Zone, mut at: u32) -> bool {
 /// A link is the last thing of its node.
 fn set(zone: &mut Zone, at: u32, link: u32) {
     let len = Node::read(&zone.arena, at as usize).map_or(0, Node::len);
-    let from = (at as usize + len).saturating_sub(LINK);
-    if let Some(room) = zone.arena.get_mut(from..from + LINK) {
+    write(zone, (at as usize + len).saturating_sub(LINK), link);
+}
+
+/// Writes into the arena of a zone that nobody else has yet.
+fn write(zone: &mut Zone, from: usize, link: u32) {
+    if let Some(room) = Arc::get_mut(&mut zone.arena).and_then(|arena| arena.get_mut(from..from + LINK)) {
         room.copy_from_slice(&link.to_ne_bytes());
     }
 }
@@ -63,9 +69,7 @@ pub(super) fn link_aliases(zone: &mut Zone, aliases: &[(u32, Rtype)]) {
     for (&(at, rtype), end) in aliases.iter().zip(ends) {
         let node = Node::read(&zone.arena, at as usize);
         let Some(link_at) = node.and_then(|node| node.alias_link(at as usize, rtype)) else { continue };
-        if let Some(room) = zone.arena.get_mut(link_at..link_at + LINK) {
-            room.copy_from_slice(&end.link().to_ne_bytes());
-        }
+        write(zone, link_at, end.link());
     }
 }
 

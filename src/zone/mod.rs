@@ -17,9 +17,9 @@ mod slots;
 mod table;
 
 pub use builder::{Built, ZoneOptions};
-pub use choice::{Choice, Chosen, Health, Several, State};
+pub use choice::{Choice, Chosen, Health, Probe, ProbeRule, ProbeTarget, Several, State, Subject};
 pub use compiled::{Counts, Rrset, RrsetView, Zone};
-pub use data::{Alias, Body, Content, DeferredReason, Location, Member, Policy};
+pub use data::{Alias, Body, Content, DeferredReason, Location, Member, Place, Policy};
 pub use data::{RecordSet, SkipReason, Skipped, ZoneData};
 pub use lookup::Lookup;
 pub use node::{AliasAt, AliasView};

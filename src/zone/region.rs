@@ -80,12 +80,24 @@ impl Region {
         REGIONS.get(at)
     }
 
-    /// The distance over the ground, kilometres (haversine).
+    /// The Region of this code, or the one that a local zone group of this code belongs to.
+    pub fn around(code: &str) -> Option<&'static Self> {
+        let holds = |region: &&Self| code.strip_prefix(region.code).is_some_and(|rest| rest.starts_with('-'));
+        Self::find(code).or_else(|| REGIONS.iter().find(holds))
+    }
+
+    /// The distance over the ground, kilometres.
     pub fn kilometres_to(&self, other: &Self) -> f64 {
+        self.kilometres_to_point(other.place)
+    }
+
+    /// The distance over the ground to a point, hundredths of a degree north and east, in kilometres
+    /// (haversine).
+    pub fn kilometres_to_point(&self, point: (i32, i32)) -> f64 {
         const DIAMETER: f64 = 12_742.0;
         let radians = |hundredths: i32| (f64::from(hundredths) / 100.0).to_radians();
         let [(lat_a, lon_a), (lat_b, lon_b)] =
-            [self.place, other.place].map(|(lat, lon)| (radians(lat), radians(lon)));
+            [self.place, point].map(|(lat, lon)| (radians(lat), radians(lon)));
         let half = |a: f64, b: f64| ((a - b) / 2.0).sin().powi(2);
         let chord = half(lat_a, lat_b) + lat_a.cos() * lat_b.cos() * half(lon_a, lon_b);
         DIAMETER * chord.sqrt().min(1.0).asin()
@@ -106,6 +118,9 @@ mod tests {
         assert!(REGIONS.iter().all(|region| Region::find(region.code) == Some(region)));
         assert_eq!(Region::find("us-west-1").unwrap().subdivision, Some("CA"));
         assert!(Region::find("eu-west-9").is_none());
+        assert_eq!(Region::around("us-east-1-bos-1").unwrap().code, "us-east-1");
+        assert_eq!(Region::around("eu-west-1").unwrap().code, "eu-west-1");
+        assert!(Region::around("us-east-10").is_none());
     }
 
     #[test]

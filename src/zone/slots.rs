@@ -1,32 +1,36 @@
 //! The hash table from names to nodes.
 
+use std::sync::Arc;
+
 use super::node::Node;
 use crate::wire::Suffixes;
 
 /// Open addressing over nodes in an arena: in each slot part of the hash above one more than where
 /// the node begins, zero where nothing is. Three fifths full.
-pub(super) struct Slots(Box<[u64]>);
+#[derive(Clone)]
+pub(super) struct Slots(Arc<[u64]>);
 
 impl Slots {
-    /// Room for `names`.
-    pub fn for_names(names: usize) -> Self {
-        Self(vec![0; (names.saturating_mul(5) / 3).max(2)].into())
-    }
-
-    /// Enters the node that begins at `at`, whose name is not here yet. The caller enters no more
-    /// names than it said.
-    pub fn insert(&mut self, hash: u64, at: u32) {
-        let mut slot = self.home(hash);
-        while self.0[slot] != 0 {
-            slot = if slot + 1 == self.0.len() { 0 } else { slot + 1 };
+    /// The table of `names` nodes, each with its hash and where it begins; no more than that, and no name
+    /// twice.
+    pub fn of(names: usize, nodes: impl Iterator<Item = (u64, u32)>) -> Self {
+        let mut slots: Arc<[u64]> = std::iter::repeat_n(0, (names.saturating_mul(5) / 3).max(2)).collect();
+        // Nobody else has it yet.
+        let free = Arc::get_mut(&mut slots).unwrap_or_default();
+        for (hash, at) in nodes.take(names) {
+            let mut slot = home(hash, free.len());
+            while free[slot] != 0 {
+                slot = if slot + 1 == free.len() { 0 } else { slot + 1 };
+            }
+            free[slot] = tag(hash) << 32 | (u64::from(at) + 1);
         }
-        self.0[slot] = tag(hash) << 32 | (u64::from(at) + 1);
+        Self(slots)
     }
 
     /// The node of `qname`'s suffix of `depth` labels, and where it begins.
     pub fn find<'z>(&self, arena: &'z [u8], qname: &Suffixes, depth: usize) -> Option<(usize, Node<'z>)> {
         let hash = qname.hash(depth);
-        let mut slot = self.home(hash);
+        let mut slot = home(hash, self.0.len());
         loop {
             let entry = *self.0.get(slot)?;
             if entry == 0 {
@@ -47,11 +51,11 @@ impl Slots {
     pub fn memory(&self) -> usize {
         size_of_val(&*self.0)
     }
+}
 
-    /// Where looking for `hash` begins: its lower half, scaled, so that any size will do.
-    fn home(&self, hash: u64) -> usize {
-        (((hash & 0xffff_ffff) * self.0.len() as u64) >> 32) as usize
-    }
+/// Where in so many slots looking for `hash` begins: its lower half, scaled, so that any size will do.
+fn home(hash: u64, slots: usize) -> usize {
+    (((hash & 0xffff_ffff) * slots as u64) >> 32) as usize
 }
 
 /// The part of a hash that a slot keeps, never the part that chose the slot.

@@ -2,6 +2,7 @@
 
 mod choice;
 mod failures;
+mod health;
 mod schedule;
 mod standing;
 mod state;
@@ -25,7 +26,7 @@ use zonelet::import::{
 use zonelet::metrics::import::ImportMetrics;
 use zonelet::source::{Access, Fetched, Push, ZoneId, ZoneSource};
 use zonelet::wire::{Name, NameRef, Rtype, Suffixes};
-use zonelet::zone::{Authority, Lookup, OnMissing, SharedTable, WhenUnloaded};
+use zonelet::zone::{Authority, Chosen, Lookup, OnMissing, SharedTable, WhenUnloaded};
 
 use crate::harness::source::{Fault, Scripted, data, found};
 
@@ -112,6 +113,10 @@ impl World {
             Some((_, Authority::Unloaded(WhenUnloaded::Fail))) => "unloaded, fail".into(),
             Some((apex, Authority::Loaded(zone))) => match zone.lookup(&all, Rtype::A) {
                 Lookup::Answer(rrset) => rrset.rdata().map(|r| r[3].to_string()).collect(),
+                Lookup::Choice(choice) => match choice.pick(0) {
+                    Chosen::Records(rrset) => rrset.rdata().map(|r| r[3].to_string()).collect(),
+                    other => format!("{other:?}"),
+                },
                 Lookup::NxDomain => format!("nxdomain of {apex}"),
                 other => format!("{other:?}"),
             },

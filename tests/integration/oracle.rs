@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use serde::Deserialize;
 use zonelet::answer::Transport;
@@ -12,7 +13,7 @@ use zonelet::source::file::zonefile;
 use zonelet::source::recordset::{ApiRecordSet, Collector};
 use zonelet::source::value;
 use zonelet::wire::{Escapes, Name, Rtype};
-use zonelet::zone::{Body, Health, Region, State, Zone, ZoneOptions};
+use zonelet::zone::{Body, Health, Region, State, Subject, Zone, ZoneOptions};
 
 use crate::harness::house::House;
 use crate::harness::message::{Question, Rec, soa};
@@ -134,14 +135,14 @@ fn zones(scenario: &Scenario, states: &HashMap<Box<str>, String>) -> Vec<Zone> {
         "unhealthy" => State::Unhealthy,
         _ => State::Unknown,
     };
-    let health: Health = states.iter().map(|(id, word)| (id.clone(), state(word))).collect();
+    let health: Health = states.iter().map(|(id, word)| (Subject::Check(id.clone()), state(word))).collect();
     let region = Region::find(&scenario.vpc_region);
     let options = ZoneOptions { region, negative_ttl_max: u32::MAX, ..ZoneOptions::default() };
     let zone = |spec: &ZoneSpec| {
         let mut collector = Collector::of_zone(octal(&spec.name), &scenario.zone_ids[&spec.name]);
         spec.record_sets.iter().cloned().for_each(|set| collector.add(set));
         let mut zone = Zone::build(&collector.finish(), &options).zone;
-        zone.plan(region, &health);
+        zone.plan(&Arc::new(health.clone()));
         zone
     };
     scenario.zones.iter().map(zone).collect()

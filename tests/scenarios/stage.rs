@@ -90,9 +90,9 @@ impl Stage {
             (Ok(data), _) => {
                 let options = ZoneOptions {
                     drops_registry: source.policy.drops_registry,
-                    region: None,
                     on_missing: source.policy.on_missing,
                     negative_ttl_max: source.policy.negative_ttl_max,
+                    ..ZoneOptions::default()
                 };
                 let built = Zone::build(&data, &options);
                 match built.skipped.first() {

@@ -7,6 +7,8 @@ use crate::zone::{Choice, Chosen};
 
 /// What is said where a choice was made without knowing all that it depends on.
 const ASSUMED: &str = "chosen here, as if what has an unknown state of health were healthy";
+/// What is said where the origin may reckon otherwise.
+const APPROXIMATE: &str = "chosen here by distances whose bias is reckoned with approximately";
 
 impl<'w> Walk<'w, '_, '_, '_> {
     /// Asks those who know what the choice depends on, and makes it here where they do not answer.
@@ -25,9 +27,10 @@ impl<'w> Walk<'w, '_, '_, '_> {
             }
         }
         self.local(first);
+        let why = if choice.is_approximate() { APPROXIMATE } else { ASSUMED };
         Ok(match self.chosen(ours, choice, owner, first)? {
             Step::End(End::Done { rcode, ede: None }) => {
-                Step::End(End::Done { rcode, ede: Some(Box::new((EdeCode::OTHER, ASSUMED.into()))) })
+                Step::End(End::Done { rcode, ede: Some(Box::new((EdeCode::OTHER, why.into()))) })
             }
             step => step,
         })

@@ -1,9 +1,11 @@
 //! `kind = "route53"`.
 
+use super::health::health;
 use super::selector::selector;
 use super::{auto_or, policy, region};
 use crate::config::read::{Item, Section};
 use crate::config::{Source, SourceKind};
+use crate::import::SourcePolicy;
 use crate::source::settings::Route53Settings;
 
 const PARTITIONS: [(&str, &str); 5] = [
@@ -17,7 +19,9 @@ const PARTITIONS: [(&str, &str); 5] = [
 /// The source that a section describes.
 pub(super) fn source(section: &Section<'_>) -> Source {
     let default = Route53Settings::default();
+    let health = health(section);
     let settings = Route53Settings {
+        health: health.is_some(),
         zones: section.read("zones", default.zones, |item| Some(selector(&item.section()?))),
         public: section.read("public", default.public, Item::boolean),
         region: section.read("region", default.region, |item| auto_or(item, region)),
@@ -37,7 +41,7 @@ pub(super) fn source(section: &Section<'_>) -> Source {
     check_partition(section, &settings);
     let expected = settings.zones.names.iter().filter(|name| !name.starts_with('*'));
     let expected = expected.filter_map(|name| name.parse().ok()).collect();
-    let policy = policy(section, Some(settings.calls_per_second), expected);
+    let policy = SourcePolicy { health, ..policy(section, Some(settings.calls_per_second), expected) };
     Source { kind: SourceKind::Route53(settings), policy }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{MAGIC, MAX_BYTES, MAX_SKIPPED, StateError, StateFile, VERSION, count, seal};
 use crate::wire::Name;
-use crate::zone::{Alias, Body, Content, DeferredReason, Location, Member, Policy};
+use crate::zone::{Alias, Body, Content, DeferredReason, Location, Member, Place, Policy};
 use crate::zone::{RecordSet, SkipReason, Skipped};
 
 /// Longest text of a skipped entry; the rest is cut off.
@@ -141,6 +141,10 @@ impl Writer {
                 self.u16(*weight);
                 return Ok(());
             }
+            Policy::Geoproximity { place, bias } => {
+                self.0.extend([10, bias.to_be_bytes()[0]]);
+                return self.place(place);
+            }
             Policy::Failover { is_primary: true } => (2, &[]),
             Policy::Failover { is_primary: false } => (3, &[]),
             Policy::Multivalue => (4, &[]),
@@ -152,6 +156,20 @@ impl Writer {
         };
         self.0.push(code);
         texts.iter().try_for_each(|text| self.bytes(text.as_bytes()))
+    }
+
+    fn place(&mut self, place: &Place) -> Result<(), StateError> {
+        match place {
+            Place::Region(code) => {
+                self.0.push(0);
+                self.bytes(code.as_bytes())
+            }
+            Place::Point { latitude, longitude } => {
+                self.0.push(1);
+                self.0.extend([latitude, longitude].map(|number| number.to_be_bytes()).as_flattened());
+                Ok(())
+            }
+        }
     }
 
     fn skipped(&mut self, skipped: &Skipped) -> Result<(), StateError> {

@@ -24,9 +24,9 @@ use crate::zone::{Body, RecordSet, ZoneData};
 pub use encode::encode_state;
 pub use parse::{parse_state, parse_unsealed};
 
-/// The version that is written. Older ones are read: version 1 had neither aliases nor members, and
-/// was otherwise the same.
-pub const VERSION: u16 = 2;
+/// The version that is written. Older ones are read: version 1 had neither aliases nor members,
+/// version 2 no geoproximity, and they were otherwise the same.
+pub const VERSION: u16 = 3;
 /// No state file is larger, on writing and on reading.
 pub const MAX_BYTES: usize = 64 << 20;
 /// How many skipped entries are kept of a zone, in memory and in its file.

@@ -3,7 +3,7 @@
 use super::{MAGIC, MAX_BYTES, MAX_SKIPPED, PREFIX, SEAL, StateError, StateFile, VERSION, count, seal};
 use crate::source::{Origin, ZoneId};
 use crate::wire::{Name, Rtype};
-use crate::zone::{Alias, Body, Content, DeferredReason, Location, Member, Policy};
+use crate::zone::{Alias, Body, Content, DeferredReason, Location, Member, Place, Policy};
 use crate::zone::{RecordSet, SkipReason, Skipped, ZoneData};
 
 /// Reads a state file.
@@ -203,6 +203,16 @@ impl<'a> Reader<'a> {
                 let country = self.text()?.into();
                 Policy::Geolocation(Location::Subdivision(country, self.text()?.into()))
             }
+            10 => Policy::Geoproximity { bias: i8::from_be_bytes([self.u8()?]), place: self.place()? },
+            _ => return self.bad(),
+        })
+    }
+
+    fn place(&mut self) -> Result<Place, StateError> {
+        let signed = |number: u32| i32::from_be_bytes(number.to_be_bytes());
+        Ok(match self.u8()? {
+            0 => Place::Region(self.text()?.into()),
+            1 => Place::Point { latitude: signed(self.u32()?), longitude: signed(self.u32()?) },
             _ => return self.bad(),
         })
     }

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::wire::{Escapes, Name};
-use crate::zone::{Location, Policy};
+use crate::zone::{Location, Place, Policy};
 
 /// One `ResourceRecordSet`, as far as it matters here.
 ///
@@ -38,7 +38,7 @@ pub struct ApiRecordSet {
     /// Set for the geolocation policy.
     pub geo_location: Option<ApiLocation>,
     /// Set for the geoproximity policy.
-    pub geo_proximity_location: Option<IgnoredAny>,
+    pub geo_proximity_location: Option<ApiProximity>,
     /// True for the multivalue policy.
     pub multi_value_answer: Option<bool>,
     /// Set for the CIDR policy.
@@ -72,6 +72,52 @@ pub struct ApiLocation {
     pub subdivision_code: Option<String>,
 }
 
+/// From where on a geoproximity set is, and how much nearer or farther it counts.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct ApiProximity {
+    /// A Region.
+    #[serde(rename = "AWSRegion")]
+    pub aws_region: Option<String>,
+    /// A group of local zones.
+    pub local_zone_group: Option<String>,
+    /// A point.
+    pub coordinates: Option<ApiCoordinates>,
+    /// Percent, -99 to 99; none is 0.
+    pub bias: Option<i64>,
+}
+
+/// Degrees, with up to two decimals, as text.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct ApiCoordinates {
+    /// North.
+    pub latitude: String,
+    /// East.
+    pub longitude: String,
+}
+
+impl ApiProximity {
+    fn policy(&self) -> Option<Policy> {
+        let place = match (&self.aws_region, &self.local_zone_group, &self.coordinates) {
+            (Some(code), None, None) | (None, Some(code), None) => Place::Region(code.as_str().into()),
+            (None, None, Some(ApiCoordinates { latitude, longitude })) => Place::Point {
+                latitude: hundredths(latitude, 90.0)?,
+                longitude: hundredths(longitude, 180.0)?,
+            },
+            _ => return None,
+        };
+        let bias = i8::try_from(self.bias.unwrap_or(0)).ok().filter(|bias| (-99..=99).contains(bias))?;
+        Some(Policy::Geoproximity { place, bias })
+    }
+}
+
+/// Degrees of at most `limit` either way.
+fn hundredths(text: &str, limit: f64) -> Option<i32> {
+    let degrees: f64 = text.trim().parse().ok()?;
+    (degrees.abs() <= limit).then_some((degrees * 100.0).round() as i32)
+}
+
 impl ApiLocation {
     fn location(&self) -> Option<Location> {
         match (self.continent_code.as_deref(), self.country_code.as_deref(), self.subdivision_code.as_deref())
@@ -98,7 +144,6 @@ impl ApiRecordSet {
     pub(super) fn is_chosen(&self) -> bool {
         self.set_identifier.is_some()
             || self.policies() > 0
-            || self.geo_proximity_location.is_some()
             || self.cidr_routing_config.is_some()
             || self.traffic_policy_instance_id.is_some()
     }
@@ -110,6 +155,7 @@ impl ApiRecordSet {
             self.failover.is_some(),
             self.region.is_some(),
             self.geo_location.is_some(),
+            self.geo_proximity_location.is_some(),
             self.multi_value_answer == Some(true),
         ];
         has.into_iter().filter(|&has| has).count()
@@ -120,8 +166,7 @@ impl ApiRecordSet {
         if !self.is_chosen() {
             return Some(Policy::Simple);
         }
-        let is_strange = self.geo_proximity_location.is_some() || self.cidr_routing_config.is_some();
-        if is_strange || self.policies() != 1 {
+        if self.cidr_routing_config.is_some() || self.policies() != 1 {
             return None;
         }
         let failover = self.failover.as_deref().map(|role| match role {
@@ -132,7 +177,8 @@ impl ApiRecordSet {
         let weight = self.weight.map(|weight| u16::try_from(weight).ok().map(Policy::Weighted));
         let region = self.region.as_deref().map(|region| Some(Policy::Latency(region.into())));
         let location = self.geo_location.as_ref().map(|l| l.location().map(Policy::Geolocation));
-        failover.or(weight).or(region).or(location).unwrap_or(Some(Policy::Multivalue))
+        let proximity = self.geo_proximity_location.as_ref().map(ApiProximity::policy);
+        failover.or(weight).or(region).or(location).or(proximity).unwrap_or(Some(Policy::Multivalue))
     }
 
     pub(super) fn owner(&self) -> Result<Name, crate::wire::NameError> {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::zone::{Location, Policy};
+use crate::zone::{Location, Place, Policy};
 
 fn set(json: &str) -> ApiRecordSet {
     serde_json::from_str(json).unwrap()
@@ -51,6 +51,9 @@ fn aliases_and_members_are_kept_with_all_that_decides_about_them() {
         policy("m", r#","MultiValueAnswer":true"#),
         policy("l", r#","Region":"eu-west-1""#),
         policy("g", r#","GeoLocation":{"CountryCode":"US","SubdivisionCode":"VA"}"#),
+        policy("p", r#","GeoProximityLocation":{"AWSRegion":"eu-west-1","Bias":-20}"#),
+        policy("z", r#","GeoProximityLocation":{"LocalZoneGroup":"us-east-1-bos-1"}"#),
+        policy("c", r#","GeoProximityLocation":{"Coordinates":{"Latitude":"-1.5","Longitude":"103.85"}}"#),
         set(r#"{"Name":"s.corp.internal.","Type":"A","TTL":60,"HealthCheckId":"hc-2",
             "ResourceRecords":[{"Value":"10.0.0.1"}]}"#),
         set(r#"{"Name":"u.corp.internal.","Type":"A"}"#),
@@ -64,22 +67,30 @@ fn aliases_and_members_are_kept_with_all_that_decides_about_them() {
         }
         _ => None,
     });
+    let near = |place, bias| Policy::Geoproximity { place, bias };
     let expected = [
         ("w", Policy::Weighted(1), Some("hc-1")),
         ("f", Policy::Failover { is_primary: false }, None),
         ("m", Policy::Multivalue, None),
         ("l", Policy::Latency("eu-west-1".into()), None),
         ("g", Policy::Geolocation(Location::Subdivision("US".into(), "VA".into())), None),
+        ("p", near(Place::Region("eu-west-1".into()), -20), None),
+        ("z", near(Place::Region("us-east-1-bos-1".into()), 0), None),
+        ("c", near(Place::Point { latitude: -150, longitude: 10_385 }, 0), None),
         ("", Policy::Simple, Some("hc-2")),
     ];
     assert_eq!(members.collect::<Vec<_>>(), expected);
-    assert_eq!(data.sets[7].body, Body::Deferred(DeferredReason::Unknown));
+    assert_eq!(data.sets[10].body, Body::Deferred(DeferredReason::Unknown));
 }
 
 #[test]
 fn a_set_of_a_policy_that_is_not_followed_or_not_readable_leaves_the_choice_to_the_origin() {
     for extra in [
-        r#","GeoProximityLocation":{"AWSRegion":"eu-west-1"}"#,
+        r#","GeoProximityLocation":{}"#,
+        r#","GeoProximityLocation":{"AWSRegion":"eu-west-1","LocalZoneGroup":"us-east-1-bos-1"}"#,
+        r#","GeoProximityLocation":{"AWSRegion":"eu-west-1","Bias":100}"#,
+        r#","GeoProximityLocation":{"Coordinates":{"Latitude":"90.01","Longitude":"0"}}"#,
+        r#","GeoProximityLocation":{"Coordinates":{"Latitude":"north","Longitude":"0"}}"#,
         r#","CidrRoutingConfig":{"CollectionId":"x","LocationName":"y"}"#,
         r#","Weight":1,"Failover":"PRIMARY""#,
         r#","Weight":-1"#,

@@ -7,7 +7,8 @@ use aws_sdk_route53::types::{ResourceRecordSet, RrType};
 use serde::de::IgnoredAny;
 
 use crate::metrics::source::ApiCall;
-use crate::source::recordset::{ApiAlias, ApiLocation, ApiRecordSet, ApiValue, Collector};
+use crate::source::recordset::{ApiAlias, ApiCoordinates, ApiLocation, ApiProximity};
+use crate::source::recordset::{ApiRecordSet, ApiValue, Collector};
 use crate::source::{Fetched, FoundZone, Progress, SourceError, ZoneId};
 
 use super::Route53Source;
@@ -149,7 +150,14 @@ fn convert(set: ResourceRecordSet) -> ApiRecordSet {
             country_code: location.country_code,
             subdivision_code: location.subdivision_code,
         }),
-        geo_proximity_location: present(set.geo_proximity_location),
+        geo_proximity_location: set.geo_proximity_location.map(|location| ApiProximity {
+            aws_region: location.aws_region,
+            local_zone_group: location.local_zone_group,
+            coordinates: location
+                .coordinates
+                .map(|point| ApiCoordinates { latitude: point.latitude, longitude: point.longitude }),
+            bias: location.bias.map(i64::from),
+        }),
         multi_value_answer: set.multi_value_answer,
         cidr_routing_config: present(set.cidr_routing_config),
         traffic_policy_instance_id: present(set.traffic_policy_instance_id),

@@ -225,6 +225,7 @@ mod tests {
     #[test]
     fn a_label_is_the_selectors() {
         let mut settings = Route53Settings {
+            health: false,
             zones: ZoneSelector::default(),
             public: false,
             region: None,

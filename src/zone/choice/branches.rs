@@ -9,14 +9,7 @@ use crate::zone::lookup::Stands;
 impl View<'_> {
     /// Whether a set's check passes, and something that it leads to is healthy where that counts.
     pub(super) fn is_healthy(&mut self, member: &Compiled, rtype: Rtype, path: &mut Vec<usize>) -> bool {
-        let mut passes = true;
-        if let Some(check) = &member.health_check {
-            passes = match self.health.state(check) {
-                State::Healthy => true,
-                State::Unhealthy => false,
-                State::Unknown => self.assume(check.to_string()),
-            };
-        }
+        let passes = self.passes(member);
         match &member.content {
             Held::Alias(alias) if alias.evaluates_health => {
                 let (name, is_inside) = (alias.target.as_ref(), alias.is_inside);
@@ -24,6 +17,23 @@ impl View<'_> {
             }
             _ => passes,
         }
+    }
+
+    /// Whether a set's check passes, or any of its addresses where those are probed.
+    fn passes(&mut self, member: &Compiled) -> bool {
+        let zone = self.zone;
+        let subjects = member.subjects.iter().filter_map(|&n| Some((n, zone.subjects.get(n as usize)?)));
+        // All of them are looked at, so that what is unknown does not depend on their order.
+        let states = subjects.map(|(number, subject)| {
+            self.asked.insert(number);
+            match self.health.state(subject) {
+                State::Healthy => true,
+                State::Unhealthy => false,
+                State::Unknown => self.assume(subject.to_string()),
+            }
+        });
+        let states: Vec<bool> = states.collect();
+        states.is_empty() || states.contains(&true)
     }
 
     /// Whether anything that a name leads to is healthy.

@@ -1,12 +1,12 @@
 //! Working out what a choice comes to, by the rules of Route 53's policies for private zones.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::{Compiled, Group, Health, Held, Leaf, Plan};
 use crate::wire::{NameRef, Rtype};
-use crate::zone::data::{Alias, Location, Policy};
+use crate::zone::data::{Alias, Policy};
 use crate::zone::lookup::Stands;
-use crate::zone::{AliasAt, Region, Zone};
+use crate::zone::{AliasAt, Zone};
 
 /// Names and sets looked at for one choice; what needs more is left to the origin.
 const MAX_STEPS: usize = 5000;
@@ -21,11 +21,14 @@ const MAX_VIEWS: usize = 64;
 type Way = (f64, Leaf);
 
 /// What group `number` of a zone comes to.
-pub(super) fn plan(zone: &Zone, number: usize, region: Option<&Region>, health: &Health) -> Plan {
-    let view = |assumed| View { zone, region, health, assumed, unasked: None, steps: 0, is_lost: false };
-    let mut first = view(BTreeMap::new());
-    let Some(ways) = first.whole(number) else { return Plan::default() };
-    let is_uncertain = first.unasked.is_some() && differs(number, &ways, view);
+pub(super) fn plan(zone: &Zone, number: usize, health: &Health) -> Plan {
+    let mut asked = BTreeSet::new();
+    let mut first = View::new(zone, health, BTreeMap::new());
+    let whole = first.whole(number);
+    asked.append(&mut first.asked);
+    let Some(ways) = whole else { return Plan { hangs_on: asked.into_iter().collect(), ..Plan::default() } };
+    let view = |assumed| View::new(zone, health, assumed);
+    let is_uncertain = first.unasked.is_some() && differs(number, &ways, view, &mut asked);
     let (mut odds, mut last) = (0.0, Vec::with_capacity(ways.len()));
     for (share, leaf) in ways {
         odds += share;
@@ -34,16 +37,23 @@ pub(super) fn plan(zone: &Zone, number: usize, region: Option<&Region>, health: 
     if let Some((greatest, _)) = last.last_mut() {
         *greatest = u32::MAX;
     }
-    Plan { ways: last.into(), is_uncertain }
+    let (ways, hangs_on) = (last.into(), asked.into_iter().collect());
+    Plan { ways, is_uncertain, is_approximate: first.is_approximate, hangs_on }
 }
 
 /// Whether a choice comes out otherwise under any view of what is unknown.
-fn differs<'z>(number: usize, expected: &[Way], view: impl Fn(BTreeMap<String, bool>) -> View<'z>) -> bool {
+fn differs<'z>(
+    number: usize,
+    expected: &[Way],
+    view: impl Fn(BTreeMap<String, bool>) -> View<'z>,
+    asked: &mut BTreeSet<u32>,
+) -> bool {
     let (mut open, mut tried) = (vec![BTreeMap::new()], 0);
     while let Some(assumed) = open.pop() {
         tried += 1;
         let mut view = view(assumed);
         let ways = view.whole(number);
+        asked.append(&mut view.asked);
         if let Some(subject) = view.unasked {
             for state in [true, false] {
                 let mut assumed = view.assumed.clone();
@@ -68,18 +78,27 @@ fn same(a: &[Way], b: &[Way]) -> bool {
 /// One evaluation.
 pub(super) struct View<'z> {
     pub(super) zone: &'z Zone,
-    pub(super) region: Option<&'z Region>,
     pub(super) health: &'z Health,
+    /// Whose state was asked for, by their numbers.
+    pub(super) asked: BTreeSet<u32>,
     /// The health that is taken for granted of what is unknown; otherwise it is good.
     pub(super) assumed: BTreeMap<String, bool>,
     /// Something unknown of which nothing is assumed.
     pub(super) unasked: Option<String>,
     pub(super) steps: usize,
+    /// Distances were compared whose bias may count otherwise at Route 53.
+    pub(super) is_approximate: bool,
     /// It takes too long, or the Region would have to be known.
     pub(super) is_lost: bool,
 }
 
 impl<'z> View<'z> {
+    fn new(zone: &'z Zone, health: &'z Health, assumed: BTreeMap<String, bool>) -> Self {
+        let asked = BTreeSet::new();
+        let (steps, is_approximate, is_lost) = (0, false, false);
+        Self { zone, health, asked, assumed, unasked: None, steps, is_approximate, is_lost }
+    }
+
     /// All ends, each once. `None`: they cannot be told here.
     fn whole(&mut self, number: usize) -> Option<Vec<Way>> {
         let at = self.zone.groups.get(number)?.at as usize;
@@ -192,23 +211,6 @@ impl<'z> View<'z> {
             _ => eligible.first().map(|&member| (1.0, vec![member])).into_iter().collect(),
         }
     }
-
-    /// The sets that a query from this VPC could be given at all, the one to be given first in front.
-    pub(super) fn candidates<'g>(&mut self, group: &'g Group) -> Vec<&'g Compiled> {
-        let mut members: Vec<&Compiled> = group.members.iter().collect();
-        let is_by_place = matches!(
-            members.first().map(|member| &member.policy),
-            Some(Policy::Latency(_) | Policy::Geolocation(_))
-        );
-        self.is_lost |= is_by_place && self.region.is_none();
-        members.retain(|member| rank(&member.policy, self.region).is_some());
-        // Regions as near as each other in the order of their names.
-        members.sort_by_cached_key(|member| match &member.policy {
-            Policy::Latency(code) => (rank(&member.policy, self.region), Some(code)),
-            policy => (rank(policy, self.region), None),
-        });
-        members
-    }
 }
 
 /// By weight; what has none is given only where nothing else is left.
@@ -224,35 +226,4 @@ fn weighted<'g>(eligible: &[&'g Compiled]) -> Vec<(f64, Vec<&'g Compiled>)> {
 
 fn evenly<'g>(eligible: &[&'g Compiled]) -> Vec<(f64, Vec<&'g Compiled>)> {
     eligible.iter().map(|&member| (1.0 / eligible.len() as f64, vec![member])).collect()
-}
-
-/// How soon a set is given to who is in this Region; `None` for never.
-fn rank(policy: &Policy, here: Option<&Region>) -> Option<u64> {
-    match policy {
-        Policy::Simple | Policy::Weighted(_) | Policy::Multivalue => Some(0),
-        Policy::Failover { is_primary } => Some(u64::from(!is_primary)),
-        Policy::Latency(code) => Some(distance(code, here?)),
-        Policy::Geolocation(location) => nearness(location, here?),
-    }
-}
-
-/// How far a Region is from here; one that is not known is farther than all.
-fn distance(code: &str, here: &Region) -> u64 {
-    if code == here.code {
-        return 0;
-    }
-    Region::find(code).map_or(u64::MAX, |region| 1 + here.kilometres_to(region) as u64)
-}
-
-/// How closely a location is about this Region, the closest first; `None` where it is about another.
-fn nearness(location: &Location, here: &Region) -> Option<u64> {
-    let (is_here, rank) = match location {
-        Location::Subdivision(country, part) => {
-            (**country == *here.country && here.subdivision == Some(part), 0)
-        }
-        Location::Country(country) => (**country == *here.country, 1),
-        Location::Continent(continent) => (**continent == *here.continent, 2),
-        Location::Default => (true, 3),
-    };
-    is_here.then_some(rank)
 }

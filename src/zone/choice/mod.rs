@@ -6,14 +6,20 @@
 
 mod branches;
 mod evaluate;
+mod gather;
 mod health;
+mod rank;
+
+use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::data::{Alias, Policy};
 use super::node::Node;
-use super::{Region, Rrset, Zone};
+use super::{Rrset, Zone};
 use crate::wire::{Name, NameRef, Rtype};
 
-pub use health::{Health, State};
+pub(super) use gather::Gathered;
+pub use health::{Health, Probe, ProbeRule, ProbeTarget, State, Subject};
 
 /// Sets that are answered together at most.
 const MAX_TOGETHER: usize = 8;
@@ -30,15 +36,18 @@ pub(super) struct Group {
 impl Group {
     /// Bytes of memory, the texts in it aside.
     pub(super) fn memory(&self) -> usize {
-        size_of::<Self>() + size_of_val(&*self.members)
+        let texts = |member: &Compiled| size_of_val(&*member.subjects) + member.identifier.len();
+        size_of::<Self>() + size_of_val(&*self.members) + self.members.iter().map(texts).sum::<usize>()
     }
 }
 
 /// One of the sets.
 #[derive(Clone, Debug)]
 pub(super) struct Compiled {
+    pub identifier: Box<str>,
     pub policy: Policy,
-    pub health_check: Option<Box<str>>,
+    /// What its health hangs on, by their numbers among the zone's; it is as healthy as the healthiest.
+    pub subjects: Box<[u32]>,
     pub content: Held,
 }
 
@@ -75,9 +84,13 @@ enum Leaf {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Plan {
     /// Each with the greatest number that leads to it. None: only the origin can choose.
-    ways: Box<[(u32, Leaf)]>,
+    ways: Arc<[(u32, Leaf)]>,
     /// It would come out otherwise, or at other odds, if something whose health is unknown were ill.
     is_uncertain: bool,
+    /// Route 53 may reckon otherwise.
+    is_approximate: bool,
+    /// Whose states it was worked out from, by their numbers among the zone's.
+    hangs_on: Arc<[u32]>,
 }
 
 impl Plan {
@@ -86,7 +99,8 @@ impl Plan {
         let several = |(_, leaf): &(u32, Leaf)| {
             if let Leaf::Several(blocks) = leaf { size_of_val(&**blocks) } else { 0 }
         };
-        size_of::<Self>() + size_of_val(&*self.ways) + self.ways.iter().map(several).sum::<usize>()
+        let own = size_of::<Self>() + size_of_val(&*self.ways) + size_of_val(&*self.hangs_on);
+        own + self.ways.iter().map(several).sum::<usize>()
     }
 
     /// Whether only the origin can choose.
@@ -119,10 +133,15 @@ pub enum Chosen<'z> {
 }
 
 impl<'z> Choice<'z> {
-    /// Whether it depends on the health of something of which that is not known; what is unknown
-    /// counts as healthy.
+    /// Whether the origin may choose otherwise.
     pub fn is_uncertain(&self) -> bool {
-        self.plan.is_uncertain
+        self.plan.is_uncertain || self.plan.is_approximate
+    }
+
+    /// Whether that is so for more than the health of something of which that is not known; what is
+    /// unknown counts as healthy.
+    pub fn is_approximate(&self) -> bool {
+        self.plan.is_approximate
     }
 
     /// Chooses; `random` is evenly spread over its range. Cost: a binary search in the ways there are.
@@ -167,10 +186,44 @@ impl<'z> Several<'z> {
 }
 
 impl Zone {
-    /// Works out all choices anew, for a VPC in this Region and this health.
-    pub fn plan(&mut self, region: Option<&Region>, health: &Health) {
-        let plans = (0..self.groups.len()).map(|number| evaluate::plan(self, number, region, health));
+    /// Whose health the zone's choices hang on, in order.
+    pub fn subjects(&self) -> &[Subject] {
+        &self.subjects
+    }
+
+    /// The health that they were last worked out for, of all that they hang on.
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// Works out all choices anew.
+    pub fn plan(&mut self, health: &Arc<Health>) {
+        let plans = (0..self.groups.len()).map(|number| evaluate::plan(self, number, health));
         self.plans = plans.collect();
+        self.health = Arc::clone(health);
+    }
+
+    /// The same zone with those choices worked out anew that hang on what has `changed`, and how many
+    /// they are; `None` where there are none. Cost: that of the choices; nothing else is built again,
+    /// and the two share all but their plans.
+    pub fn replanned(&self, health: &Arc<Health>, changed: &HashSet<Subject>) -> Option<(Self, usize)> {
+        let is_changed: Vec<bool> = self.subjects.iter().map(|subject| changed.contains(subject)).collect();
+        let hangs = |plan: &Plan| {
+            plan.hangs_on.iter().any(|&n| is_changed.get(n as usize).is_some_and(|&changed| changed))
+        };
+        let touched: Vec<usize> =
+            self.plans.iter().enumerate().filter(|(_, plan)| hangs(plan)).map(|(number, _)| number).collect();
+        if touched.is_empty() {
+            return None;
+        }
+        let mut plans = self.plans.to_vec();
+        for &number in &touched {
+            if let Some(plan) = plans.get_mut(number) {
+                *plan = evaluate::plan(self, number, health);
+            }
+        }
+        let renewed = Self { plans: plans.into(), health: Arc::clone(health), ..self.clone() };
+        Some((renewed, touched.len()))
     }
 
     fn block(&self, rtype: Rtype, block: Block) -> Rrset<'_> {

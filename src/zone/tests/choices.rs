@@ -1,6 +1,7 @@
 //! Sets among which a routing policy chooses.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::*;
 
@@ -51,8 +52,9 @@ fn is_uncertain(zone: &Zone, owner: &str) -> bool {
     }
 }
 
-fn health(states: &[(&str, State)]) -> Health {
-    states.iter().map(|&(id, state)| (id.into(), state)).collect()
+fn health(states: &[(&str, State)]) -> Arc<Health> {
+    let states: Health = states.iter().map(|&(id, state)| (Subject::Check(id.into()), state)).collect();
+    states.into()
 }
 
 const OWNER: &str = "w.corp.internal";
@@ -77,7 +79,7 @@ fn what_has_no_weight_is_given_where_all_else_is_ill() {
     );
     assert_eq!(drawn(&zone, OWNER), [(2, 10_000)].into());
     assert!(is_uncertain(&zone, OWNER));
-    zone.plan(None, &health(&[("b", State::Unhealthy)]));
+    zone.plan(&health(&[("b", State::Unhealthy)]));
     assert_eq!(drawn(&zone, OWNER), [(1, 10_000)].into());
     assert!(!is_uncertain(&zone, OWNER));
 }
@@ -97,11 +99,11 @@ fn the_primary_is_given_while_it_is_healthy_and_when_nothing_is() {
         (State::Unhealthy, State::Unhealthy, 1),
         (State::Unknown, State::Unhealthy, 1),
     ] {
-        zone.plan(None, &health(&[("p", primary), ("s", secondary)]));
+        zone.plan(&health(&[("p", primary), ("s", secondary)]));
         assert_eq!(drawn(&zone, OWNER), [(given, 10_000)].into(), "{primary:?} {secondary:?}");
         assert!(!is_uncertain(&zone, OWNER), "what is unknown does not matter");
     }
-    zone.plan(None, &health(&[("s", State::Healthy)]));
+    zone.plan(&health(&[("s", State::Healthy)]));
     assert!(is_uncertain(&zone, OWNER));
 }
 
@@ -116,7 +118,8 @@ fn up_to_eight_healthy_sets_are_given_together_and_all_in_turn() {
         let states =
             (1..=12).map(|n| (format!("c{n}"), if n <= ill { State::Unhealthy } else { State::Healthy }));
         let states: Vec<_> = states.collect();
-        zone.plan(None, &states.iter().map(|(id, state)| (id.as_str().into(), *state)).collect());
+        let states = states.iter().map(|(id, state)| (Subject::Check(id.as_str().into()), *state));
+        zone.plan(&Arc::new(states.collect()));
         let Lookup::Choice(choice) = zone.lookup(&Suffixes::of(name(OWNER).as_ref()), Rtype::A) else {
             panic!()
         };
@@ -172,7 +175,9 @@ fn a_choice_may_lead_to_a_choice_and_backs_out_of_a_branch_where_nothing_is_heal
     let states = |ill: &[&str]| -> Health {
         ["a", "b", "c", "d"]
             .into_iter()
-            .map(|id| (id.into(), if ill.contains(&id) { State::Unhealthy } else { State::Healthy }))
+            .map(|id| {
+                (Subject::Check(id.into()), if ill.contains(&id) { State::Unhealthy } else { State::Healthy })
+            })
             .collect()
     };
     for (ill, expected) in [
@@ -182,7 +187,7 @@ fn a_choice_may_lead_to_a_choice_and_backs_out_of_a_branch_where_nothing_is_heal
         (&["a", "b"], vec![(3, 10_000)]),
         (&["a", "b", "c", "d"], vec![(1, 1250), (2, 1250), (3, 7500)]),
     ] {
-        zone.plan(None, &states(ill));
+        zone.plan(&Arc::new(states(ill)));
         assert_eq!(drawn(&zone, OWNER), expected.into_iter().collect(), "{ill:?} ill");
     }
 }
@@ -231,4 +236,99 @@ fn a_value_that_several_sets_have_is_given_once() {
     let mut given: Vec<u8> = several.rrsets().map(|rrset| rrset.rdata().next().unwrap()[3]).collect();
     given.sort_unstable();
     assert_eq!(given, [1, 2]);
+}
+
+fn near(place: Place, bias: i8) -> Policy {
+    Policy::Geoproximity { place, bias }
+}
+
+#[test]
+fn the_nearest_place_is_given_with_distances_stretched_by_their_bias() {
+    let region = |code: &str| Place::Region(code.into());
+    let (lisbon, berlin) = ((3870, -910), (5250, 1340));
+    let point = |(latitude, longitude)| Place::Point { latitude, longitude };
+    for (here, places, given) in [
+        ("eu-west-1", vec![(region("us-east-1"), 0), (region("eu-central-1"), 0)], 2),
+        ("us-east-2", vec![(region("us-east-1-bos-1"), 0), (region("eu-central-1"), 0)], 1),
+        // Frankfurt lies 1000 km from Dublin, Virginia 5400.
+        ("eu-west-1", vec![(region("us-east-1"), 90), (region("eu-central-1"), 0)], 1),
+        ("eu-west-1", vec![(region("us-east-1"), 0), (region("eu-central-1"), -90)], 1),
+        ("eu-west-1", vec![(region("nowhere-1"), 99), (region("ap-southeast-2"), -99)], 2),
+        ("eu-south-2", vec![(point(lisbon), 0), (point(berlin), 0)], 1),
+        ("eu-central-1", vec![(point(lisbon), 0), (point(berlin), 0)], 2),
+    ] {
+        let is_biased = places.iter().any(|(_, bias)| *bias != 0);
+        let sets = places
+            .into_iter()
+            .zip(1..)
+            .map(|((place, bias), last)| member(OWNER, near(place, bias), None, last));
+        let zone = zone_in(here, sets.collect());
+        assert_eq!(drawn(&zone, OWNER), [(given, 10_000)].into(), "{here}");
+        assert_eq!(is_uncertain(&zone, OWNER), is_biased, "how bias counts is not known for certain");
+    }
+}
+
+#[test]
+fn only_choices_that_hang_on_what_changed_are_worked_out_anew() {
+    let pair = |owner: &str, check: &str| {
+        [
+            member(owner, Policy::Failover { is_primary: true }, Some(check), 1),
+            member(owner, Policy::Failover { is_primary: false }, None, 2),
+        ]
+    };
+    let behind = to("alias.corp.internal", Policy::Weighted(1), "a.corp.internal", true);
+    let mut sets = [pair("a.corp.internal", "a"), pair("b.corp.internal", "b")].concat();
+    sets.push(behind);
+    let zone = zone_in("", sets);
+    let check = |id: &str| Subject::Check(id.into());
+    assert_eq!(zone.subjects().iter().cloned().collect::<BTreeSet<_>>(), [check("a"), check("b")].into());
+
+    let ill = health(&[("a", State::Unhealthy)]);
+    assert!(zone.replanned(&ill, &[check("c")].into()).is_none());
+    let (next, choices) = zone.replanned(&ill, &[check("a")].into()).unwrap();
+    assert_eq!(choices, 2, "the group itself, and the alias that leads to it");
+    assert_eq!(drawn(&next, "a.corp.internal"), [(2, 10_000)].into());
+    assert_eq!(drawn(&next, "alias.corp.internal"), [(2, 10_000)].into());
+    assert_eq!(drawn(&next, "b.corp.internal"), [(1, 10_000)].into());
+    assert_eq!(drawn(&zone, "a.corp.internal"), [(1, 10_000)].into(), "who has the old zone keeps it");
+
+    let well = health(&[("a", State::Healthy)]);
+    let (back, _) = next.replanned(&well, &[check("a")].into()).unwrap();
+    assert_eq!(drawn(&back, "a.corp.internal"), [(1, 10_000)].into());
+    assert!(!is_uncertain(&back, "a.corp.internal") && is_uncertain(&back, "b.corp.internal"));
+}
+
+#[test]
+fn probes_of_its_addresses_stand_for_a_set_in_place_of_its_check() {
+    let probe = Probe { port: 5432, path: None };
+    let rule = ProbeRule { names: vec!["*.corp.internal".parse().unwrap()], probe: probe.clone() };
+    let records = |last: &[u8]| Content::Records {
+        ttl: 60,
+        rdata: last.iter().map(|&n| [10, 0, 0, n].into()).collect(),
+    };
+    let metadata = Content::Records { ttl: 60, rdata: vec![[169, 254, 169, 254].into()] };
+    let sets = vec![
+        with(OWNER, Policy::Failover { is_primary: true }, Some("c"), records(&[1, 2])),
+        with(OWNER, Policy::Failover { is_primary: false }, Some("c"), records(&[3])),
+        with("m.corp.internal", Policy::Weighted(1), None, metadata),
+    ];
+    let data = ZoneData { apex: name("corp.internal"), sets, skipped: Vec::new() };
+    let options = ZoneOptions { probes: [rule].into(), ..ZoneOptions::default() };
+    let mut zone = Zone::build(&data, &options).zone;
+    let of = |last| Subject::Probe(ProbeTarget { address: [10, 0, 0, last].into(), probe: probe.clone() });
+    let subjects: BTreeSet<Subject> = zone.subjects().iter().cloned().collect();
+    assert_eq!(subjects, [of(1), of(2), of(3)].into(), "no checks, and never the metadata service");
+
+    let (well, ill) = (State::Healthy, State::Unhealthy);
+    for (states, given, uncertain) in [
+        (vec![(1, ill), (2, well)], 1, false),
+        (vec![(1, ill), (2, ill), (3, well)], 3, false),
+        (vec![(1, ill), (2, ill), (3, ill)], 1, false),
+        (vec![(1, ill), (3, well)], 1, true),
+    ] {
+        let known = states.iter().map(|&(last, state)| (of(last), state));
+        zone.plan(&Arc::new(known.collect()));
+        let found: Vec<u8> = drawn(&zone, OWNER).into_keys().collect();
+        assert_eq!((found, is_uncertain(&zone, OWNER)), (vec![given], uncertain), "{states:?}");
+    }
 }

@@ -8,14 +8,14 @@ use crate::harness::message::{Question, a, cname, soa};
 const ZONE: &str = r#"{"ResourceRecordSets":[
     {"Name":"corp.internal.","Type":"SOA","TTL":900,"ResourceRecords":[{"Value":"a. b. 1 7200 900 1209600 86400"}]},
     {"Name":"corp.internal.","Type":"NS","TTL":900,"ResourceRecords":[{"Value":"a."}]},
-    {"Name":"corp.internal.","Type":"A","TTL":60,"SetIdentifier":"a","GeoProximityLocation":{"AWSRegion":"eu-west-1"},"ResourceRecords":[{"Value":"10.0.0.1"}]},
-    {"Name":"lost.corp.internal.","Type":"A","TTL":60,"SetIdentifier":"a","GeoProximityLocation":{"AWSRegion":"eu-west-1"},"ResourceRecords":[{"Value":"10.0.0.1"}]},
-    {"Name":"w.corp.internal.","Type":"A","TTL":60,"SetIdentifier":"a","GeoProximityLocation":{"AWSRegion":"eu-west-1"},"ResourceRecords":[{"Value":"10.0.0.1"}]},
-    {"Name":"w.corp.internal.","Type":"A","TTL":60,"SetIdentifier":"b","GeoProximityLocation":{"AWSRegion":"eu-west-1"},"ResourceRecords":[{"Value":"10.0.0.2"}]},
+    {"Name":"corp.internal.","Type":"A","TTL":60,"SetIdentifier":"a","CidrRoutingConfig":{"CollectionId":"c","LocationName":"*"},"ResourceRecords":[{"Value":"10.0.0.1"}]},
+    {"Name":"lost.corp.internal.","Type":"A","TTL":60,"SetIdentifier":"a","CidrRoutingConfig":{"CollectionId":"c","LocationName":"*"},"ResourceRecords":[{"Value":"10.0.0.1"}]},
+    {"Name":"w.corp.internal.","Type":"A","TTL":60,"SetIdentifier":"a","CidrRoutingConfig":{"CollectionId":"c","LocationName":"*"},"ResourceRecords":[{"Value":"10.0.0.1"}]},
+    {"Name":"w.corp.internal.","Type":"A","TTL":60,"SetIdentifier":"b","CidrRoutingConfig":{"CollectionId":"c","LocationName":"*"},"ResourceRecords":[{"Value":"10.0.0.2"}]},
     {"Name":"w.corp.internal.","Type":"TXT","TTL":60,"ResourceRecords":[{"Value":"\"plain\""}]},
-    {"Name":"wc.corp.internal.","Type":"CNAME","TTL":60,"SetIdentifier":"a","GeoProximityLocation":{"AWSRegion":"eu-west-1"},"ResourceRecords":[{"Value":"a.test"}]},
-    {"Name":"wc.corp.internal.","Type":"CNAME","TTL":60,"SetIdentifier":"b","GeoProximityLocation":{"AWSRegion":"eu-west-1"},"ResourceRecords":[{"Value":"b.test"}]},
-    {"Name":"\\052.wild.corp.internal.","Type":"A","TTL":60,"SetIdentifier":"a","GeoProximityLocation":{"AWSRegion":"eu-west-1"},"ResourceRecords":[{"Value":"10.0.0.1"}]},
+    {"Name":"wc.corp.internal.","Type":"CNAME","TTL":60,"SetIdentifier":"a","CidrRoutingConfig":{"CollectionId":"c","LocationName":"*"},"ResourceRecords":[{"Value":"a.test"}]},
+    {"Name":"wc.corp.internal.","Type":"CNAME","TTL":60,"SetIdentifier":"b","CidrRoutingConfig":{"CollectionId":"c","LocationName":"*"},"ResourceRecords":[{"Value":"b.test"}]},
+    {"Name":"\\052.wild.corp.internal.","Type":"A","TTL":60,"SetIdentifier":"a","CidrRoutingConfig":{"CollectionId":"c","LocationName":"*"},"ResourceRecords":[{"Value":"10.0.0.1"}]},
     {"Name":"to.corp.internal.","Type":"CNAME","TTL":60,"ResourceRecords":[{"Value":"w.corp.internal"}]}
 ]}"#;
 

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use zonelet::source::{
-    Access, BoxFuture, Fetched, FoundZone, Origin, Progress, Push, SourceError, ZoneId, ZoneSource,
+    Access, BoxFuture, Fetched, FoundZone, Origin, Progress, Push, Sighting, SourceError, ZoneId, ZoneSource,
 };
 use zonelet::wire::Rtype;
-use zonelet::zone::{Body, RecordSet, ZoneData};
+use zonelet::zone::{Body, RecordSet, State, ZoneData};
 
 /// What a call comes to instead of an answer.
 #[derive(Clone, Debug)]
@@ -40,6 +40,11 @@ struct Script {
     /// `Z1/3`: the third page of zone Z1 was asked for.
     pages: Vec<String>,
     pushes: Option<mpsc::Receiver<Push>>,
+    /// What is said of health checks; `None` for nothing at all.
+    health: Option<Vec<Sighting>>,
+    health_fault: Option<Fault>,
+    /// The checks that were asked for, each time.
+    looks: Vec<Vec<Box<str>>>,
 }
 
 struct ZoneScript {
@@ -102,6 +107,30 @@ impl Scripted {
 
     pub fn listing_fault(&self, fault: Option<Fault>) {
         self.script().listing_fault = fault;
+    }
+
+    /// The states that are seen from now on.
+    pub fn sees(&self, states: &[(&str, State)]) {
+        let sighting =
+            |&(id, state): &(&str, State)| Sighting { check: id.into(), state, age: Duration::ZERO };
+        self.script().health = Some(states.iter().map(sighting).collect());
+    }
+
+    /// Every look at health checks meets `fault`, or none does.
+    pub fn health_fault(&self, fault: Option<Fault>) {
+        self.script().health_fault = fault;
+    }
+
+    /// The checks that were asked for since the last call, each time.
+    pub fn take_looks(&self) -> Vec<Vec<Box<str>>> {
+        std::mem::take(&mut self.script().looks)
+    }
+
+    /// What fetches of `id` bring.
+    pub fn sets(&self, id: &str, apex: &str, sets: Vec<RecordSet>) -> &Self {
+        self.zone(id, apex, &[]);
+        self.script().zones.get_mut(id).unwrap().data.sets = sets;
+        self
     }
 
     pub fn origin(&self, account: &str, vpc: &str) -> &Self {
@@ -183,6 +212,21 @@ impl ZoneSource for Scripted {
                 page += 1;
             }
         })
+    }
+
+    fn health<'a>(
+        &'a self,
+        checks: &'a [Box<str>],
+    ) -> Option<BoxFuture<'a, Result<Vec<Sighting>, SourceError>>> {
+        let mut script = self.script();
+        script.looks.push(checks.to_vec());
+        let (seen, fault) = (script.health.clone()?, script.health_fault.clone());
+        Some(Box::pin(async move {
+            match fault {
+                Some(fault) => Err(meet("health checks", fault).await),
+                None => Ok(seen),
+            }
+        }))
     }
 
     fn pushes(&self) -> Option<mpsc::Receiver<Push>> {

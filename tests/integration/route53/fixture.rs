@@ -36,6 +36,7 @@ pub fn settings(endpoint: &str) -> Route53Settings {
         partition: None,
         endpoint: Some(endpoint.into()),
         calls_per_second: 1000.0,
+        health: false,
         burst: 1000,
     }
 }
