@@ -31,6 +31,11 @@ impl Moment {
         u32::try_from(self.0.saturating_sub(earlier.0) / 1000).unwrap_or(u32::MAX)
     }
 
+    /// The moment `span` before this one, at the earliest the clock's start.
+    pub fn before(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)))
+    }
+
     /// This moment moved by `span`.
     pub fn after(self, span: Duration) -> Self {
         Self(self.0.saturating_add(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)))
@@ -92,5 +97,7 @@ mod tests {
         assert_eq!(clock.now().secs_since(start), 2);
         assert_eq!(start.since(clock.now()), Duration::ZERO);
         assert_eq!(start.after(Duration::from_secs(2)).as_millis(), 2000);
+        assert_eq!(clock.now().before(Duration::from_secs(2)).as_millis(), 500);
+        assert_eq!(start.before(Duration::from_secs(2)), start);
     }
 }

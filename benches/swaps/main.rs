@@ -34,7 +34,7 @@ use zonelet::source::{
 };
 use zonelet::sys::in_background;
 use zonelet::upstream::{self, Forwarder};
-use zonelet::wire::{Name, NameRef};
+use zonelet::wire::{Name, NameRef, Rtype};
 use zonelet::zone::{Authority, SharedTable, ZoneData, ZoneTable};
 
 /// The longest that a batch may take, and the most that swaps may add to the 99.9th percentile.
@@ -116,6 +116,8 @@ impl Upstreams for NoUpstreams {
     fn is_vpc_resolver(&self, _: NameRef<'_>) -> bool {
         false
     }
+
+    fn forget(&self, _: &[(Name, Rtype)]) {}
 }
 
 /// The real answerer, each of whose batches is timed by its thread's clock.

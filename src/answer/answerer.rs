@@ -125,12 +125,16 @@ impl Answerer {
             authentic: true,
             source: AnswerSource::Cache,
             restarts_left: MAX_RESTARTS,
+            due: None,
         };
         let end = match walk.run(query.suffixes()) {
             End::Missing(_) if resolved.len() >= MAX_FETCHES => End::Failed(Why::ChainTooLong),
             end => end,
         };
-        let Walk { source, authoritative, authentic, .. } = walk;
+        let Walk { source, authoritative, authentic, due, .. } = walk;
+        if let Some(question) = due {
+            self.0.miss.renew(*question, query.dnssec_ok(), query.checking_disabled());
+        }
         finish(response, end, Said { source, authoritative, authentic }, tally)
     }
 

@@ -7,7 +7,7 @@ mod flights;
 mod landing;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -39,6 +39,8 @@ pub struct Want {
     pub client: SocketAddr,
     /// The content of the query's loop marker option.
     pub marker: Option<Box<[u8]>>,
+    /// An answer that is [due](crate::cache::EntryRef::is_due) is not enough.
+    pub renews: bool,
 }
 
 impl Want {
@@ -157,6 +159,27 @@ impl MissPath {
         self.fetch_by(want, lane.moment(), done, Some((lane, seen)));
     }
 
+    /// Has the answer to a question learned anew, unless that is being done, or too much waits for
+    /// upstreams as it is. Nobody is told; may be called for each query that meets a due answer.
+    pub fn renew(&self, question: Question, dnssec_ok: bool, checking_disabled: bool) {
+        let is_busy = self.waiting() >= self.0.max_in_flight.load(Ordering::Relaxed) / 2;
+        if is_busy || self.0.flights.is_asked(&question) {
+            return;
+        }
+        self.0.metrics.renewals.increment(1);
+        let client = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        let want = Want {
+            question,
+            dnssec_ok,
+            checking_disabled,
+            must_exist: false,
+            client,
+            marker: None,
+            renews: true,
+        };
+        self.fetch(want, Box::new(|_: Fetched| ()));
+    }
+
     /// What has been fetched by now, for any question.
     pub fn landed(&self) -> Landed {
         self.0.flights.landed()
@@ -218,7 +241,9 @@ impl Shared {
     /// The answer or the failure that is known by now.
     fn known(&self, want: &Want, now: Moment) -> Option<Fetched> {
         let key = want.key();
-        let believed = |e: &Arc<Entry>| !(want.must_exist && e.learned.denies_qname());
+        let wrong = |e: &Arc<Entry>| want.must_exist && e.learned.denies_qname();
+        let too_old = |e: &Arc<Entry>| want.renews && e.view().is_due(now);
+        let believed = |e: &Arc<Entry>| !wrong(e) && !too_old(e);
         let entry = self.cache.get(&key, now).filter(believed).map(Fetched::Entry);
         entry.or_else(|| self.cache.failure(&key, now).map(Fetched::Failed))
     }

@@ -109,6 +109,8 @@ pub struct Walk<'w, 'r, 'o, 'q> {
     pub source: AnswerSource,
     /// How many more CNAMEs may be followed; begins at [`MAX_RESTARTS`].
     pub restarts_left: usize,
+    /// A question whose cached answer was used and is to be learned anew before it expires.
+    pub due: Option<Box<Question>>,
 }
 
 enum Step {

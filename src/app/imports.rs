@@ -7,6 +7,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
+use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::{Config, Source, SourceKind};
 use crate::import::{Importer, Kept, SourcePolicy, StatusBoard, Upstreams};
@@ -14,46 +15,57 @@ use crate::metrics::ImportMetrics;
 use crate::source::ZoneSource;
 use crate::source::file::FileSource;
 use crate::upstream::Forwarder;
-use crate::wire::NameRef;
+use crate::wire::{Name, NameRef, Rtype};
 use crate::zone::SharedTable;
 
 /// The listing of whichever importer is at work.
 pub type SharedBoard = Arc<ArcSwap<StatusBoard>>;
 
+/// What every importer works with.
+#[derive(Clone)]
+pub struct Around {
+    /// What it publishes in.
+    pub table: SharedTable,
+    /// Ages outlive the importer.
+    pub clock: Clock,
+    /// What it counts with.
+    pub metrics: Arc<ImportMetrics>,
+    /// Whom the hosts of sources are asked of.
+    pub forwarder: Arc<Forwarder>,
+    /// Where answers go stale when a zone changes.
+    pub cache: Arc<Cache>,
+}
+
 /// The running importer with what a successor needs.
 pub struct Imports {
-    table: SharedTable,
-    clock: Clock,
-    metrics: Arc<ImportMetrics>,
-    forwarder: Arc<Forwarder>,
+    around: Around,
     board: SharedBoard,
     stop: CancellationToken,
     task: JoinHandle<Kept>,
 }
 
-struct Hooks(Arc<Forwarder>);
+struct Hooks(Around);
 
 impl Upstreams for Hooks {
     fn is_vpc_resolver(&self, apex: NameRef<'_>) -> bool {
-        self.0.is_vpc_resolver(apex)
+        self.0.forwarder.is_vpc_resolver(apex)
+    }
+
+    fn forget(&self, changed: &[(Name, Rtype)]) {
+        let now = self.0.clock.now();
+        changed.iter().for_each(|(owner, rtype)| self.0.cache.forget(owner.as_ref(), *rtype, now));
     }
 }
 
 impl Imports {
     /// Publishes the last-good zones, then starts importing.
-    pub async fn start(
-        config: &Config,
-        table: SharedTable,
-        clock: &Clock,
-        metrics: Arc<ImportMetrics>,
-        forwarder: Arc<Forwarder>,
-    ) -> Self {
-        let mut importer = importer(config, &table, clock, &metrics, &forwarder);
+    pub async fn start(config: &Config, around: Around) -> Self {
+        let mut importer = importer(config, &around);
         importer.load_last_good().await;
         let board = Arc::new(ArcSwap::from_pointee(importer.board()));
         let stop = CancellationToken::new();
         let task = tokio::spawn(importer.run(stop.clone()));
-        Self { table, clock: clock.clone(), metrics, forwarder, board, stop, task }
+        Self { around, board, stop, task }
     }
 
     /// The listing, which follows a replacement.
@@ -63,14 +75,14 @@ impl Imports {
 
     /// The gauges of zones.
     pub fn metrics(&self) -> Arc<ImportMetrics> {
-        Arc::clone(&self.metrics)
+        Arc::clone(&self.around.metrics)
     }
 
     /// Goes on with other sources or policies. What is served stays until it has been imported
     /// anew, or until its source is gone from the configuration.
     pub async fn replace(&mut self, config: &Config) {
         self.stop.cancel();
-        let mut next = importer(config, &self.table, &self.clock, &self.metrics, &self.forwarder);
+        let mut next = importer(config, &self.around);
         match (&mut self.task).await {
             Ok(kept) => next.inherit(kept),
             Err(error) => error!(%error, "the importer ended badly; zones are imported anew"),
@@ -89,23 +101,17 @@ impl Imports {
     }
 }
 
-fn importer(
-    config: &Config,
-    table: &SharedTable,
-    clock: &Clock,
-    metrics: &Arc<ImportMetrics>,
-    forwarder: &Arc<Forwarder>,
-) -> Importer {
+fn importer(config: &Config, around: &Around) -> Importer {
+    let forwarder = &around.forwarder;
     let sources: Vec<(Arc<dyn ZoneSource>, SourcePolicy)> =
         config.sources.iter().filter_map(|s| Some((open(s, forwarder)?, s.policy.clone()))).collect();
-    let hooks = Arc::new(Hooks(Arc::clone(forwarder)));
     Importer::new(
         config.import.clone(),
         sources,
-        Arc::clone(table),
-        clock.clone(),
-        Arc::clone(metrics),
-        hooks,
+        Arc::clone(&around.table),
+        around.clock.clone(),
+        Arc::clone(&around.metrics),
+        Arc::new(Hooks(around.clone())),
     )
 }
 

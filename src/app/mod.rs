@@ -32,7 +32,7 @@ use crate::upstream::{self, Forwarder};
 use crate::zone::{SharedTable, ZoneTable};
 
 use health::State;
-use imports::Imports;
+use imports::{Around, Imports};
 use status::{Scrape, Status};
 
 /// After the drain, tasks that do not end by themselves get this long.
@@ -101,8 +101,14 @@ impl App {
         let upstream_settings = upstream::Settings { own: own.clone(), ..config.upstream.clone() };
         let forwarder = Forwarder::new(upstream_settings, clock.clone(), Handle::current());
         let metrics = Arc::new(ImportMetrics::register());
-        let imports =
-            Imports::start(config, Arc::clone(&table), &clock, metrics, Arc::clone(&forwarder)).await;
+        let around = Around {
+            table: Arc::clone(&table),
+            clock: clock.clone(),
+            metrics,
+            forwarder: Arc::clone(&forwarder),
+            cache: Arc::clone(&cache),
+        };
+        let imports = Imports::start(config, around).await;
 
         let miss = MissPath::new(
             &config.answer,

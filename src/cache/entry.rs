@@ -55,6 +55,13 @@ pub struct EntryRef<'a> {
 }
 
 impl EntryRef<'_> {
+    /// Whether the response should be learned anew, if it is wanted further: the last tenth of its
+    /// lifetime has begun.
+    pub fn is_due(&self, now: Moment) -> bool {
+        let (whole, left) = (self.expires.since(self.stored), self.expires.since(now));
+        !whole.is_zero() && left <= whole / 10
+    }
+
     /// A copy by itself. Cost: two allocations, three with an extended error.
     pub fn to_owned(&self) -> Entry {
         let learned = self.learned;

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use crate::clock::Moment;
 use crate::metrics::CacheMetrics;
-use crate::wire::{Learned, Outcome};
+use crate::wire::{Learned, NameRef, Outcome, Rtype};
 
 use failures::Failures;
 use key::NameHash;
@@ -124,6 +124,20 @@ impl Cache {
         self.shard(hash).get(hash.tag, key, now).map(serve)
     }
 
+    /// [`Cache::with`] for an answer that may have expired, up to `max_stale` ago (RFC 8767 §4).
+    pub fn with_stale<R>(
+        &self,
+        key: &CacheKey<'_>,
+        now: Moment,
+        max_stale: Duration,
+        serve: impl FnOnce(EntryRef<'_>) -> R,
+    ) -> Option<R> {
+        let hash = NameHash::of(key.qname);
+        let mut shard = self.shard(hash);
+        let stale = shard.get(hash.tag, key, now.before(max_stale))?;
+        Some(serve(stale))
+    }
+
     /// Has what is looked at first for a name of this hash (see [`name_hash`](crate::wire::name_hash))
     /// brought near: mostly it is far away, and the wait for it the better part of a look-up.
     ///
@@ -185,6 +199,17 @@ impl Cache {
     pub fn remember_failure(&self, key: &CacheKey<'_>, failure: Failure, now: Moment) -> Arc<Failure> {
         self.metrics.failures.increment(1);
         self.failures.remember(key, failure, now)
+    }
+
+    /// Forgets what is known of a name, for any type, and that asking for this type failed. Cost: a lock.
+    pub fn forget(&self, qname: NameRef<'_>, rtype: Rtype, now: Moment) {
+        let hash = NameHash::of(qname);
+        let mut shard = self.shard(hash);
+        for (dnssec_ok, checking_disabled) in [(false, false), (false, true), (true, false), (true, true)] {
+            let key = CacheKey { qname, qtype: rtype, dnssec_ok, checking_disabled };
+            shard.forget(hash.tag, &key);
+            self.failures.forget(&key, now);
+        }
     }
 
     /// Forgets everything.

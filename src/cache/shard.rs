@@ -194,6 +194,13 @@ impl Shard {
         gone
     }
 
+    /// Takes out what is known of a name, whatever its type.
+    pub(super) fn forget(&mut self, tag: u32, key: &CacheKey<'_>) {
+        let known: Vec<Address> =
+            self.index.about(tag, key, &self.chunks).map(|(address, _)| address).collect();
+        known.into_iter().for_each(|address| self.take_out(tag, address));
+    }
+
     /// What is known for the key of a response, and what the response contradicts.
     fn find(&self, fresh: &Fresh<'_>) -> (Option<Address>, Option<Address>) {
         let (mut old, mut opposite) = (None, None);

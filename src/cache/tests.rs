@@ -240,3 +240,22 @@ fn less_memory_evicts_at_once_and_more_has_room_again() {
     cache.reload(&settings);
     assert!(fill() > 1 << 19);
 }
+
+#[test]
+fn what_is_forgotten_of_a_name_is_all_of_it_and_nothing_else() {
+    let (cache, now) = (cache(&Settings::default()), Moment::default());
+    let (here, there) = (name("a.test"), name("b.test"));
+    let (plain, signed) = (key(&here, Rtype::A), CacheKey { dnssec_ok: true, ..key(&here, Rtype::A) });
+    for key in [&plain, &signed, &key(&there, Rtype::A)] {
+        cache.insert(key, good(60), now);
+    }
+    let denied = learned("a.test", Rtype::TXT, Rcode::NOERROR, &[], &[soa("test", 30, 30)]);
+    cache.insert(&key(&here, Rtype::TXT), denied, now);
+    cache.remember_failure(&key(&here, Rtype::AAAA), failure("silent"), now);
+    cache.forget(here.as_ref(), Rtype::AAAA, now);
+    assert!(cache.get(&plain, now).is_none() && cache.get(&signed, now).is_none());
+    assert!(cache.get(&key(&here, Rtype::TXT), now).is_none());
+    assert!(cache.failure(&key(&here, Rtype::AAAA), now).is_none());
+    assert!(cache.get(&key(&there, Rtype::A), now).is_some());
+    assert_eq!(cache.size().0, 1);
+}

@@ -17,7 +17,7 @@ use super::schedule::Schedule;
 use super::vitals::Vitals;
 use crate::metrics::import::ImportMetrics;
 use crate::source::{FoundZone, Origin, Push, ZoneId, ZoneSource};
-use crate::wire::Name;
+use crate::wire::{Name, Rtype};
 use crate::zone::{OnMissing, ProbeRule, Region, ZoneOptions};
 
 /// One source and everything known of it.
@@ -53,6 +53,8 @@ pub(super) struct Effects {
     pub touched: BTreeSet<ZoneId>,
     /// Zones that are no more: their files go too.
     pub removed: Vec<ZoneId>,
+    /// Owners and types of RRsets that changed.
+    pub changed: Vec<(Name, Rtype)>,
 }
 
 impl Desk {

@@ -3,8 +3,11 @@
 use std::cmp::Ordering;
 use std::fmt;
 
+use crate::wire::{Name, Rtype};
 use crate::zone::{AliasAt, Rrset, RrsetView, Zone};
 
+/// How many changed owners a diff lists; what was learned of more of them ends with its TTL.
+const MAX_OWNERS: usize = 1000;
 /// How many changed owners a diff names.
 const NAMED: usize = 5;
 /// A zone that loses fewer RRsets than this never counts as sharply shrunken.
@@ -18,6 +21,8 @@ pub(super) struct Diff {
     pub changed: usize,
     before: usize,
     named: Vec<String>,
+    /// Which they are, the first [`MAX_OWNERS`].
+    pub owners: Vec<(Name, Rtype)>,
 }
 
 impl Diff {
@@ -37,6 +42,7 @@ impl Diff {
             };
             let before = olds.next_if(|_| order.is_le());
             let after = news.next_if(|_| order.is_ge());
+            let either = after.or(before);
             match (before, after) {
                 (Some(before), Some(after)) if same(before.rrset, after.rrset) => continue,
                 (Some(_), Some(_)) => diff.changed += 1,
@@ -49,6 +55,9 @@ impl Diff {
                 }
             }
             after.into_iter().for_each(|after| diff.name(after));
+            if let Some(view) = either.filter(|_| diff.owners.len() < MAX_OWNERS) {
+                diff.owners.push((view.owner.to_owned(), view.rrset.rtype));
+            }
         }
         gone.into_iter().for_each(|before| diff.name(before));
         diff
@@ -112,7 +121,6 @@ fn sorted(rrset: Rrset<'_>) -> Vec<&[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{Name, Rtype};
     use crate::zone::{Alias, Body, Content, DeferredReason, Member, Policy};
     use crate::zone::{RecordSet, ZoneData, ZoneOptions};
 

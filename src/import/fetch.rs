@@ -122,6 +122,7 @@ impl Desk {
         }
         if let Some(diff) = &imported.diff {
             self.metrics.changes(diff.added, diff.removed, diff.changed);
+            effects.changed.extend(diff.owners.iter().cloned());
         }
         effects.publish |= verdict == Verdict::Publish;
         let file = imported.file.and_then(|encoded| {

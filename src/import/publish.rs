@@ -12,7 +12,7 @@ use super::entry::{Entry, Rank, Standing};
 use super::{OnUnloaded, Upstreams};
 use crate::metrics::import::ImportMetrics;
 use crate::source::ZoneId;
-use crate::wire::Name;
+use crate::wire::{Name, Rtype};
 use crate::zone::{Authority, SharedTable, WhenUnloaded, ZoneTable};
 
 /// How often a table that was swapped out is looked at until it can be freed. A batch is over
@@ -139,6 +139,13 @@ impl Publisher {
         self.warned = rivals;
     }
 
+    /// Has what upstreams said of changed names forgotten, once the table has them.
+    pub fn forget(&self, changed: &[(Name, Rtype)]) {
+        if !changed.is_empty() {
+            self.upstreams.forget(changed);
+        }
+    }
+
     /// When to look for tables that can be freed; `None` while there is none that is old.
     pub fn next_burial(&self) -> Option<Instant> {
         (!self.old.is_empty()).then_some(self.look_at)
@@ -198,6 +205,8 @@ mod tests {
         fn is_vpc_resolver(&self, _: NameRef<'_>) -> bool {
             false
         }
+
+        fn forget(&self, _: &[(Name, Rtype)]) {}
     }
 
     #[test]

@@ -109,6 +109,7 @@ impl Importer {
     /// Lets everybody know of a change at desk `at`.
     pub(super) fn apply(&mut self, at: usize, effects: Effects) {
         self.dirty |= effects.publish;
+        self.changed.extend(effects.changed);
         for id in &effects.removed {
             self.put_file(at, id, Op::Delete);
         }

@@ -22,7 +22,7 @@ use super::{Settings, SourcePolicy};
 use crate::clock::Clock;
 use crate::metrics::import::ImportMetrics;
 use crate::source::{Push, ZoneSource};
-use crate::wire::NameRef;
+use crate::wire::{Name, NameRef, Rtype};
 use crate::zone::{Authority, SharedTable, ZoneData, ZoneTable};
 
 /// Reports that are taken before the table is swapped.
@@ -38,6 +38,9 @@ const DISCOVERY_LIMIT: Duration = Duration::from_secs(120);
 pub trait Upstreams: Send + Sync + 'static {
     /// Whether queries below `apex` are forwarded to the VPC's own resolver, which knows the zone.
     fn is_vpc_resolver(&self, apex: NameRef<'_>) -> bool;
+
+    /// Lets go of what upstreams have said of names whose RRsets of these types have just changed.
+    fn forget(&self, changed: &[(Name, Rtype)]);
 }
 
 /// Keeps the zone table equal to its sources.
@@ -56,6 +59,8 @@ pub struct Importer {
     /// The last state file could not be written; said once.
     pub(super) cannot_write: bool,
     pub(super) dirty: bool,
+    /// Owners and types of RRsets that have changed and are not published yet.
+    pub(super) changed: Vec<(Name, Rtype)>,
 }
 
 enum Event {
@@ -95,6 +100,7 @@ impl Importer {
             restored: false,
             cannot_write: false,
             dirty: true,
+            changed: Vec::new(),
         }
     }
 
@@ -257,7 +263,9 @@ impl Importer {
         self.dirty = false;
         let now = Instant::now();
         self.desks.iter_mut().for_each(|desk| desk.follow_health(now));
-        for (at, id) in self.publisher.publish(&mut self.desks, now) {
+        let turned = self.publisher.publish(&mut self.desks, now);
+        self.publisher.forget(&std::mem::take(&mut self.changed));
+        for (at, id) in turned {
             if let Some(desk) = self.desks.get(at) {
                 self.board.note(at, desk, std::iter::once(&id));
             }

@@ -40,6 +40,10 @@ labels! {
         Cache = "cache",
         /// An upstream, asked for this query.
         Upstream = "upstream",
+        /// The cache, by an answer that had expired while its upstream failed (RFC 8767).
+        Stale = "stale",
+        /// An imported zone, chosen without knowing all health that the choice hangs on.
+        Assumed = "assumed",
         /// A special name.
         Special = "special",
         /// Refusals and protocol errors made here.
@@ -93,9 +97,9 @@ fn column(rcode: Rcode) -> usize {
 }
 
 const QUERIES: usize = 0;
-const RESPONSES: usize = QUERIES + 2;
-const DROPS: usize = RESPONSES + 5 * RCODES.len();
-const TRUNCATED: usize = DROPS + 4;
+const RESPONSES: usize = QUERIES + Proto::ALL.len();
+const DROPS: usize = RESPONSES + AnswerSource::ALL.len() * RCODES.len();
+const TRUNCATED: usize = DROPS + DropReason::ALL.len();
 const CELLS: usize = TRUNCATED + 1;
 
 /// Cells that are counted in: one thread's own, or shared by several.

@@ -27,6 +27,8 @@ pub const UPSTREAM_ISOLATED: &str = "zonelet_upstream_isolated_domains";
 pub const MISS_WAITING: &str = "zonelet_miss_waiting";
 /// Client questions that joined one already asked.
 pub const MISS_COALESCED: &str = "zonelet_miss_coalesced_total";
+/// Questions asked again for the cache before their answers expire.
+pub const MISS_RENEWALS: &str = "zonelet_miss_renewals_total";
 /// Client questions refused. `reason` as [`Refusal::label`].
 pub const MISS_REFUSED: &str = "zonelet_miss_refused_total";
 
@@ -156,6 +158,8 @@ pub struct MissMetrics {
     pub waiting: Gauge,
     /// [`MISS_COALESCED`].
     pub coalesced: Counter,
+    /// [`MISS_RENEWALS`].
+    pub renewals: Counter,
     refused: [Counter; 4],
 }
 
@@ -164,10 +168,12 @@ impl MissMetrics {
     pub fn register() -> Self {
         describe_gauge!(MISS_WAITING, Unit::Count, "Client questions that wait for an upstream.");
         describe_counter!(MISS_COALESCED, Unit::Count, "Client questions that joined one already asked.");
+        describe_counter!(MISS_RENEWALS, Unit::Count, "Questions asked again before their answers expire.");
         describe_counter!(MISS_REFUSED, Unit::Count, "Client questions refused by a cap or for a loop.");
         Self {
             waiting: gauge!(MISS_WAITING),
             coalesced: counter!(MISS_COALESCED),
+            renewals: counter!(MISS_RENEWALS),
             refused: Refusal::ALL.map(|why| counter!(MISS_REFUSED, "reason" => why.label())),
         }
     }

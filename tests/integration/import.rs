@@ -32,19 +32,23 @@ use crate::harness::source::{Fault, Scripted, data, found};
 
 const REFRESH: Duration = Duration::from_secs(60);
 
-/// Whether the upstream is the VPC resolver; clones share it.
+/// Whether the upstream is the VPC resolver, and what it was said to have been wrong about; clones share it.
 #[derive(Clone, Default)]
-struct Vpc(Arc<AtomicBool>);
+struct Vpc(Arc<AtomicBool>, Arc<Mutex<Vec<String>>>);
 
 impl Upstreams for Vpc {
     fn is_vpc_resolver(&self, _apex: NameRef<'_>) -> bool {
         self.0.load(Ordering::Relaxed)
     }
+
+    fn forget(&self, changed: &[(Name, Rtype)]) {
+        self.1.lock().unwrap().extend(changed.iter().map(|(owner, rtype)| format!("{owner} {rtype}")));
+    }
 }
 
 impl From<bool> for Vpc {
     fn from(is_it: bool) -> Self {
-        Self(Arc::new(AtomicBool::new(is_it)))
+        Self(Arc::new(AtomicBool::new(is_it)), Arc::default())
     }
 }
 

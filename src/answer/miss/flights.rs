@@ -93,6 +93,11 @@ impl Flights {
         Landed(self.landed.load(Ordering::Acquire))
     }
 
+    /// Whether a question is being asked, whatever its flags.
+    pub(super) fn is_asked(&self, question: &Question) -> bool {
+        self.by_question.contains_key(question)
+    }
+
     /// Finds one who asks a seat.
     pub(super) fn seat<A: FnOnce() -> Box<(Want, Stamps)>>(
         &self,
@@ -246,6 +251,7 @@ mod tests {
             must_exist: false,
             client: ([192, 0, 2, 1], 1).into(),
             marker: None,
+            renews: false,
         };
         let returns = is_returning.then_some(|| Box::new((want, Stamps::default())));
         flights.seat(&question(), Applicant { kind, waiter, returns, head: None, seen: None }, max, || None)

@@ -1,6 +1,7 @@
 //! The part of a walk behind sets that a routing policy chooses among.
 
 use super::{End, Fallback, MAX_RESTARTS, Ours, Step, Walk, Why, done, failed};
+use crate::metrics::AnswerSource;
 use crate::wire::response::{Full, NameAt};
 use crate::wire::{EdeCode, Rcode};
 use crate::zone::{Choice, Chosen};
@@ -27,6 +28,9 @@ impl<'w> Walk<'w, '_, '_, '_> {
             }
         }
         self.local(first);
+        if first {
+            self.source = AnswerSource::Assumed;
+        }
         let why = if choice.is_approximate() { APPROXIMATE } else { ASSUMED };
         Ok(match self.chosen(ours, choice, owner, first)? {
             Step::End(End::Done { rcode, ede: None }) => {

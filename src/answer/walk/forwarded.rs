@@ -49,12 +49,7 @@ impl<'w> Walk<'w, '_, '_, '_> {
             };
         }
         note(self, AnswerSource::Cache);
-        let key = CacheKey {
-            qname: name,
-            qtype: self.qtype,
-            dnssec_ok: self.dnssec_ok,
-            checking_disabled: self.checking_disabled,
-        };
+        let key = self.key(name);
         let (cache, now) = (self.cache, self.view.now);
         let cached = cache.with(&key, now, |entry| {
             // A denial learned before the name was imported says nothing now.
@@ -68,6 +63,16 @@ impl<'w> Walk<'w, '_, '_, '_> {
                 Step::End(End::Missing(Missing { question, must_exist }))
             }
         })
+    }
+
+    /// What a name is found by in the cache.
+    pub(super) fn key<'n>(&self, name: NameRef<'n>) -> CacheKey<'n> {
+        CacheKey {
+            qname: name,
+            qtype: self.qtype,
+            dnssec_ok: self.dnssec_ok,
+            checking_disabled: self.checking_disabled,
+        }
     }
 
     /// Says what is known of a name, as far as the fallback lets it stand.

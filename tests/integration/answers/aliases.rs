@@ -1,5 +1,7 @@
 //! Aliases: records of another name under this one, with no CNAME to be seen.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hickory_proto::op::{Message, ResponseCode};
@@ -7,6 +9,7 @@ use hickory_proto::rr::RecordType;
 use zonelet::wire::Rtype;
 use zonelet::zone::{Alias, Body, RecordSet};
 
+use crate::harness::dns::ede;
 use crate::harness::house::{House, records, zone};
 use crate::harness::message::{Rec, a, cname, name, soa};
 use crate::harness::upstream::{Out, Scripted};
@@ -158,4 +161,62 @@ async fn a_target_that_cannot_be_resolved_is_a_failure_that_says_so() {
     let house = House::new(zone("corp.test", vec![alias("www.corp.test", "lb.example")]), upstream.addr);
     let response = house.ask("www.corp.test.", RecordType::A).await;
     assert_eq!(told(&response), (ResponseCode::ServFail, vec![], vec![]));
+}
+
+/// An upstream that has a load balancer's address while `is_up`, and refuses or says nothing after.
+async fn failing(is_up: Arc<AtomicBool>, rcode: u8) -> Scripted {
+    Scripted::start(move |asked| match is_up.load(Ordering::Relaxed) {
+        true => vec![Out::Reply(asked.question.reply(0, &[a("lb.example", 60, 1)], &[]))],
+        false => vec![Out::Reply(asked.question.reply(rcode, &[], &[]))],
+    })
+    .await
+}
+
+fn stale(response: &Message) -> bool {
+    ede(response).is_some_and(|(code, _)| code == 3)
+}
+
+#[tokio::test]
+async fn a_target_whose_upstream_fails_is_given_as_it_was_for_a_day() {
+    for rcode in [2, 5] {
+        let is_up = Arc::new(AtomicBool::new(true));
+        let upstream = failing(Arc::clone(&is_up), rcode).await;
+        let house = House::new(zone("corp.test", vec![alias("www.corp.test", "lb.example")]), upstream.addr);
+        let response = house.ask("www.corp.test.", RecordType::A).await;
+        assert_eq!((told(&response), stale(&response)), (noerror(&["www.corp.test. 60 192.0.2.1"]), false));
+        is_up.store(false, Ordering::Relaxed);
+        for hours in [1, 22] {
+            house.clock.advance(Duration::from_secs(hours * 3600));
+            let response = house.ask("www.corp.test.", RecordType::A).await;
+            let expected = noerror(&["www.corp.test. 30 192.0.2.1"]);
+            assert_eq!((told(&response), stale(&response)), (expected, true), "{response}");
+        }
+        house.clock.advance(Duration::from_secs(2 * 3600));
+        let response = house.ask("www.corp.test.", RecordType::A).await;
+        assert_eq!(response.metadata.response_code, ResponseCode::ServFail);
+        is_up.store(true, Ordering::Relaxed);
+        house.clock.advance(Duration::from_secs(3600));
+        let response = house.ask("www.corp.test.", RecordType::A).await;
+        assert_eq!((told(&response), stale(&response)), (noerror(&["www.corp.test. 60 192.0.2.1"]), false));
+    }
+}
+
+#[tokio::test]
+async fn a_target_that_is_asked_for_is_learned_anew_before_it_expires() {
+    let upstream = upstream(vec![a("lb.example", 60, 1)], vec![]).await;
+    let house = House::new(zone("corp.test", vec![alias("www.corp.test", "lb.example")]), upstream.addr);
+    house.ask("www.corp.test.", RecordType::A).await;
+    house.clock.advance(Duration::from_secs(53));
+    let response = house.ask("www.corp.test.", RecordType::A).await;
+    assert_eq!(told(&response), noerror(&["www.corp.test. 7 192.0.2.1"]));
+    assert_eq!(upstream.count(), 1, "too early");
+    house.clock.advance(Duration::from_secs(1));
+    let response = house.ask("www.corp.test.", RecordType::A).await;
+    assert_eq!(told(&response), noerror(&["www.corp.test. 6 192.0.2.1"]), "nobody waits for it");
+    // What comes is taken in by another task.
+    let renewed = noerror(&["www.corp.test. 60 192.0.2.1"]);
+    while told(&house.ask("www.corp.test.", RecordType::A).await) != renewed {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(upstream.count(), 2, "once, however many ask");
 }

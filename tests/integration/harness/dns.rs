@@ -23,7 +23,7 @@ use zonelet::source::ZoneSource;
 use zonelet::source::file::FileSource;
 use zonelet::source::settings::FileSettings;
 use zonelet::upstream::Forwarder;
-use zonelet::wire::NameRef;
+use zonelet::wire::{NameRef, Rtype};
 use zonelet::zone::{SharedTable, ZoneTable};
 
 use super::agent::forward_all;
@@ -63,6 +63,8 @@ impl Upstreams for NoVpc {
     fn is_vpc_resolver(&self, _: NameRef<'_>) -> bool {
         false
     }
+
+    fn forget(&self, _: &[(zonelet::wire::Name, Rtype)]) {}
 }
 
 /// What an upstream says of a name that it does not know.

@@ -148,3 +148,17 @@ async fn an_importer_with_new_settings_takes_over_without_unloading_anything() {
         })
         .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_upstreams_said_of_changed_names_is_forgotten() {
+    let source = Scripted::new("s");
+    source.zone("Z1", "corp.internal", &[("same", 1), ("moved", 1), ("gone", 1)]);
+    let vpc = Vpc::default();
+    let world = Setup { vpc: vpc.clone(), ..Setup::default() }.start(&[&source]);
+    world.until("moved.corp.internal", "1").await;
+    assert!(vpc.1.lock().unwrap().is_empty(), "nothing was known before");
+    source.content("Z1", "corp.internal", &[("same", 1), ("moved", 2), ("new", 1)]);
+    world.until("moved.corp.internal", "2").await;
+    let forgotten = vpc.1.lock().unwrap().clone();
+    assert_eq!(forgotten, ["gone.corp.internal. A", "moved.corp.internal. A", "new.corp.internal. A"]);
+}
