@@ -17,6 +17,7 @@ use super::{Asker, Disposition, Lane, PendingQuery, Reply, Responder, Settings, 
 use crate::cache::Cache;
 use crate::clock::{Clock, Moment};
 use crate::metrics::{AnswerSource, Board, DropReason, Proto, Tally};
+use crate::upstream::Question;
 use crate::wire::query::{Query, Unreadable, seeming_hash};
 use crate::wire::response::{self, MAX_MESSAGE, Response, UDP_SIZE, Verdict};
 use crate::wire::{CLASS_IN, EdeCode, Rcode, Rtype, Suffixes};
@@ -133,9 +134,14 @@ impl Answerer {
         };
         let Walk { source, authoritative, authentic, due, .. } = walk;
         if let Some(question) = due {
-            self.0.miss.renew(*question, query.dnssec_ok(), query.checking_disabled());
+            self.renew(question, &query);
         }
         finish(response, end, Said { source, authoritative, authentic }, tally)
+    }
+
+    #[cold]
+    fn renew(&self, question: Box<Question>, query: &Query<'_>) {
+        self.0.miss.renew(*question, query.dnssec_ok(), query.checking_disabled());
     }
 
     /// Everything that is refused before zones and cache are looked at.

@@ -112,6 +112,7 @@ impl ZoneTable {
     }
 
     /// [`ZoneTable::find`], with whether all names below the apex are the zone's.
+    #[inline]
     pub fn find_part(&self, qname: &Suffixes) -> Option<Part<'_>> {
         // No name has more than 127 labels: the shift is at least zero.
         let mut depths = self.depths & (u128::MAX >> (127 - qname.depth().min(127)));
