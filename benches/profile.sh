@@ -24,7 +24,10 @@ for scenario in "${scenarios[@]}"; do
     perf script --input "$recordings/$scenario.perf" --no-inline 2>/dev/null |
         inferno-collapse-perf >"$recordings/$scenario.folded"
     # Frames below half a percent are left out: nobody sees them, and they are most of the file.
-    inferno-flamegraph --title "$scenario: on-CPU time of the answering process" --minwidth 0.5 --hash \
-        "$recordings/$scenario.folded" >"$graphs/$scenario.svg"
+    # The pictures stand still: the script that inferno puts in, and what it works with, are taken out.
+    inferno-flamegraph --title "$scenario: on-CPU time of the answering process" --width 1400 --minwidth 0.5 --hash \
+        "$recordings/$scenario.folded" |
+        perl -0pe 's/<script.*?<\/script>//s; s/ onload="[^"]*"//; s/<text id="(search|unzoom|matched)".*?<\/text>//gs' \
+            >"$graphs/$scenario.svg"
     echo "$graphs/$scenario.svg: $(wc -c <"$graphs/$scenario.svg") bytes"
 done
