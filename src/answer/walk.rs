@@ -213,6 +213,9 @@ impl<'w> Walk<'w, '_, '_, '_> {
             (Lookup::NoData, OnMissing::ForwardNoData) => {
                 return self.forwarded(owner, Fallback::NoData(zone));
             }
+            (Lookup::Choice(choice), OnMissing::ForwardNoData) if choice.is_nothing() => {
+                return self.forwarded(owner, Fallback::NoData(zone));
+            }
             _ => {}
         }
         self.local(first);

@@ -144,6 +144,11 @@ impl<'z> Choice<'z> {
         self.plan.is_approximate
     }
 
+    /// Whether nobody here is given anything, as where no location is about this one.
+    pub fn is_nothing(&self) -> bool {
+        self.plan.ways.iter().all(|(_, leaf)| *leaf == Leaf::Nothing)
+    }
+
     /// Chooses; `random` is evenly spread over its range. Cost: a binary search in the ways there are.
     pub fn pick(&self, random: u32) -> Chosen<'z> {
         let ways = &self.plan.ways;

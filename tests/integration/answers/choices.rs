@@ -5,7 +5,8 @@ use std::time::Duration;
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType;
 use zonelet::wire::Rtype;
-use zonelet::zone::{Alias, Body, Content, Member, Policy, RecordSet};
+use zonelet::zone::{Alias, Body, Content, Location, Member, OnMissing, Place, Policy, RecordSet};
+use zonelet::zone::{Region, Zone, ZoneOptions};
 
 use crate::harness::house::{House, zone};
 use crate::harness::message::{a, name, soa};
@@ -147,4 +148,54 @@ async fn an_upstream_that_does_not_know_the_zone_is_not_asked() {
     let response = house.ask("f.corp.test.", RecordType::A).await;
     assert_eq!(told(&response), noerror("60 192.0.2.1"));
     assert_eq!(silent.count(), 0);
+}
+
+fn placed(identifier: &str, policy: Policy, last: u8) -> RecordSet {
+    let content = Content::Records { ttl: 60, rdata: vec![[192, 0, 2, last].into()] };
+    let member = Member { identifier: identifier.into(), policy, health_check: None, content };
+    RecordSet { owner: name("g.corp.test"), rtype: Rtype::A, body: Body::Member(Box::new(member)) }
+}
+
+/// A zone asked from Ireland.
+fn in_ireland(sets: Vec<RecordSet>, on_missing: OnMissing) -> Zone {
+    let options = ZoneOptions { region: Region::find("eu-west-1"), on_missing, ..ZoneOptions::default() };
+    Zone::build(&zone("corp.test", sets), &options).zone
+}
+
+#[tokio::test]
+async fn a_choice_that_gives_nobody_here_anything_is_no_data_or_what_the_upstream_has() {
+    let us = || vec![placed("us", Policy::Geolocation(Location::Country("US".into())), 1)];
+    let upstream =
+        Scripted::start(|asked| vec![Out::Reply(asked.question.reply(0, &[a("g.corp.test", 20, 7)], &[]))])
+            .await;
+    let house = House::of(vec![in_ireland(us(), OnMissing::NxDomain)], upstream.addr);
+    let response = house.ask("g.corp.test.", RecordType::A).await;
+    assert_eq!((told(&response), response.authorities.len()), ((ResponseCode::NoError, vec![]), 1));
+    assert_eq!(upstream.count(), 0);
+    let house = House::of(vec![in_ireland(us(), OnMissing::ForwardNoData)], upstream.addr);
+    let response = house.ask("g.corp.test.", RecordType::A).await;
+    assert_eq!((told(&response), response.metadata.authoritative), (noerror("20 192.0.2.7"), false));
+}
+
+#[tokio::test]
+async fn biased_distances_are_the_origins_to_weigh_and_approximated_where_it_is_not_asked() {
+    let near = |bias| {
+        let policy = |code: &str, bias| Policy::Geoproximity { place: Place::Region(code.into()), bias };
+        let sets =
+            vec![placed("far", policy("us-east-1", bias), 1), placed("near", policy("eu-west-2", 0), 2)];
+        in_ireland(sets, OnMissing::NxDomain)
+    };
+    let upstream =
+        Scripted::start(|asked| vec![Out::Reply(asked.question.reply(0, &[a("g.corp.test", 20, 7)], &[]))])
+            .await;
+    let response = House::of(vec![near(0)], upstream.addr).ask("g.corp.test.", RecordType::A).await;
+    assert_eq!((told(&response), upstream.count()), (noerror("60 192.0.2.2"), 0), "nothing to be weighed");
+    let response = House::of(vec![near(40)], upstream.addr).ask("g.corp.test.", RecordType::A).await;
+    assert_eq!(told(&response), noerror("20 192.0.2.7"));
+    let silent = Scripted::silent().await;
+    let house = House::with(vec![near(40)], silent.addr, false);
+    let response = house.ask("g.corp.test.", RecordType::A).await;
+    assert_eq!((told(&response), silent.count()), (noerror("60 192.0.2.2"), 0));
+    let said: Vec<u8> = b"reckoned with approximately".to_vec();
+    assert!(ede(&response).contains(format!("{said:?}").trim_matches(['[', ']'])), "{}", ede(&response));
 }

@@ -49,7 +49,8 @@ impl House {
         Self::with(zones, upstream, true)
     }
 
-    fn with(zones: Vec<Zone>, upstream: SocketAddr, is_known: bool) -> Self {
+    /// Over these zones, which the upstream knows or not.
+    pub fn with(zones: Vec<Zone>, upstream: SocketAddr, is_known: bool) -> Self {
         let agent = Agent::new(forward_all(&[upstream]));
         let entries = zones.into_iter().map(|zone| (zone.apex().clone(), Authority::Loaded(Arc::new(zone))));
         let table = ZoneTable::new(entries.collect()).with_origins(|_| is_known);
