@@ -134,14 +134,14 @@ impl Answerer {
         };
         let Walk { source, authoritative, authentic, due, .. } = walk;
         if let Some(question) = due {
-            self.renew(question, &query);
+            self.renew(&question, &query);
         }
         finish(response, end, Said { source, authoritative, authentic }, tally)
     }
 
     #[cold]
-    fn renew(&self, question: Box<Question>, query: &Query<'_>) {
-        self.0.miss.renew(*question, query.dnssec_ok(), query.checking_disabled());
+    fn renew(&self, question: &Question, query: &Query<'_>) {
+        self.0.miss.renew(question.clone(), query.dnssec_ok(), query.checking_disabled());
     }
 
     /// Everything that is refused before zones and cache are looked at.
