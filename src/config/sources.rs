@@ -1,5 +1,6 @@
 //! `[[source]]`: where zones come from, and how each source's zones are treated.
 
+mod roles;
 mod route53;
 mod selector;
 
@@ -17,7 +18,8 @@ use super::sections::path;
 use super::{Source, SourceKind};
 
 /// Keys that only `kind = "route53"` has.
-const ROUTE53_KEYS: [&str; 6] = ["zones", "partition", "endpoint", "public", "budget", "burst"];
+const ROUTE53_KEYS: [&str; 9] =
+    ["zones", "partition", "endpoint", "public", "budget", "burst", "roles", "profiles", "resolver_rules"];
 /// Keys that only `kind = "file"` has.
 const FILE_KEYS: [&str; 2] = ["path", "zone"];
 
@@ -52,7 +54,6 @@ fn source(section: &Section<'_>, base: &Path) -> Option<Source> {
         let fix = "build with the default features, or set kind = \"file\"";
         section.reject("kind", "route53 is not part of this build", Some(fix));
     }
-    section.refuse("roles", "is not supported yet", Some("remove it"));
     let (source, strange, what) = match kind {
         Kind::File => (file(section, base), &ROUTE53_KEYS[..], "has no meaning for kind = \"file\""),
         Kind::Route53 => {

@@ -141,7 +141,7 @@ fn compile(
     let state = StateFile {
         kind: source.kind().to_owned(),
         label: source.label().to_owned(),
-        origin: source.origin(),
+        origin: source.origin_of(&found.id),
         id: found.id,
         fetched_at: millis_since_1970(now),
         calls,
