@@ -6,6 +6,7 @@ pub mod recordset;
 pub mod route53;
 pub mod settings;
 pub mod text;
+pub mod trial;
 pub mod value;
 
 use std::any::Any;

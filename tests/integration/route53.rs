@@ -9,5 +9,6 @@ mod discovery;
 mod environment;
 mod fixture;
 mod moto;
+mod online;
 mod paging;
 mod tls;

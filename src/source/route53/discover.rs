@@ -13,6 +13,8 @@ use super::memory::Known;
 use super::select::Wanted;
 use super::vpc::Vpc;
 
+const LISTING: &str = "listing of the account's hosted zones";
+
 impl Route53Source {
     /// Lists the wanted zones by the cheapest calls that can name them.
     pub(super) async fn list_zones(&self) -> Result<Vec<FoundZone>, SourceError> {
@@ -130,17 +132,28 @@ impl Route53Source {
         account: &Account,
         wanted: &Wanted,
     ) -> Result<Listing, SourceError> {
-        let what = "listing of the account's hosted zones";
         let resting = self.memory().resting(at, Instant::now());
         if let Some(retry_after) = resting {
-            return Err(SourceError::Throttled { what: what.to_owned(), retry_after });
+            return Err(SourceError::Throttled { what: LISTING.to_owned(), retry_after });
         }
+        let mut listing = self.list_account(at, account, wanted).await?;
+        self.keep_tagged(wanted, &mut listing).await?;
+        Ok(listing)
+    }
+
+    /// The zones of one account, whatever their tags.
+    pub(super) async fn list_account(
+        &self,
+        at: usize,
+        account: &Account,
+        wanted: &Wanted,
+    ) -> Result<Listing, SourceError> {
         let (mut listing, mut pages, mut marker) = (Listing::default(), Pages::default(), None);
         loop {
             let kind = (!self.settings.public).then_some(HostedZoneType::PrivateHostedZone);
             let request =
                 account.client.list_hosted_zones().set_marker(marker.take()).set_hosted_zone_type(kind);
-            let page = self.call(ApiCall::ListHostedZones, what, request.send()).await?;
+            let page = self.call(ApiCall::ListHostedZones, LISTING, request.send()).await?;
             for zone in page.hosted_zones().iter().filter(|zone| self.is_taken(zone)) {
                 let seen = Seen {
                     id: zone.id(),
@@ -153,12 +166,10 @@ impl Route53Source {
                 listing.add(seen, wanted);
             }
             if !page.is_truncated() {
-                break;
+                return Ok(listing);
             }
-            marker = Some(pages.turn(what, listing.len(), page.next_marker())?);
+            marker = Some(pages.turn(LISTING, listing.len(), page.next_marker())?);
         }
-        self.keep_tagged(wanted, &mut listing).await?;
-        Ok(listing)
     }
 
     /// The zones of the configured ids. What an id stands for never changes, so each is asked for
@@ -199,7 +210,11 @@ impl Route53Source {
     }
 
     /// Asks one account after the other for the zone of an id.
-    async fn find_by_id(&self, id: &str, listing: &mut Listing) -> Result<Option<Known>, SourceError> {
+    pub(super) async fn find_by_id(
+        &self,
+        id: &str,
+        listing: &mut Listing,
+    ) -> Result<Option<Known>, SourceError> {
         let what = format!("hosted zone {id}");
         let session = self.session().await?;
         let (mut reason, mut failure, mut asked) = (None, None, 0);

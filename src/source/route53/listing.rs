@@ -84,6 +84,11 @@ impl Listing {
         self.ids.contains(bare_id(id))
     }
 
+    /// All zones seen, wanted or not.
+    pub fn seen(&self) -> impl Iterator<Item = &FoundZone> {
+        self.zones.iter().map(|found| &found.zone).chain(&self.unwanted)
+    }
+
     /// How many zones were seen.
     pub fn len(&self) -> usize {
         self.ids.len()

@@ -38,7 +38,7 @@ impl Route53Source {
     ) -> Result<(), SourceError> {
         let mut ids = self.rules_of(vpc).await?;
         ids.extend(more);
-        ids.retain(|id| !id.starts_with(AUTODEFINED));
+        ids.retain(|id| !is_autodefined(id));
         ids.sort();
         ids.dedup();
         self.memory().rules.retain(|id, _| ids.contains(id));
@@ -88,6 +88,11 @@ impl Route53Source {
         self.memory().rules.insert(id.to_owned(), rule.clone());
         Ok(rule)
     }
+}
+
+/// Whether every VPC has the rule.
+pub fn is_autodefined(id: &str) -> bool {
+    id.starts_with(AUTODEFINED)
 }
 
 fn read(rule: &ResolverRule) -> Rule {

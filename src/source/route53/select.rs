@@ -34,7 +34,7 @@ enum Pattern {
 }
 
 /// The ids, names and tags of a [`ZoneSelector`], all of which must match.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Wanted {
     ids: Vec<String>,
     patterns: Vec<Pattern>,
@@ -50,6 +50,14 @@ impl Wanted {
         let ids = selector.ids.iter().map(|id| bare_id(id).to_owned()).collect();
         let patterns = selector.names.iter().map(|text| pattern(text)).collect::<Result<_, _>>()?;
         Ok(Self { ids, patterns, tags: selector.tags.clone() })
+    }
+
+    /// One name or pattern alone.
+    ///
+    /// # Errors
+    /// As for [`Wanted::new`].
+    pub fn of_name(text: &str) -> Result<Self, SourceError> {
+        Ok(Self { patterns: vec![pattern(text)?], ..Self::default() })
     }
 
     /// The ids that were asked for by name; empty for all.
