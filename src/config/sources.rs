@@ -30,10 +30,21 @@ pub(super) fn sources(root: &Section<'_>, base: &Path) -> Vec<Source> {
         let Some(source) = source(&section, base) else { continue };
         if sources.iter().any(|other| other.kind == source.kind) {
             section.reject("", "the same source is listed twice", Some("remove one"));
+        } else if sources.iter().any(|other| selects_alike(other, &source)) {
+            // They have one name in logs and on disk.
+            let what = "selects zones just as another source does";
+            section.warn("zones", what, Some("list the roles of both in one source"));
         }
         sources.push(source);
     }
     sources
+}
+
+fn selects_alike(one: &Source, other: &Source) -> bool {
+    match (&one.kind, &other.kind) {
+        (SourceKind::Route53(one), SourceKind::Route53(other)) => one.zones == other.zones,
+        _ => false,
+    }
 }
 
 #[derive(Clone, Copy)]

@@ -315,6 +315,18 @@ on_unloaded = 'fail'
 }
 
 #[test]
+fn two_sources_that_select_alike_are_warned_of() {
+    let role = "roles = ['arn:aws:iam::222233334444:role/x']";
+    let two = |zones: &str| {
+        let text = format!("[[source]]\nkind = 'route53'\n[[source]]\nkind = 'route53'\n{zones}\n{role}\n");
+        read(&text).unwrap().warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let warnings = two("");
+    assert!(warnings.iter().any(|w| w.contains("source[1].zones: selects zones just as")), "{warnings:?}");
+    assert!(!two("zones = { ids = ['Z1'] }").iter().any(|w| w.contains("just as")));
+}
+
+#[test]
 fn sources_refuse_what_cannot_work() {
     let route53 = |rest: &str| problem(&format!("[[source]]\nkind = 'route53'\n{rest}"));
     for (rest, want) in [

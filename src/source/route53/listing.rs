@@ -107,6 +107,17 @@ impl Listing {
         self.unseen.extend(other.unseen);
     }
 
+    /// Of the zones behind the first `own`, drops those whose name an earlier one has.
+    pub fn yield_names(&mut self, own: usize) {
+        let mut names: HashSet<Name> = HashSet::new();
+        let mut at = 0;
+        self.zones.retain(|found| {
+            let is_new = names.insert(found.zone.apex.clone());
+            at += 1;
+            is_new || at <= own
+        });
+    }
+
     /// Keeps the zones for which `keep` says so; the others are there, and not wanted.
     pub fn keep(&mut self, keep: impl Fn(&Found) -> bool) {
         let (kept, dropped): (Vec<Found>, Vec<Found>) = self.zones.drain(..).partition(|f| keep(f));

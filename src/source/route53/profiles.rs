@@ -16,15 +16,15 @@ const MAX_PROFILES: usize = 16;
 const PAGE: i32 = 100;
 
 impl Route53Source {
-    /// Adds the zones of the VPC's profiles to those that are its own, which go before them; the ids
-    /// of the profiles' resolver rules.
+    /// Adds the zones of the VPC's profiles to those that are its own, which go before those of the same
+    /// name; the ids of the profiles' resolver rules.
     pub(super) async fn add_profiles(
         &self,
         vpc: &Vpc,
         wanted: &Wanted,
         listing: &mut Listing,
     ) -> Result<Vec<String>, SourceError> {
-        let mut rules = Vec::new();
+        let (mut rules, own) = (Vec::new(), listing.zones.len());
         for profile in self.profiles_of(vpc).await? {
             for resource in self.resources_of(vpc, &profile, listing.len()).await? {
                 match resource.resource_arn().and_then(read) {
@@ -37,6 +37,7 @@ impl Route53Source {
                 }
             }
         }
+        listing.yield_names(own);
         Ok(rules)
     }
 

@@ -64,7 +64,7 @@ impl RoleProvider {
             .role_arn(&self.role.arn)
             .role_session_name(&self.role.session_name)
             .set_external_id(self.role.external_id.clone());
-        // The SDK's finest log level shows requests and replies as they are.
+        // What the SDK's finest log levels show of a request is for others to decide: of this one, nothing.
         let reply = request.send().with_subscriber(Dispatch::none()).await;
         let reply = reply.map_err(|error| {
             let said = error

@@ -154,6 +154,9 @@ async fn zones_of_profiles_are_the_vpcs_too() {
         arn("ZNOWHERE"),
     ]);
     sim.control("POST", "profile", json!({ "id": "rp-1", "vpcs": [VPC], "resources": resources })).await;
+    // Associated itself, later, with one of the profile's names: the VPC's own goes first.
+    let twin = sim.zone("own.internal.", json!({ "generate": 5, "vpcs": [] })).await;
+    sim.control("POST", "profile", json!({ "id": "rp-3", "vpcs": [VPC], "resources": [arn(&twin)] })).await;
     let off = sim.zone("off.internal.", json!({ "vpcs": [] })).await;
     let elsewhere = json!({ "id": "rp-2", "vpcs": [VPC], "resources": [arn(&off)], "status": "DELETED" });
     sim.control("POST", "profile", elsewhere).await;
