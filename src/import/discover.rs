@@ -240,6 +240,6 @@ fn account_of(id: &ZoneId, entry: &Entry, source: &dyn ZoneSource) -> String {
 
 fn warn_if_carved(found: &FoundZone) {
     if let Access::CarvedOut(why) = &found.access {
-        warn!(zone = %found.apex, id = %found.id, why, "zone cannot be read here, its names are forwarded");
+        warn!(zone = %found.apex, id = %found.id, why, "names of this zone are not answered here but forwarded");
     }
 }

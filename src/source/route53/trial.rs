@@ -1,5 +1,8 @@
 //! Everything that some settings need of AWS, tried once, for `zonelet check --online`.
 
+use std::collections::HashSet;
+use std::error::Error;
+
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;
 
@@ -24,9 +27,16 @@ pub struct Trial {
     pub caller: Option<String>,
     /// The VPC that zones are selected by.
     pub vpc: Option<Vpc>,
+    /// Accounts whose role cannot be assumed, by number: the rest would say so again.
+    refused: HashSet<usize>,
 }
 
 impl Trial {
+    fn reachable<'s>(&self, session: &'s Session) -> Vec<(usize, &'s Account)> {
+        let all = session.accounts.iter().enumerate();
+        all.filter(|(at, _)| !self.refused.contains(at)).collect()
+    }
+
     /// Notes what came of a call, and which permission it needs if it was denied.
     fn note<T>(
         &mut self,
@@ -120,7 +130,7 @@ impl Route53Source {
 
     async fn try_accounts(&self, session: &Session, wanted: &Wanted, trial: &mut Trial) -> Option<Listing> {
         let mut all: Option<Listing> = None;
-        for (at, account) in session.accounts.iter().enumerate() {
+        for (at, account) in trial.reachable(session) {
             let what = format!("route53:ListHostedZones of {}", account.name());
             let listing = self.list_account(at, account, wanted).await;
             if let Some(listing) = trial.note(what, "route53:ListHostedZones", listing, found) {
@@ -133,7 +143,7 @@ impl Route53Source {
     /// Records and tags of the first zone that each account has.
     async fn try_reading(&self, session: &Session, wanted: &Wanted, listing: &Listing, trial: &mut Trial) {
         let mut is_tried = false;
-        for (at, account) in session.accounts.iter().enumerate() {
+        for (at, account) in trial.reachable(session) {
             let readable = |id: &str| listing.readable().any(|zone| *zone.id.0 == *id);
             let mut ids = listing.zones.iter().filter(|f| f.account == at).map(|f| f.zone.id.0.to_string());
             let Some(id) = ids.find(|id| readable(id)) else { continue };
@@ -219,14 +229,18 @@ fn provider_of(credentials: &Credentials) -> String {
 }
 
 async fn try_roles(session: &Session, trial: &mut Trial) {
-    for account in &session.accounts {
+    for (at, account) in session.accounts.iter().enumerate() {
         let (Some(role), Some(provider)) = (&account.role, account.sdk.credentials_provider()) else {
             continue;
         };
         let what = format!("role {}", role.arn);
         trial.findings.push(match provider.provide_credentials().await {
             Ok(_) => Finding::works(what, "can be assumed"),
-            Err(error) => Finding::fails(what, chain(&error)),
+            Err(error) => {
+                trial.refused.insert(at);
+                // The SDK's own words in front say nothing.
+                Finding::fails(what, error.source().map_or_else(|| chain(&error), chain))
+            }
         });
     }
 }

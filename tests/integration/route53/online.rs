@@ -96,7 +96,7 @@ async fn each_thing_that_does_not_work_is_named_with_its_permission() {
     assert_says(
         &text,
         &[
-            &format!("FAIL  role {ROLE}: "),
+            &format!("FAIL  role {ROLE}: role {ROLE} cannot be assumed: User: "),
             "sts:AssumeRole",
             "FAIL  route53:ListResourceRecordSets on ",
             "(it needs route53:ListResourceRecordSets)",
@@ -107,6 +107,16 @@ async fn each_thing_that_does_not_work_is_named_with_its_permission() {
     let (code, text) = check(&sim, &source, "--online").await;
     assert_eq!(code, 1);
     assert_says(&text, &["(it needs route53:ListHostedZonesByVPC and ec2:DescribeVpcs)"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_role_is_told_once_and_the_other_accounts_are_tried() {
+    let sim = Sim::start();
+    sim.zone("corp.internal.", json!({})).await;
+    let source = format!("zones = {{ names = [\"*.internal\"] }}\nroles = [\"{ROLE}\"]");
+    let (code, text) = check(&sim, &source, "--online").await;
+    assert_eq!((code, text.matches("FAIL").count()), (1, 1), "{text}");
+    assert_says(&text, &["ok    route53:ListHostedZones of the account of the credentials found: 1 zones"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
