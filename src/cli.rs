@@ -20,6 +20,7 @@ use tracing::{error, warn};
 
 use crate::admin::client::ask;
 use crate::admin::{Request, Response};
+use crate::app::online;
 use crate::config::{Config, Environment, Problems};
 
 /// Success.
@@ -73,7 +74,14 @@ enum Command {
     /// Serve (what zonelet does without a command)
     Run,
     /// Check the configuration and list all its problems
-    Check,
+    Check {
+        /// Try the sources out, too: credentials, roles, permissions, zone ids and names
+        #[arg(long)]
+        online: bool,
+        /// Print only the IAM policies that the configuration needs
+        #[arg(long, conflicts_with = "online")]
+        policy: bool,
+    },
     /// List the zones of the running zonelet
     Zones {
         #[command(flatten)]
@@ -142,11 +150,15 @@ where
             Ok(config) => run(config, path, environment, err, serve),
             Err(problems) => refuse(&problems, err),
         },
-        Command::Check => match Config::load(path.as_deref(), &environment) {
+        Command::Check { online, policy } => match Config::load(path.as_deref(), &environment) {
             Ok(config) => {
                 say(err, &check::warnings(&config));
+                if policy {
+                    say(out, &check::policies(&config));
+                    return OK;
+                }
                 say(out, &check::summary(&config, path.as_deref()));
-                OK
+                if online { check_online(&config, out, err) } else { OK }
             }
             Err(problems) => refuse(&problems, err),
         },
@@ -202,12 +214,10 @@ where
     for warning in &config.warnings {
         warn!(place = %warning.place, key = warning.key, fix = warning.fix, "{}", warning.what);
     }
-    let threads = std::thread::available_parallelism().map_or(1, |n| n.get().min(MAX_THREADS));
-    let runtime =
-        match tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build() {
-            Ok(runtime) => runtime,
-            Err(error) => return failed(&error, err),
-        };
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error, err),
+    };
     let ended = runtime.block_on(serve(Start { config, config_path, environment, set_level }));
     runtime.shutdown_timeout(LAST_WORK);
     match ended {
@@ -217,6 +227,23 @@ where
             FAILED
         }
     }
+}
+
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get().min(MAX_THREADS));
+    tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()
+}
+
+/// Tries the sources out and says what was found.
+fn check_online(config: &Config, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error, err),
+    };
+    let tried = runtime.block_on(online::try_sources(config));
+    runtime.shutdown_timeout(LAST_WORK);
+    say(out, &check::findings(config, &tried));
+    if check::all_work(&tried) { OK } else { FAILED }
 }
 
 /// Asks the running zonelet and shows what it says.
@@ -289,7 +316,7 @@ mod tests {
         for args in [&["zonelet", "--config", "x", "check"][..], &["zonelet", "check", "-c", "x"]] {
             let cli = Cli::try_parse_from(args).unwrap();
             assert_eq!(cli.config.as_deref(), Some(Path::new("x")));
-            assert!(matches!(cli.command, Some(Command::Check)));
+            assert!(matches!(cli.command, Some(Command::Check { online: false, policy: false })));
         }
         assert!(Cli::try_parse_from(["zonelet"]).unwrap().command.is_none());
     }

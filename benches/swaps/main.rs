@@ -55,7 +55,7 @@ struct Flip {
 }
 
 fn found() -> FoundZone {
-    FoundZone { id: ZoneId("Z1".into()), apex: apex(), access: Access::Readable }
+    FoundZone { id: ZoneId("Z1".into()), apex: apex(), access: Access::Readable, records: None }
 }
 
 fn apex() -> Name {

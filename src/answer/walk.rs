@@ -187,8 +187,14 @@ impl<'w> Walk<'w, '_, '_, '_> {
         let Some(part) = view.table.find_part(name) else { return self.forwarded(owner, Fallback::None) };
         match part.authority {
             Authority::Loaded(zone) => self.in_zone(Ours { zone, part }, owner, name, first),
-            Authority::Unloaded(WhenUnloaded::Fail) => Ok(Step::End(End::Failed(Why::NotLoaded))),
-            _ => self.forwarded(owner, Fallback::None),
+            Authority::Unloaded(when, asked) => {
+                asked.note();
+                match when {
+                    WhenUnloaded::Fail => Ok(Step::End(End::Failed(Why::NotLoaded))),
+                    WhenUnloaded::Forward => self.forwarded(owner, Fallback::None),
+                }
+            }
+            Authority::CarvedOut => self.forwarded(owner, Fallback::None),
         }
     }
 

@@ -121,18 +121,25 @@ fn open(source: &Source, forwarder: &Arc<Forwarder>) -> Option<Arc<dyn ZoneSourc
     match &source.kind {
         SourceKind::File(settings) => Some(Arc::new(FileSource::new(settings.clone()))),
         #[cfg(feature = "route53")]
-        SourceKind::Route53(settings) => {
-            use crate::metrics::SourceMetrics;
-            use crate::source::route53::Route53Source;
-            use crate::upstream::BootstrapResolver;
-            let metrics = SourceMetrics::register(&Route53Source::label_of(settings));
-            let resolver = Arc::new(names::Names(BootstrapResolver::new(Arc::clone(forwarder))));
-            Some(Arc::new(Route53Source::new(settings.clone(), resolver, metrics)))
-        }
+        SourceKind::Route53(settings) => Some(Arc::new(route53(settings, forwarder))),
         // The configuration has been refused for it.
         #[cfg(not(feature = "route53"))]
         SourceKind::Route53(_) => None,
     }
+}
+
+/// A source of Route 53 that finds hosts through the upstreams.
+#[cfg(feature = "route53")]
+pub(super) fn route53(
+    settings: &crate::source::settings::Route53Settings,
+    forwarder: &Arc<Forwarder>,
+) -> crate::source::route53::Route53Source {
+    use crate::metrics::SourceMetrics;
+    use crate::source::route53::Route53Source;
+    use crate::upstream::BootstrapResolver;
+    let metrics = SourceMetrics::register(&Route53Source::label_of(settings));
+    let resolver = Arc::new(names::Names(BootstrapResolver::new(Arc::clone(forwarder))));
+    Route53Source::new(settings.clone(), resolver, metrics)
 }
 
 /// The trait that sources know, over the resolver that upstreams have.

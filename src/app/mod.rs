@@ -3,6 +3,7 @@
 mod banner;
 mod health;
 mod imports;
+pub mod online;
 mod reload;
 mod status;
 

@@ -1,6 +1,7 @@
 //! `[[source]]`: where zones come from, and how each source's zones are treated.
 
 mod health;
+mod roles;
 mod route53;
 mod selector;
 
@@ -18,13 +19,16 @@ use super::sections::path;
 use super::{Source, SourceKind};
 
 /// Keys that only `kind = "route53"` has.
-const ROUTE53_KEYS: [&str; 9] = [
+const ROUTE53_KEYS: [&str; 12] = [
     "zones",
     "partition",
     "endpoint",
     "public",
     "budget",
     "burst",
+    "roles",
+    "profiles",
+    "resolver_rules",
     "health",
     "health_refresh",
     "health_max_age",
@@ -39,10 +43,21 @@ pub(super) fn sources(root: &Section<'_>, base: &Path) -> Vec<Source> {
         let Some(source) = source(&section, base) else { continue };
         if sources.iter().any(|other| other.kind == source.kind) {
             section.reject("", "the same source is listed twice", Some("remove one"));
+        } else if sources.iter().any(|other| selects_alike(other, &source)) {
+            // They have one name in logs and on disk.
+            let what = "selects zones just as another source does";
+            section.warn("zones", what, Some("list the roles of both in one source"));
         }
         sources.push(source);
     }
     sources
+}
+
+fn selects_alike(one: &Source, other: &Source) -> bool {
+    match (&one.kind, &other.kind) {
+        (SourceKind::Route53(one), SourceKind::Route53(other)) => one.zones == other.zones,
+        _ => false,
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -63,7 +78,6 @@ fn source(section: &Section<'_>, base: &Path) -> Option<Source> {
         let fix = "build with the default features, or set kind = \"file\"";
         section.reject("kind", "route53 is not part of this build", Some(fix));
     }
-    section.refuse("roles", "is not supported yet", Some("remove it"));
     let (source, strange, what) = match kind {
         Kind::File => (file(section, base), &ROUTE53_KEYS[..], "has no meaning for kind = \"file\""),
         Kind::Route53 => {

@@ -4,7 +4,7 @@ mod health;
 
 use super::*;
 use crate::import::settings::OnUnloaded;
-use crate::source::settings::{VpcSelector, ZoneSelector};
+use crate::source::settings::{Role, VpcSelector, ZoneSelector};
 use crate::upstream::settings::UpstreamSpec;
 use crate::zone::OnMissing;
 
@@ -263,7 +263,12 @@ fn a_route53_source_is_read_whole() {
     let text = "\
 [[source]]
 kind = 'route53'
-zones = { vpc = 'vpc-0a1b2c3d', ids = ['/hostedzone/Z0123', 'Z4'], names = ['Corp.Internal.', '*.internal'] }
+zones = { vpc = 'vpc-0a1b2c3d', ids = ['/hostedzone/Z0123', 'Z4'], names = ['Corp.Internal.', '*.internal'],
+    tags = { team = 'core', env = '*' } }
+roles = ['arn:aws:iam::222233334444:role/zonelet', { arn = 'arn:aws:iam::333344445555:role/dns/reader',
+    external_id = 'between/us', session_name = 'dns' }]
+profiles = true
+resolver_rules = true
 region = 'eu-central-1'
 partition = 'aws'
 endpoint = 'http://127.0.0.1:5000'
@@ -282,6 +287,7 @@ on_unloaded = 'fail'
             vpc: Some(VpcSelector::Id("vpc-0a1b2c3d".into())),
             ids: vec!["Z0123".into(), "Z4".into()],
             names: vec!["corp.internal".into(), "*.internal".into()],
+            tags: [("team".into(), "core".into()), ("env".into(), "*".into())].into(),
         },
         public: false,
         region: Some("eu-central-1".into()),
@@ -290,6 +296,16 @@ on_unloaded = 'fail'
         health: false,
         calls_per_second: 0.5,
         burst: 3,
+        roles: vec![
+            Role::new("arn:aws:iam::222233334444:role/zonelet"),
+            Role {
+                external_id: Some("between/us".into()),
+                session_name: "dns".into(),
+                ..Role::new("arn:aws:iam::333344445555:role/dns/reader")
+            },
+        ],
+        profiles: true,
+        resolver_rules: true,
     };
     let policy = SourcePolicy {
         refresh: Duration::from_secs(300),
@@ -307,11 +323,25 @@ on_unloaded = 'fail'
 }
 
 #[test]
+fn two_sources_that_select_alike_are_warned_of() {
+    let role = "roles = ['arn:aws:iam::222233334444:role/x']";
+    let two = |zones: &str| {
+        let text = format!("[[source]]\nkind = 'route53'\n[[source]]\nkind = 'route53'\n{zones}\n{role}\n");
+        read(&text).unwrap().warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let warnings = two("");
+    assert!(warnings.iter().any(|w| w.contains("source[1].zones: selects zones just as")), "{warnings:?}");
+    assert!(!two("zones = { ids = ['Z1'] }").iter().any(|w| w.contains("just as")));
+}
+
+#[test]
 fn sources_refuse_what_cannot_work() {
     let route53 = |rest: &str| problem(&format!("[[source]]\nkind = 'route53'\n{rest}"));
     for (rest, want) in [
         ("zones = {}", "source[0].zones: selects no zone"),
-        ("zones = { tags = { team = 'core' } }", "source[0].zones.tags: is not supported yet"),
+        ("zones = { tags = {} }", "source[0].zones.tags: names no tag"),
+        ("zones = { tags = { team = 1 } }", "source[0].zones.tags.team: expected a string"),
+        ("zones = { tags = { '' = 'x' } }", "a tag has a key of 1 to 128 characters"),
         ("zones = { vcp = 'auto', ids = ['Z1'] }", "source[0].zones.vcp: unknown key; did you mean `vpc`?"),
         ("zones = { ids = ['z1'] }", "\"z1\" is not a hosted zone id"),
         ("zones = { vpc = 'prod' }", "\"prod\" is not a VPC; write \"auto\" or"),
@@ -330,11 +360,30 @@ fn sources_refuse_what_cannot_work() {
         ("on_missing_zones = { 'a..b' = 'nxdomain' }", "\"a..b\" is not a domain name"),
         ("on_missing_zones = { a = 'nxdomain', 'A.' = 'nxdomain' }", "a. is listed twice"),
         ("path = 'x'", "source[0].path: has no meaning for kind = \"route53\""),
-        ("roles = []", "source[0].roles: is not supported yet"),
+        (
+            "roles = ['zonelet']",
+            "source[0].roles[0]: \"zonelet\" is not the ARN of a role; write \"arn:aws:iam:",
+        ),
+        ("roles = ['arn:aws:iam::1:role/x']", "is not the ARN of a role"),
+        ("roles = [{ external_id = 'ab' }]", "source[0].roles[0].arn: is missing"),
+        ("roles = [{ arn = 'arn:aws:iam::222233334444:role/x', name = 'y' }]", "roles[0].name: unknown key"),
+        (
+            "roles = [{ arn = 'arn:aws:iam::222233334444:role/x', session_name = 'a b' }]",
+            "is not a session name",
+        ),
+        (
+            "roles = ['arn:aws:iam::222233334444:role/x', 'arn:aws:iam::222233334444:role/y']",
+            "two roles belong to account 222233334444",
+        ),
+        ("partition = 'aws-cn'\nroles = ['arn:aws:iam::222233334444:role/x']", "is not in partition aws-cn"),
+        ("profiles = true\nzones = { ids = ['Z1'] }", "source[0].profiles: belongs to a VPC"),
+        ("resolver_rules = true\nzones = { names = ['a'] }", "source[0].resolver_rules: belongs to a VPC"),
     ] {
         let found = route53(rest);
         assert!(found.contains(want), "{found}\nlacks\n{want}");
     }
+    let secret = route53("roles = [{ arn = 'arn:aws:iam::222233334444:role/x', external_id = 'spa ce' }]");
+    assert!(secret.contains("external_id: is not an external id") && !secret.contains("spa ce"), "{secret}");
     assert!(problem("[[source]]\npath = 'x'").contains("source[0].kind: is missing"));
     assert!(problem("[[source]]\nkind = 'file'").contains("source[0].path: is missing"));
     assert!(problem("[[source]]\nkind = 'file'\npath = ''").contains("source[0].path: is empty"));

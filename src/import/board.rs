@@ -145,7 +145,7 @@ impl StatusBoard {
         let mut sources = self.lock();
         let Some(line) = sources.get_mut(at) else { return };
         line.refresh = desk.effective();
-        line.expected = desk.expected().to_vec();
+        line.expected = desk.expected().keys().cloned().collect();
         line.error.clone_from(&desk.discovery.error);
         for id in touched {
             match desk.zones.get(id) {
@@ -166,7 +166,7 @@ impl SourceLine {
             kind: desk.source.kind(),
             label: desk.source.label().to_owned(),
             refresh: desk.effective(),
-            expected: desk.expected().to_vec(),
+            expected: desk.expected().keys().cloned().collect(),
             error: None,
             zones: desk.zones.iter().map(|(id, z)| (id.clone(), ZoneLine::of(desk, id, z))).collect(),
         }

@@ -18,7 +18,7 @@ use super::vitals::Vitals;
 use crate::metrics::import::ImportMetrics;
 use crate::source::{FoundZone, Origin, Push, ZoneId, ZoneSource};
 use crate::wire::{Name, Rtype};
-use crate::zone::{OnMissing, ProbeRule, Region, ZoneOptions};
+use crate::zone::{Asked, OnMissing, ProbeRule, Region, ZoneOptions};
 
 /// One source and everything known of it.
 pub(super) struct Desk {
@@ -39,6 +39,8 @@ pub(super) struct Desk {
     pub replanning: bool,
     on_missing: Arc<BTreeMap<Name, OnMissing>>,
     probes: Arc<[ProbeRule]>,
+    /// Zone names known from configuration that no discovery has confirmed or denied yet.
+    expected: BTreeMap<Name, Asked>,
     generations: u64,
     /// Calls of one round: a discovery and every zone.
     calls: u64,
@@ -62,6 +64,7 @@ impl Desk {
         let parsed = |(zone, what): (&String, &OnMissing)| Some((zone.parse().ok()?, *what));
         let probes = policy.probes.iter().map(|probe| probe.rule.clone()).collect();
         let on_missing = Arc::new(policy.on_missing_zones.iter().filter_map(parsed).collect());
+        let expected = policy.expected.iter().map(|apex| (apex.clone(), Asked::default())).collect();
         Self {
             pushes: None,
             pace: Pace::new(&policy),
@@ -78,6 +81,7 @@ impl Desk {
             metrics,
             on_missing,
             probes,
+            expected,
         }
     }
 
@@ -113,8 +117,24 @@ impl Desk {
     }
 
     /// Zone names known from configuration that no discovery has confirmed or denied yet.
-    pub fn expected(&self) -> &[Name] {
-        if self.discovery.rounds == 0 { &self.policy.expected } else { &[] }
+    pub fn expected(&self) -> &BTreeMap<Name, Asked> {
+        &self.expected
+    }
+
+    /// Strikes what a discovery has told out of the names expected, and warns of what the source turns
+    /// out not to have. While some of the source could not be `seen`, what is not there may be.
+    /// True if it changes what is expected.
+    pub fn strike_expected(&mut self, listed: &BTreeSet<ZoneId>, seen: bool) -> bool {
+        let before = self.expected.len();
+        for entry in listed.iter().filter_map(|id| self.zones.get(id)) {
+            self.expected.remove(&entry.found.apex);
+        }
+        if seen {
+            for apex in std::mem::take(&mut self.expected).into_keys() {
+                warn!(source = self.source.label(), zone = %apex, "the source does not have this zone");
+            }
+        }
+        self.expected.len() < before
     }
 
     /// Whether some names are neither answered nor known to be somebody else's.
@@ -156,8 +176,12 @@ impl Desk {
     /// Their files stay: they are right for whoever has that origin.
     pub fn check_origin(&mut self, effects: &mut Effects) -> usize {
         let Some(origin) = self.source.origin() else { return 0 };
-        let is_foreign = |served: &Served| !served.confirmed && served.origin.as_ref() != Some(&origin);
-        let foreign = self.zones.iter().filter(|(_, z)| z.served.as_ref().is_some_and(is_foreign));
+        let is_foreign = |id: &ZoneId, served: &Served| {
+            let ours = self.source.origin_of(id).unwrap_or_else(|| origin.clone());
+            !served.confirmed && served.origin.as_ref().is_none_or(|theirs| !theirs.agrees_with(&ours))
+        };
+        let foreign =
+            self.zones.iter().filter(|(id, z)| z.served.as_ref().is_some_and(|s| is_foreign(id, s)));
         let withdrawn: Vec<ZoneId> = foreign.map(|(id, _)| id.clone()).collect();
         for id in &withdrawn {
             self.schedule.remove(id);

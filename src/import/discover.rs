@@ -11,7 +11,7 @@ use super::desk::{Desk, Effects};
 use super::entry::{Absence, Entry, Standing, chain, kind_of};
 use super::pace::{backoff, jitter};
 use crate::metrics::import::FailureKind;
-use crate::source::{Access, FoundZone, SourceError, ZoneId};
+use crate::source::{Access, FoundZone, SourceError, ZoneId, ZoneSource};
 use crate::wire::Name;
 
 /// No source has more zones than this; the rest are not imported.
@@ -55,9 +55,7 @@ impl Desk {
     /// Takes a listing of the source's zones.
     pub fn discovered(&mut self, found: Vec<FoundZone>, now: Instant) -> Effects {
         let mut effects = Effects { publish: self.discovery.rounds == 0, ..Effects::default() };
-        if self.discovery.rounds == 0 {
-            self.warn_unexpected(&found);
-        }
+        let unseen = self.source.unseen();
         self.discovery.rounds += 1;
         (self.discovery.failures, self.discovery.error, self.discovery.not_before) = (0, None, None);
         if self.discovery.warned.take().is_some() {
@@ -69,7 +67,8 @@ impl Desk {
                 self.list(zone, position, now, &mut effects);
             }
         }
-        self.miss(&listed, now, &mut effects);
+        effects.publish |= self.strike_expected(&listed, unseen.is_empty());
+        self.miss(&listed, &unseen, now, &mut effects);
         self.drop_replaced(&mut effects);
         self.recount();
         self.pace.went_well(now, self.calls());
@@ -88,7 +87,10 @@ impl Desk {
                 return self.refuse_more();
             }
             let rank = (Reverse(self.discovery.rounds), position);
-            let entry = Entry::new(found.clone(), rank, self.next_generation());
+            let mut entry = Entry::new(found.clone(), rank, self.next_generation());
+            if let Some(asked) = self.expected().get(&found.apex) {
+                entry.asked = asked.clone();
+            }
             info!(source = self.source.label(), zone = %found.apex, %id, "zone found");
             warn_if_carved(&entry.found);
             self.zones.insert(id.clone(), entry);
@@ -106,6 +108,10 @@ impl Desk {
             effects.publish = true;
             effects.touched.insert(id.clone());
         }
+        // Another number of record sets is a change; the same number says nothing.
+        let (before, count) = (entry.found.records, found.records);
+        let is_recounted = before.is_some() && count.is_some() && before != count;
+        entry.found.records = count.or(before);
         if entry.found.access != found.access {
             let readable = (entry.is_readable(), found.access == Access::Readable);
             entry.found = found;
@@ -121,6 +127,9 @@ impl Desk {
         let Some(entry) = self.zones.get(&id) else { return };
         if entry.is_readable() && !entry.running && self.schedule.due(&id).is_none() {
             self.schedule.set(&id, now);
+        } else if is_recounted {
+            debug!(zone = %entry.found.apex, %id, ?before, ?count, "its number of record sets has changed");
+            self.hurry(&id, now);
         }
     }
 
@@ -134,18 +143,17 @@ impl Desk {
         }
     }
 
-    /// Names from the configuration that the source turns out not to have are no longer withheld.
-    fn warn_unexpected(&self, found: &[FoundZone]) {
-        for apex in self.policy.expected.iter().filter(|&e| found.iter().all(|f| f.apex != *e)) {
-            warn!(source = self.source.label(), zone = %apex, "the source does not have this zone");
-        }
-    }
-
-    /// Zones that were not listed: those that never loaded go at once, the others after a grace.
-    fn miss(&mut self, listed: &BTreeSet<ZoneId>, now: Instant, effects: &mut Effects) {
+    /// Zones that were not listed: those that never loaded go at once, the others after a grace. Those
+    /// of accounts that could not be seen stay as they are.
+    fn miss(&mut self, listed: &BTreeSet<ZoneId>, unseen: &[String], now: Instant, effects: &mut Effects) {
         let interval = self.effective();
         let mut over = Vec::new();
         for (id, entry) in self.zones.iter_mut().filter(|(id, _)| !listed.contains(*id)) {
+            if !unseen.is_empty() && unseen.contains(&account_of(id, entry, &*self.source)) {
+                // Nobody is to wait for it.
+                entry.tried = true;
+                continue;
+            }
             let is_first = entry.missing.is_none();
             let absence = Absence::note(&mut entry.missing, now);
             let worthless = matches!(entry.standing(), Standing::Unloaded | Standing::Nothing);
@@ -224,8 +232,14 @@ impl Desk {
     }
 }
 
+/// The account that a zone belongs to: what its data says, else its source.
+fn account_of(id: &ZoneId, entry: &Entry, source: &dyn ZoneSource) -> String {
+    let of_data = entry.served.as_ref().and_then(|served| served.origin.clone());
+    of_data.or_else(|| source.origin_of(id)).map(|origin| origin.account).unwrap_or_default()
+}
+
 fn warn_if_carved(found: &FoundZone) {
     if let Access::CarvedOut(why) = &found.access {
-        warn!(zone = %found.apex, id = %found.id, why, "zone cannot be read here, its names are forwarded");
+        warn!(zone = %found.apex, id = %found.id, why, "names of this zone are not answered here but forwarded");
     }
 }

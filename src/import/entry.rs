@@ -11,7 +11,7 @@ use super::job::{Imported, Skips};
 use super::pace::{backoff, jitter};
 use crate::metrics::import::FailureKind;
 use crate::source::{Access, Fetched, FoundZone, Origin, Progress, SourceError};
-use crate::zone::Zone;
+use crate::zone::{Asked, Zone};
 
 /// Pages older than this (or than the effective refresh, if that is longer) are not resumed from.
 const MAX_PROGRESS_AGE: Duration = Duration::from_secs(300);
@@ -27,6 +27,8 @@ pub(super) type Rank = (Reverse<u64>, usize);
 /// One zone of one source.
 pub(super) struct Entry {
     pub found: FoundZone,
+    /// How often its names were asked for in vain.
+    pub asked: Asked,
     pub rank: Rank,
     /// Tells this entry from an earlier one of the same id whose import still runs.
     pub generation: u64,
@@ -138,6 +140,7 @@ impl Entry {
     pub fn new(found: FoundZone, rank: Rank, generation: u64) -> Self {
         Self {
             found,
+            asked: Asked::default(),
             rank,
             generation,
             served: None,
@@ -161,6 +164,11 @@ impl Entry {
 
     pub fn is_readable(&self) -> bool {
         self.found.access == Access::Readable
+    }
+
+    /// How much its import is waited for: nothing is, once it has been loaded.
+    pub fn urgency(&self) -> u64 {
+        if matches!(self.standing(), Standing::Unloaded) { self.asked.get() } else { 0 }
     }
 
     pub fn standing(&self) -> Standing {

@@ -40,7 +40,8 @@ impl Desk {
         if self.fetching >= MAX_FETCHES {
             return None;
         }
-        let id = self.schedule.pop_due(now)?;
+        let zones = &self.zones;
+        let id = self.schedule.pop_due(now, |id| zones.get(id).map_or(0, Entry::urgency))?;
         let effective = self.effective();
         let options = self.options(&self.zones.get(&id)?.found.apex);
         let entry = self.zones.get_mut(&id)?;
@@ -108,7 +109,7 @@ impl Desk {
         now: Instant,
         effects: &mut Effects,
     ) -> (Duration, Option<Vec<u8>>) {
-        let origin = self.source.origin();
+        let origin = self.source.origin_of(&ticket.id);
         let Some(entry) = self.zones.get_mut(&ticket.id) else { return (Duration::ZERO, None) };
         if entry.failures > 0 || entry.denied || entry.gone.is_some() {
             info!(zone = %entry.found.apex, id = %ticket.id, "import works again");

@@ -143,7 +143,7 @@ impl Way {
         let state = StateFile {
             kind: source.kind().to_owned(),
             label: source.label().to_owned(),
-            origin: source.origin(),
+            origin: source.origin_of(&found.id),
             id: found.id,
             fetched_at: millis_since_1970(self.clock.wall()),
             calls,

@@ -13,7 +13,7 @@ use super::{OnUnloaded, Upstreams};
 use crate::metrics::import::ImportMetrics;
 use crate::source::ZoneId;
 use crate::wire::{Name, Rtype};
-use crate::zone::{Authority, SharedTable, WhenUnloaded, ZoneTable};
+use crate::zone::{Asked, Authority, SharedTable, WhenUnloaded, ZoneTable};
 
 /// How often a table that was swapped out is looked at until it can be freed. A batch is over
 /// long before.
@@ -99,8 +99,8 @@ impl Publisher {
             }
         }
         for desk in desks {
-            for apex in desk.expected() {
-                authorities.entry(apex).or_insert_with(|| self.unloaded(apex, desk));
+            for (apex, asked) in desk.expected() {
+                authorities.entry(apex).or_insert_with(|| self.unloaded(apex, desk, asked));
             }
         }
         (authorities.into_iter().map(|(apex, authority)| (apex.clone(), authority)).collect(), winners)
@@ -110,18 +110,19 @@ impl Publisher {
         match entry.standing() {
             Standing::Loaded(zone) => Some(Authority::Loaded(zone)),
             Standing::CarvedOut => Some(Authority::CarvedOut),
-            Standing::Unloaded => Some(self.unloaded(apex, desk)),
+            Standing::Unloaded => Some(self.unloaded(apex, desk, &entry.asked)),
             Standing::Nothing => None,
         }
     }
 
-    fn unloaded(&self, apex: &Name, desk: &Desk) -> Authority {
+    fn unloaded(&self, apex: &Name, desk: &Desk, asked: &Asked) -> Authority {
         let forward = match desk.policy.on_unloaded {
             OnUnloaded::Forward => true,
             OnUnloaded::Fail => false,
             OnUnloaded::Auto => self.upstreams.is_vpc_resolver(apex.as_ref()),
         };
-        Authority::Unloaded(if forward { WhenUnloaded::Forward } else { WhenUnloaded::Fail })
+        let when = if forward { WhenUnloaded::Forward } else { WhenUnloaded::Fail };
+        Authority::Unloaded(when, asked.clone())
     }
 
     /// One warning for each apex that several present zones claim, until they no longer do.

@@ -174,7 +174,8 @@ fn restore(
         return Ok(None);
     }
     // An origin that is not known yet is compared as soon as it is.
-    if claimant.origin.is_some() && claimant.origin != file.origin {
+    let agrees = |ours: &Origin| file.origin.as_ref().is_some_and(|theirs| theirs.agrees_with(ours));
+    if claimant.origin.as_ref().is_some_and(|ours| !agrees(ours)) {
         return Err(Refusal::OtherOrigin(file.origin.unwrap_or_default()));
     }
     let options = (claimant.options)(&file.data.apex);
@@ -191,6 +192,6 @@ fn restore(
         planned: UNPLANNED,
         written: None,
     };
-    let found = FoundZone { id, apex: data.apex.clone(), access: Access::Readable };
+    let found = FoundZone { id, apex: data.apex.clone(), access: Access::Readable, records: None };
     Ok(Some((Restored { desk, found, served, calls }, data)))
 }

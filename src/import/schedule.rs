@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::source::ZoneId;
 
-/// Zones by the moment they are due; of those due together, first set is first out.
+/// Zones by the moment they are due.
 #[derive(Debug, Default)]
 pub(super) struct Schedule {
     queue: BTreeMap<(Instant, u64), ZoneId>,
@@ -41,9 +41,12 @@ impl Schedule {
         self.queue.keys().next().map(|&(at, _)| at)
     }
 
-    /// Takes the zone that has been due the longest, `None` while none is.
-    pub fn pop_due(&mut self, now: Instant) -> Option<ZoneId> {
-        let place = *self.queue.keys().next().filter(|&&(at, _)| at <= now)?;
+    /// Takes the due zone of the greatest weight, of equal ones the one that has been due the longest,
+    /// of those due together the one set first; `None` while none is due. Cost: a look at each due one.
+    pub fn pop_due(&mut self, now: Instant, weight: impl Fn(&ZoneId) -> u64) -> Option<ZoneId> {
+        let due = self.queue.range(..=(now, u64::MAX));
+        // Of equal ones `max` takes the last.
+        let (&place, _) = due.rev().max_by_key(|(_, id)| weight(id))?;
         let id = self.queue.remove(&place)?;
         self.places.remove(&id);
         Some(id)
@@ -61,18 +64,39 @@ mod tests {
         let now = Instant::now();
         let ids: Vec<ZoneId> = (0..4).map(|n| ZoneId(format!("z{n}").into())).collect();
         let mut schedule = Schedule::default();
+        let alike = |_: &ZoneId| 0;
         schedule.set(&ids[0], now + Duration::from_secs(5));
         schedule.set(&ids[2], now);
         schedule.set(&ids[1], now);
         schedule.set(&ids[3], now);
         schedule.remove(&ids[3]);
         assert_eq!((schedule.due(&ids[2]), schedule.due(&ids[3])), (Some(now), None));
-        assert_eq!(schedule.pop_due(now).as_ref(), Some(&ids[2]));
-        assert_eq!(schedule.pop_due(now).as_ref(), Some(&ids[1]));
-        assert_eq!(schedule.pop_due(now), None);
+        assert_eq!(schedule.pop_due(now, alike).as_ref(), Some(&ids[2]));
+        assert_eq!(schedule.pop_due(now, alike).as_ref(), Some(&ids[1]));
+        assert_eq!(schedule.pop_due(now, alike), None);
         assert_eq!(schedule.next(), Some(now + Duration::from_secs(5)));
         schedule.set(&ids[0], now);
-        assert_eq!(schedule.pop_due(now).as_ref(), Some(&ids[0]));
+        assert_eq!(schedule.pop_due(now, alike).as_ref(), Some(&ids[0]));
         assert_eq!(schedule.next(), None);
+    }
+
+    #[test]
+    fn of_the_due_zones_the_weightiest_comes_first() {
+        let now = Instant::now();
+        let ids: Vec<ZoneId> = (0..5).map(|n| ZoneId(format!("z{n}").into())).collect();
+        let mut schedule = Schedule::default();
+        for id in &ids[..4] {
+            schedule.set(id, now);
+        }
+        schedule.set(&ids[4], now + Duration::from_secs(1));
+        let weight = |id: &ZoneId| match &*id.0 {
+            "z2" => 7,
+            "z1" | "z3" => 3,
+            "z4" => 100,
+            _ => 0,
+        };
+        let order: Vec<String> =
+            std::iter::from_fn(|| schedule.pop_due(now, weight)).map(|id| id.to_string()).collect();
+        assert_eq!(order, ["z2", "z1", "z3", "z0"], "what is not due yet waits, however much it weighs");
     }
 }

@@ -11,7 +11,7 @@ pub const SOURCE_CALLS: &str = "zonelet_source_calls_total";
 pub const SOURCE_BUDGET_WAITS: &str = "zonelet_source_budget_waits_total";
 
 labels! {
-    /// A call of the Route 53 API.
+    /// A call of Route 53 or one of the services around it.
     ApiCall {
         /// Zones of a VPC.
         ListHostedZonesByVpc = "list_hosted_zones_by_vpc",
@@ -21,6 +21,16 @@ labels! {
         GetHostedZone = "get_hosted_zone",
         /// One page of a zone's record sets.
         ListResourceRecordSets = "list_resource_record_sets",
+        /// Tags of up to ten zones.
+        ListTagsForResources = "list_tags_for_resources",
+        /// Route 53 Profiles of a VPC.
+        ListProfileAssociations = "list_profile_associations",
+        /// What a profile holds.
+        ListProfileResourceAssociations = "list_profile_resource_associations",
+        /// Resolver rules of a VPC.
+        ListResolverRuleAssociations = "list_resolver_rule_associations",
+        /// One resolver rule.
+        GetResolverRule = "get_resolver_rule",
     }
 }
 

@@ -7,6 +7,7 @@ pub mod recordset;
 pub mod route53;
 pub mod settings;
 pub mod text;
+pub mod trial;
 pub mod value;
 
 use std::any::Any;
@@ -50,6 +51,18 @@ pub trait ZoneSource: Send + Sync + 'static {
     /// What the data belongs to (account, VPC), written into state files: data of another origin
     /// is not served. `None` while it is not known yet.
     fn origin(&self) -> Option<Origin>;
+
+    /// What one zone's data belongs to, where zones of several accounts come from one source.
+    fn origin_of(&self, zone: &ZoneId) -> Option<Origin> {
+        let _ = zone;
+        self.origin()
+    }
+
+    /// The accounts whose zones the last discovery could not list, by id; empty for the source's own
+    /// where its id is not known. That a zone of theirs is not listed says nothing.
+    fn unseen(&self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// The Region of the VPC that the zones are for, as far as it is known.
     fn region(&self) -> Option<String> {
@@ -112,6 +125,14 @@ pub struct Origin {
     pub vpc: String,
 }
 
+impl Origin {
+    /// Whether both may be the same: what is empty agrees with everything.
+    pub fn agrees_with(&self, other: &Self) -> bool {
+        let agree = |ours: &str, theirs: &str| ours == theirs || ours.is_empty() || theirs.is_empty();
+        agree(&self.account, &other.account) && agree(&self.vpc, &other.vpc)
+    }
+}
+
 /// A zone that a source has, readable or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FoundZone {
@@ -121,6 +142,9 @@ pub struct FoundZone {
     pub apex: Name,
     /// Whether its records can be had here.
     pub access: Access,
+    /// How many record sets it has, where listing the zones tells: another number is a change, the same
+    /// number says nothing.
+    pub records: Option<u64>,
 }
 
 /// Whether a found zone's records can be had.

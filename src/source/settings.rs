@@ -1,5 +1,7 @@
 //! What each kind of source needs to know, checked.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 
 use crate::wire::Name;
@@ -34,6 +36,43 @@ pub struct Route53Settings {
     pub calls_per_second: f64,
     /// Calls that may be made at once after a pause.
     pub burst: u32,
+    /// Roles in other accounts, at most one for each: their zones are wanted, too.
+    pub roles: Vec<Role>,
+    /// Zones that Route 53 Profiles give to the VPC, too.
+    pub profiles: bool,
+    /// What the VPC's resolver rules forward is not answered from zones.
+    pub resolver_rules: bool,
+}
+
+/// A role that is assumed from the source's own credentials.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Role {
+    /// `arn:aws:iam::123456789012:role/zonelet`.
+    pub arn: String,
+    /// What the role's trust policy asks for; never shown.
+    pub external_id: Option<String>,
+    /// How the session is named in the other account's logs.
+    pub session_name: String,
+}
+
+impl Role {
+    /// The role of that ARN, with the default session name and no external id.
+    pub fn new(arn: impl Into<String>) -> Self {
+        Self { arn: arn.into(), external_id: None, session_name: "zonelet".to_owned() }
+    }
+
+    /// The account that the role belongs to; empty for an ARN that is none.
+    pub fn account(&self) -> &str {
+        self.arn.split(':').nth(4).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Role {
+    /// Without the external id, which others should not learn from a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Role");
+        shown.field("arn", &self.arn).field("session_name", &self.session_name).finish_non_exhaustive()
+    }
 }
 
 /// Which hosted zones are imported.
@@ -46,6 +85,8 @@ pub struct ZoneSelector {
     /// Those whose name matches one of these: `corp.internal`, or `*.internal` for any name below;
     /// empty for all.
     pub names: Vec<String>,
+    /// Those with all these tags; `*` is any value.
+    pub tags: BTreeMap<String, String>,
 }
 
 /// Which VPC.
@@ -68,6 +109,26 @@ impl Default for Route53Settings {
             health: false,
             calls_per_second: 1.0,
             burst: 10,
+            roles: Vec::new(),
+            profiles: false,
+            resolver_rules: false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_role_knows_its_account_and_shows_no_external_id() {
+        let role = Role {
+            external_id: Some("between us".into()),
+            ..Role::new("arn:aws-cn:iam::222233334444:role/dns/zonelet")
+        };
+        assert_eq!(role.account(), "222233334444");
+        let shown = format!("{role:?}");
+        assert!(shown.contains("role/dns/zonelet") && !shown.contains("between us"), "{shown}");
+        assert_eq!(Role::new("zonelet").account(), "");
     }
 }

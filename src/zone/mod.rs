@@ -24,7 +24,7 @@ pub use data::{RecordSet, SkipReason, Skipped, ZoneData};
 pub use lookup::Lookup;
 pub use node::{AliasAt, AliasView};
 pub use region::Region;
-pub use table::{Authority, Part, SharedTable, WhenUnloaded, ZoneTable};
+pub use table::{Asked, Authority, Part, SharedTable, WhenUnloaded, ZoneTable};
 
 /// What becomes of a query that a zone has no data for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

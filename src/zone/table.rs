@@ -1,6 +1,7 @@
 //! All zones of the process: which one a name belongs to.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 
@@ -18,7 +19,23 @@ pub enum Authority {
     /// It exists, but its records cannot be had here: its subtree is forwarded.
     CarvedOut,
     /// It has not been loaded yet.
-    Unloaded(WhenUnloaded),
+    Unloaded(WhenUnloaded, Asked),
+}
+
+/// How often names of a zone were asked for while it was not loaded; clones count together.
+#[derive(Clone, Debug, Default)]
+pub struct Asked(Arc<AtomicU64>);
+
+impl Asked {
+    /// Counts one question.
+    pub fn note(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The questions so far.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// The entry that a name belongs to.
@@ -198,7 +215,7 @@ mod tests {
         let apex: Name = "a.test".parse().unwrap();
         let table = ZoneTable::new(vec![
             (apex.clone(), Authority::CarvedOut),
-            (apex.clone(), Authority::Unloaded(WhenUnloaded::Fail)),
+            (apex.clone(), Authority::Unloaded(WhenUnloaded::Fail, Asked::default())),
         ]);
         let all = Suffixes::of(apex.as_ref());
         assert!(matches!(table.find(&all), Some((_, Authority::CarvedOut))));

@@ -185,9 +185,11 @@ fn readme_blocks(language: &str) -> Vec<String> {
 fn the_readmes_configuration_and_policy_are_valid() {
     use zonelet::config::{Config, Environment};
     let configs = readme_blocks("toml");
-    assert_eq!(configs.len(), 1);
-    let config = Config::from_text(&configs[0], "README.md", &Environment::default()).unwrap();
-    assert_eq!(config.sources.len(), 1);
+    assert_eq!(configs.len(), 3);
+    for text in configs {
+        let config = Config::from_text(&text, "README.md", &Environment::default()).unwrap();
+        assert_eq!((config.sources.len(), config.warnings.len()), (1, 0), "{text}");
+    }
     let policies = readme_blocks("json");
     assert_eq!(policies.len(), 1);
     let policy: serde_json::Value = serde_json::from_str(&policies[0]).unwrap();

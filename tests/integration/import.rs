@@ -1,5 +1,6 @@
 //! The importer over scripted sources, with time paused: what is in the zone table, and when.
 
+mod accounts;
 mod choice;
 mod failures;
 mod health;
@@ -113,8 +114,8 @@ impl World {
         match table.find(&all) {
             None => "forward".into(),
             Some((_, Authority::CarvedOut)) => "carved out".into(),
-            Some((_, Authority::Unloaded(WhenUnloaded::Forward))) => "unloaded, forward".into(),
-            Some((_, Authority::Unloaded(WhenUnloaded::Fail))) => "unloaded, fail".into(),
+            Some((_, Authority::Unloaded(WhenUnloaded::Forward, _))) => "unloaded, forward".into(),
+            Some((_, Authority::Unloaded(WhenUnloaded::Fail, _))) => "unloaded, fail".into(),
             Some((apex, Authority::Loaded(zone))) => match zone.lookup(&all, Rtype::A) {
                 Lookup::Answer(rrset) => rrset.rdata().map(|r| r[3].to_string()).collect(),
                 Lookup::Choice(choice) => match choice.pick(0) {

@@ -1,10 +1,14 @@
 //! The Route 53 source against the simulator and against moto.
 #![cfg(feature = "route53")]
 
+mod accounts;
+mod around;
+mod calls;
 mod damage;
 mod discovery;
 mod environment;
 mod fixture;
 mod moto;
+mod online;
 mod paging;
 mod tls;

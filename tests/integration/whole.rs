@@ -1,5 +1,7 @@
 //! The whole program, and what changes in it while it serves.
 
+#[cfg(feature = "route53")]
+mod accounts;
 mod drain;
 mod example;
 #[cfg(feature = "route53")]

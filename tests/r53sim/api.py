@@ -74,7 +74,7 @@ ROUTES = [
     )
 ]
 
-_SIGV4 = re.compile(
+SIGV4 = re.compile(
     r"AWS4-HMAC-SHA256 Credential=(?P<key>[^/,\s]+)/\d{8}/(?P<region>[^/,]+)/(?P<service>[^/,]+)"
     r"/aws4_request,\s*SignedHeaders=[^,\s]+,\s*Signature=[0-9a-f]{64}"
 )
@@ -98,9 +98,10 @@ def handle(sim: Sim, method: str, target: str, headers, body: bytes) -> Reply:
     query = {key: value for key, value in parse_qsl(parts.query) if value}
     op, function, status, params = _route(method, unquote(parts.path))
     zone_id = bare(params["zone"]) if "zone" in params else None
-    signed = _SIGV4.fullmatch(headers.get("Authorization") or "")
+    signed = SIGV4.fullmatch(headers.get("Authorization") or "")
     with sim.lock:
         call = reads.Call(op, zone_id, query, body, sim.zones, sim.pages, params)
+        call.account = sim.accounts.account_of(signed["key"] if signed else None)
         call.page = sim.pages.number(op, call.scope, call.cursor())
         entry = sim.log.begin(
             op=op,
@@ -146,6 +147,8 @@ def _refusal(sim: Sim, op: str, headers, signed) -> ApiError | None:
     if signed is not None and signed["service"] != "route53":
         message = f"Credential should be scoped to service 'route53', not {signed['service']!r}"
         return ApiError(403, "SignatureDoesNotMatch", message)
+    if signed is not None and sim.accounts.is_expired(signed["key"]):
+        return ApiError(403, "ExpiredToken", "The security token included in the request is expired")
     wanted = sim.signing["region"]
     if wanted and (signed is None or signed["region"] != wanted):
         message = f"Credential should be scoped to region {wanted!r}"
@@ -166,7 +169,7 @@ def _answer(call: reads.Call, function, status: int, error, taken) -> tuple[Repl
         if main is not None and main.kind == "throttle":
             raise throttled()
         if main is not None and main.kind == "error":
-            raise _planned_error(main)
+            raise planned_error(main)
         if function is None:
             raise ApiError(404, "InvalidAction", "r53sim does not know this call")
         call.page_fault = taken.page_fault
@@ -183,7 +186,8 @@ def _answer(call: reads.Call, function, status: int, error, taken) -> tuple[Repl
     return reply, code
 
 
-def _planned_error(fault: faults.Fault) -> ApiError:
+def planned_error(fault: faults.Fault) -> ApiError:
+    """The error that a test has planned."""
     status = int(fault.params.get("status", 500))
     code = fault.params.get("code", "InternalFailure")
     return ApiError(status, code, fault.params.get("message", "planned by the test"))

@@ -67,6 +67,9 @@ def _dispatch(sim: Sim, method: str, route: str, value) -> Answer:
             raise Wrong(f"unknown field; known: {sorted(sim.signing)}")
         sim.signing.update(value)
         return 200, sim.signing
+    configured = {"role": sim.accounts, "profile": sim.profiles, "rule": sim.rules}
+    if method == "POST" and route in configured:
+        return 200, configured[route].configure(value)
     if (method, route) == ("POST", "reset"):
         sim.reset()
         return 200, {}
@@ -110,6 +113,7 @@ _SETTINGS = {
     "linked_service",
     "comment",
     "tags",
+    "tags_readable",
     "private",
 }
 _CREATION = _SETTINGS | {

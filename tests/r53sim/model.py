@@ -30,6 +30,7 @@ class Zone:
     linked_service: str | None = None
     readable: bool = True
     tags: dict[str, str] = field(default_factory=dict)
+    tags_readable: bool = True
     sets: dict[records.Key, dict] = field(default_factory=dict)
     _order: list[records.Key] | None = None
 
@@ -37,10 +38,13 @@ class Zone:
     def labels(self) -> names.Labels:
         return names.parse(self.name)
 
-    @property
-    def is_own(self) -> bool:
-        """Whether ListHostedZones of the calling account shows it."""
-        return self.owner_service is None and self.owner_account == ACCOUNT
+    def is_of(self, account: str) -> bool:
+        """Whether ListHostedZones of that account shows it."""
+        return self.owner_service is None and self.owner_account == account
+
+    def may_read(self, account: str) -> bool:
+        """Whether that account may list its records; `readable` is about the simulator's own."""
+        return self.readable if account == ACCOUNT else self.is_of(account)
 
     def put(self, record: dict) -> None:
         """Adds or replaces one record set; no rule is checked here."""
@@ -112,8 +116,8 @@ class Zones:
         """By id: the service documents no order, and a fixed one survives the loss of a zone."""
         return [self._zones[zone_id] for zone_id in sorted(self._zones)]
 
-    def own(self) -> list[Zone]:
-        return [zone for zone in self.all() if zone.is_own]
+    def own(self, account: str) -> list[Zone]:
+        return [zone for zone in self.all() if zone.is_of(account)]
 
     def of_vpc(self, vpc_id: str, region: str) -> list[Zone]:
         """Private zones of any owner associated with this VPC in this region."""

@@ -23,6 +23,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import api
 import control
+import services
 import wire
 from sim import Sim
 
@@ -59,7 +60,8 @@ class Handler(BaseHTTPRequestHandler):
         self._send(status, "application/json", {}, json.dumps(answer).encode())
 
     def _api(self, sim: Sim, body: bytes) -> None:
-        reply = api.handle(sim, self.command, self.path, self.headers, body)
+        request = (sim, self.command, self.path, self.headers, body)
+        reply = services.handle(*request) or api.handle(*request)
         if reply.wire_fault is None:
             self._send(reply.status, reply.content_type, reply.headers, reply.body)
             return

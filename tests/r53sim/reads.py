@@ -12,7 +12,7 @@ import paging
 import records
 from errors import ApiError, denied, no_such_zone
 from faults import Fault
-from model import Zone, Zones
+from model import ACCOUNT, Zone, Zones
 from xmlio import document, element, hosted_zone, raw, record_set, vpc, zone_summary
 
 MAX_ZONES = 100
@@ -30,6 +30,8 @@ class Call:
     zones: Zones
     pages: paging.PageNumbers
     params: dict[str, str] = field(default_factory=dict)
+    # The account that asks.
+    account: str = ACCOUNT
     page: int | None = None
     page_fault: Fault | None = None
     headers: dict[str, str] = field(default_factory=dict)
@@ -61,7 +63,7 @@ class Call:
         zone = self.zones.find(self.zone_id or "")
         if zone is None:
             raise no_such_zone(self.zone_id or "")
-        if not zone.readable:
+        if not zone.may_read(self.account):
             raise denied(self.op, zone.id)
         return zone
 
@@ -107,7 +109,7 @@ def list_hosted_zones(call: Call) -> bytes:
     wanted = call.query.get("hostedzonetype")
     if wanted not in (None, "PrivateHostedZone"):
         raise ApiError(400, "InvalidInput", f"hostedzonetype may not be {wanted!r}")
-    zones = [zone for zone in call.zones.own() if zone.private or wanted is None]
+    zones = [zone for zone in call.zones.own(call.account) if zone.private or wanted is None]
     marker = call.query.get("marker", "")
     start = sum(1 for zone in zones if zone.id < marker)
     limit, asked = paging.limit_of(call.query, MAX_ZONES)
@@ -133,7 +135,7 @@ def list_hosted_zones_by_name(call: Call) -> bytes:
         origin = (names.order(names.parse(name)) if name else "", zone_id or "")
     except names.BadName as problem:
         raise ApiError(400, "InvalidDomainName", str(problem)) from problem
-    zones = sorted(call.zones.own(), key=_by_name)
+    zones = sorted(call.zones.own(call.account), key=_by_name)
     start = sum(1 for zone in zones if _by_name(zone) < origin)
     page = paging.cut(start, len(zones), limit, call.page_fault)
     parts = [

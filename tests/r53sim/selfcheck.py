@@ -46,14 +46,21 @@ class Bench:
         self.url = self.process.stdout.readline().split()[1]
         self.client = self.new_client()
 
-    def new_client(self, region: str = "us-east-1", key: str = "AKIDTEST"):
+    def new_client(
+        self,
+        region: str = "us-east-1",
+        key: str = "AKIDTEST",
+        service: str = "route53",
+        token: str | None = None,
+    ):
         """A boto3 client that tries once, so that a fault shows as what it is."""
         return boto3.client(
-            "route53",
+            service,
             endpoint_url=self.url,
             region_name=region,
             aws_access_key_id=key,
             aws_secret_access_key="secret",
+            aws_session_token=token,
             config=Config(retries={"total_max_attempts": 1}, read_timeout=20),
         )
 
@@ -127,13 +134,14 @@ def fails_with(code: str, call, **arguments):
 
 
 def main() -> int:
+    import selfcheck_accounts
     import selfcheck_api
     import selfcheck_faults
     import selfcheck_listing
 
     os.environ["NO_PROXY"] = "127.0.0.1"
     word = sys.argv[1] if len(sys.argv) > 1 else ""
-    modules = (selfcheck_listing, selfcheck_api, selfcheck_faults)
+    modules = (selfcheck_listing, selfcheck_api, selfcheck_faults, selfcheck_accounts)
     checks = [
         (name, function)
         for module in modules

@@ -8,6 +8,9 @@ from faults import FaultPlan
 from imds import Metadata
 from model import Zones
 from paging import PageNumbers
+from profiles import Profiles
+from rules import Rules
+from sts import Accounts
 from traffic import CallLog, Limits
 
 
@@ -30,6 +33,9 @@ class Sim:
         self.pages = PageNumbers()
         self.limits = Limits()
         self.metadata = Metadata()
+        self.accounts = Accounts()
+        self.profiles = Profiles()
+        self.rules = Rules()
         # `require`: refuse unsigned calls. `region`: refuse any other signing region.
         self.signing: dict = {"require": True, "region": None}
         self.faults.clear()

@@ -7,7 +7,7 @@ import itertools
 import names
 import records
 from changes import apply_batch
-from errors import ApiError, no_such_zone
+from errors import ApiError, denied, no_such_zone
 from model import Zone
 from reads import Call, delegation_set
 from xmlio import document, element, hosted_zone, need, parse, raw, read_changes, vpc
@@ -135,6 +135,8 @@ def _tag_set(call: Call, zone_id: str) -> str:
     zone = call.zones.find(zone_id)
     if call.params["type"] != "hostedzone" or zone is None:
         raise no_such_zone(zone_id)
+    if not zone.tags_readable or not (zone.may_read(call.account) or zone.is_of(call.account)):
+        raise denied(call.op, zone.id)
     tags = (
         element("Tag", raw(element("Key", key), element("Value", value)))
         for key, value in zone.tags.items()

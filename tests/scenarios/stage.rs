@@ -21,7 +21,7 @@ use zonelet::source::{Progress, SourceError, ZoneSource};
 use zonelet::upstream::settings::UpstreamSpec;
 use zonelet::upstream::{Forwarder, Settings};
 use zonelet::wire::Name;
-use zonelet::zone::{Authority, SharedTable, WhenUnloaded, Zone, ZoneData, ZoneOptions, ZoneTable};
+use zonelet::zone::{Asked, Authority, SharedTable, WhenUnloaded, Zone, ZoneData, ZoneOptions, ZoneTable};
 
 use crate::model::{Failure, Scenario, ZoneText};
 use crate::upstream::{Script, Upstream};
@@ -110,7 +110,7 @@ impl Stage {
                     OnUnloaded::Auto => self.told.is_vpc_resolver(apex.as_ref()),
                 };
                 let when = if forward { WhenUnloaded::Forward } else { WhenUnloaded::Fail };
-                Ok((apex.clone(), Authority::Unloaded(when)))
+                Ok((apex.clone(), Authority::Unloaded(when, Asked::default())))
             }
             (Err(error), _) => Err(self.script.scenario.failure(1, error.to_string())),
         }

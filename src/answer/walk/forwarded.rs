@@ -132,7 +132,7 @@ impl<'w> Walk<'w, '_, '_, '_> {
             let mut target = Suffixes::default();
             target.read(learned.block.get(record.rdata.clone())?)?;
             let here = self.view.table.find(&target);
-            if matches!(here, Some((_, Authority::Loaded(_) | Authority::Unloaded(WhenUnloaded::Fail)))) {
+            if matches!(here, Some((_, Authority::Loaded(_) | Authority::Unloaded(WhenUnloaded::Fail, _)))) {
                 return Some((index as u16 + 1, record.rdata.start));
             }
         }

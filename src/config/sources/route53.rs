@@ -1,6 +1,7 @@
 //! `kind = "route53"`.
 
 use super::health::health;
+use super::roles::{self, role};
 use super::selector::selector;
 use super::{auto_or, policy, region};
 use crate::config::read::{Item, Section};
@@ -29,7 +30,17 @@ pub(super) fn source(section: &Section<'_>) -> Source {
         endpoint: section.read("endpoint", default.endpoint, endpoint),
         calls_per_second: section.read("budget", default.calls_per_second, |i| i.rate(0.001..=1000.0)),
         burst: section.read("burst", default.burst, |i| u32::try_from(i.integer(1..=1000)?).ok()),
+        roles: section.read("roles", default.roles, |i| i.list(role)),
+        profiles: section.read("profiles", default.profiles, Item::boolean),
+        resolver_rules: section.read("resolver_rules", default.resolver_rules, Item::boolean),
     };
+    roles::check(section, &settings);
+    for (key, is_on) in [("profiles", settings.profiles), ("resolver_rules", settings.resolver_rules)] {
+        if is_on && settings.zones.vpc.is_none() {
+            let fix = "write zones = { vpc = \"auto\" }, or remove it";
+            section.reject(key, "belongs to a VPC, and zones selects none", Some(fix));
+        }
+    }
     if settings.public && settings.zones.vpc.is_some() {
         let fix = "set zones to ids or names, without vpc";
         section.reject("public", "public zones belong to no VPC, and zones selects by one", Some(fix));

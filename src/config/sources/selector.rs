@@ -1,18 +1,20 @@
 //! `zones` of a source: which hosted zones it imports.
 
+use std::collections::BTreeMap;
+
 use crate::config::read::{Item, Section};
 use crate::source::settings::{VpcSelector, ZoneSelector};
 
 /// Every selector that is set must match.
 pub(super) fn selector(section: &Section<'_>) -> ZoneSelector {
-    section.refuse("tags", "is not supported yet", Some("select by vpc, ids or names"));
     let selector = ZoneSelector {
         vpc: section.read("vpc", None, |item| vpc(item).map(Some)),
         ids: section.read("ids", Vec::new(), |i| i.filled_list(zone_id, "[\"Z0123456789ABCDEFGHIJ\"]")),
         names: section.read("names", Vec::new(), |i| i.filled_list(zone_pattern, "[\"corp.internal\"]")),
+        tags: section.read("tags", BTreeMap::new(), tags),
     };
     if !["vpc", "ids", "names", "tags"].iter().any(|key| section.has(key)) {
-        section.reject("", "selects no zone", Some("write { vpc = \"auto\" }, or set ids or names"));
+        section.reject("", "selects no zone", Some("write { vpc = \"auto\" }, or set ids, names or tags"));
     }
     section.finish();
     selector
@@ -59,4 +61,24 @@ fn zone_pattern(item: &Item<'_>) -> Option<String> {
     };
     let name = item.domain_of(rest)?.to_string();
     Some(format!("{star}{}", name.strip_suffix('.').unwrap_or(&name)))
+}
+
+/// Keys with the value wanted, or `*`. The limits are those of AWS.
+fn tags(item: &Item<'_>) -> Option<BTreeMap<String, String>> {
+    let example = || Some("write { team = \"core\", env = \"*\" }".to_owned());
+    let entries = item.section()?.entries();
+    if entries.is_empty() {
+        item.reject("names no tag", example());
+        return None;
+    }
+    let mut tags = BTreeMap::new();
+    for (key, value) in entries {
+        let Some(text) = value.text() else { continue };
+        if key.is_empty() || key.chars().count() > 128 || text.chars().count() > 256 {
+            value.reject("a tag has a key of 1 to 128 characters and a value of at most 256", example());
+            continue;
+        }
+        tags.insert(key.to_owned(), text.to_owned());
+    }
+    Some(tags)
 }

@@ -119,7 +119,7 @@ impl ZoneSource for FileSource {
     fn discover(&self) -> BoxFuture<'_, Result<Vec<FoundZone>, SourceError>> {
         Box::pin(async {
             let apex = self.load(memory::apex_of).await?;
-            Ok(vec![FoundZone { id: self.id(), apex, access: Access::Readable }])
+            Ok(vec![FoundZone { id: self.id(), apex, access: Access::Readable, records: None }])
         })
     }
 

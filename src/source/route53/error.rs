@@ -10,6 +10,7 @@ use crate::metrics::source::CallResult;
 use crate::source::SourceError;
 
 use super::reply::ReplyFault;
+use super::role::RoleRefused;
 
 /// The longest wait a reply can ask for.
 const MAX_RETRY_AFTER: u64 = 3600;
@@ -30,6 +31,10 @@ where
 {
     if let Some(fault) = find::<ReplyFault>(&error) {
         return SourceError::Damaged { what, problem: fault.to_string() };
+    }
+    // The credentials are the matter, not the call.
+    if let Some(refused) = find::<RoleRefused>(&error) {
+        return SourceError::Denied { what, source: refused.clone().into() };
     }
     let response = error.raw_response();
     let status = response.map_or(0, |r| r.status().as_u16());
@@ -75,6 +80,11 @@ fn kind(code: &str, status: u16, says_when: bool) -> CallResult {
 fn retry_after(response: &HttpResponse) -> Option<Duration> {
     let seconds: u64 = response.headers().get("retry-after")?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds.min(MAX_RETRY_AFTER)))
+}
+
+/// Whether a refused role is what stands behind `error`.
+pub fn is_role_refused(error: &SourceError) -> bool {
+    find::<RoleRefused>(error).is_some()
 }
 
 /// The first error of type `T` in the chain of causes.

@@ -74,7 +74,9 @@ impl Route53Source {
         progress: &mut Progress,
     ) -> Result<Fetched, SourceError> {
         let what = format!("listing of hosted zone {} ({})", zone.id, zone.apex);
-        let client = &self.session().await?.client;
+        let session = self.session().await?;
+        let account = self.memory().account_of(&zone.id.0);
+        let client = session.client_of(account);
         let listing = resume(zone, progress)?;
         loop {
             let cursor = listing.next.clone();

@@ -1,35 +1,42 @@
 //! Zones from the Route 53 API.
 
+pub mod accounts;
 mod discover;
 pub mod error;
 mod fetch;
 pub mod http;
+mod listing;
+mod memory;
 pub mod partition;
+pub mod policy;
+mod profiles;
 pub mod reply;
+pub mod role;
+mod rules;
 pub mod select;
 pub mod session;
+mod tags;
+pub mod trial;
 pub mod vpc;
 
-use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::metrics::source::{ApiCall, SourceMetrics};
 use aws_sdk_route53::config::http::HttpResponse;
 use aws_sdk_route53::error::{ProvideErrorMetadata, SdkError};
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota};
 use tokio::sync::OnceCell;
-use tracing::warn;
 
-use crate::metrics::source::{ApiCall, SourceMetrics};
+use super::settings::Route53Settings;
+use super::{BoxFuture, Fetched, FoundZone, HostResolver, Origin, Progress, SourceError, ZoneId, ZoneSource};
 
-use super::settings::{Route53Settings, VpcSelector};
-use super::{BoxFuture, Fetched, FoundZone, HostResolver, Origin, Progress, SourceError, ZoneSource};
-
+use memory::Memory;
 use session::{Connection, Session};
-use vpc::Vpc;
+use vpc::{Regional, Vpc};
 
 /// The hosted zones that some settings select.
 ///
@@ -48,17 +55,8 @@ pub struct Route53Source {
     clock: DefaultClock,
     session: OnceCell<Session>,
     vpc: OnceCell<Vpc>,
-    state: Mutex<State>,
-}
-
-/// What was learned; bounded by the ids in the settings.
-#[derive(Debug, Default)]
-struct State {
-    origin: Option<Origin>,
-    /// The names of the zones that were asked for by id.
-    apexes: HashMap<String, String>,
-    /// The ids that were warned about.
-    warned: HashSet<String>,
+    regional: OnceCell<Regional>,
+    memory: Mutex<Memory>,
 }
 
 impl Route53Source {
@@ -75,12 +73,13 @@ impl Route53Source {
         connection: Connection,
     ) -> Self {
         Self {
-            label: label(&settings),
+            label: select::label(&settings.zones),
             budget: DefaultDirectRateLimiter::direct(quota(&settings)),
             clock: DefaultClock::default(),
             session: OnceCell::new(),
             vpc: OnceCell::new(),
-            state: Mutex::default(),
+            regional: OnceCell::new(),
+            memory: Mutex::default(),
             settings,
             connection,
             resolver,
@@ -90,7 +89,7 @@ impl Route53Source {
 
     /// The name that the source with these settings has in logs and metrics: its selectors.
     pub fn label_of(settings: &Route53Settings) -> String {
-        label(settings)
+        select::label(&settings.zones)
     }
 
     async fn session(&self) -> Result<&Session, SourceError> {
@@ -106,6 +105,12 @@ impl Route53Source {
         let session = self.session().await?;
         let find = || vpc::find(selector, &self.settings, &self.connection, session);
         self.vpc.get_or_try_init(find).await.cloned().map(Some)
+    }
+
+    /// The services that know what belongs to `vpc`.
+    async fn regional(&self, vpc: &Vpc) -> Result<&Regional, SourceError> {
+        let session = self.session().await?;
+        Ok(self.regional.get_or_init(async || Regional::new(session, vpc)).await)
     }
 
     /// Makes one call within the budget, counts it, and sorts its error.
@@ -135,26 +140,8 @@ impl Route53Source {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn set_origin(&self, origin: Origin) {
-        self.state().origin = Some(origin);
-    }
-
-    fn apex_of(&self, id: &str) -> Option<String> {
-        self.state().apexes.get(id).cloned()
-    }
-
-    fn remember(&self, id: &str, apex: &str) {
-        self.state().apexes.insert(id.to_owned(), apex.to_owned());
-    }
-
-    fn warn_once(&self, id: &str, reason: &str) {
-        if self.state().warned.insert(id.to_owned()) {
-            warn!(id, reason, "hosted zone left out");
-        }
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -168,7 +155,15 @@ impl ZoneSource for Route53Source {
     }
 
     fn origin(&self) -> Option<Origin> {
-        self.state().origin.clone()
+        self.memory().origin.clone()
+    }
+
+    fn origin_of(&self, zone: &ZoneId) -> Option<Origin> {
+        self.memory().origin_of(&zone.0)
+    }
+
+    fn unseen(&self) -> Vec<String> {
+        self.memory().unseen()
     }
 
     fn region(&self) -> Option<String> {
@@ -188,24 +183,11 @@ impl ZoneSource for Route53Source {
         Box::pin(async move {
             let fetched = self.list_records(zone, progress).await;
             if matches!(fetched, Err(SourceError::Gone { .. })) {
-                self.state().apexes.remove(&*zone.id.0);
+                self.memory().forget(&zone.id.0);
             }
             fetched
         })
     }
-}
-
-/// The selectors in one line, the same for the same settings.
-fn label(settings: &Route53Settings) -> String {
-    let vpc = settings.zones.vpc.as_ref().map(|vpc| match vpc {
-        VpcSelector::Auto => "vpc=auto".to_owned(),
-        VpcSelector::Id(id) => format!("vpc={id}"),
-    });
-    let list =
-        |key: &str, values: &[String]| (!values.is_empty()).then(|| format!("{key}={}", values.join(",")));
-    let parts = [vpc, list("ids", &settings.zones.ids), list("names", &settings.zones.names)];
-    let parts: Vec<String> = parts.into_iter().flatten().collect();
-    if parts.is_empty() { "account".into() } else { parts.join(" ") }
 }
 
 /// The budget as settings say it, within what can be counted with.
@@ -218,29 +200,11 @@ fn quota(settings: &Route53Settings) -> Quota {
 
 #[cfg(test)]
 mod tests {
-    use crate::source::settings::ZoneSelector;
-
     use super::*;
 
     #[test]
-    fn a_label_is_the_selectors() {
-        let mut settings = Route53Settings {
-            health: false,
-            zones: ZoneSelector::default(),
-            public: false,
-            region: None,
-            partition: None,
-            endpoint: None,
-            calls_per_second: f64::NAN,
-            burst: 0,
-        };
-        assert_eq!(label(&settings), "account");
-        settings.zones = ZoneSelector {
-            vpc: Some(VpcSelector::Auto),
-            ids: vec!["Z1".into(), "Z2".into()],
-            names: vec!["*.internal".into()],
-        };
-        assert_eq!(label(&settings), "vpc=auto ids=Z1,Z2 names=*.internal");
+    fn a_budget_of_nonsense_is_still_a_budget() {
+        let settings = Route53Settings { calls_per_second: f64::NAN, burst: 0, ..Route53Settings::default() };
         assert_eq!(quota(&settings).burst_size().get(), 1);
     }
 }

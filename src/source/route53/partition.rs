@@ -25,6 +25,16 @@ impl Partition {
         }
     }
 
+    /// Its name, as ARNs have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Commercial => "aws",
+            Self::China => "aws-cn",
+            Self::Government => "aws-us-gov",
+            Self::EuropeSovereign => "aws-eusc",
+        }
+    }
+
     /// The partition a region lies in.
     pub fn of_region(region: &str) -> Self {
         if region.starts_with("cn-") {

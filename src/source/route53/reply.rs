@@ -72,6 +72,7 @@ pub fn check(body: &[u8]) -> Result<(), ReplyFault> {
         "ListResourceRecordSetsResponse" => &["<ResourceRecordSets", "<IsTruncated>"],
         "ListHostedZonesResponse" => &["<HostedZones", "<IsTruncated>"],
         "ListHostedZonesByVPCResponse" => &["<HostedZoneSummaries"],
+        "ListTagsForResourcesResponse" => &["<ResourceTagSets"],
         "GetHostedZoneResponse" => &["<HostedZone>"],
         _ => return Err(ReplyFault("the reply is not one of Route 53")),
     };

@@ -14,6 +14,7 @@ use tracing::info;
 use crate::source::settings::Route53Settings;
 use crate::source::{HostResolver, SourceError};
 
+use super::accounts::{self, Account};
 use super::http;
 use super::partition::Partition;
 use super::reply::WholeReplies;
@@ -66,9 +67,24 @@ pub struct Session {
     pub partition: Partition,
     /// The region found in the environment.
     pub region: Option<String>,
+    /// Who zones are asked of: the account of the credentials found, then that of each role.
+    pub accounts: Vec<Account>,
+    /// Roles and identities. STS has an endpoint in each region.
+    pub sts: aws_sdk_sts::Client,
 }
 
 impl Session {
+    /// The number of the account that zones of `owner` are read through: that of the credentials
+    /// found, where no role belongs to `owner`.
+    pub fn account_of(&self, owner: &str) -> usize {
+        self.accounts.iter().position(|account| account.id() == Some(owner)).unwrap_or_default()
+    }
+
+    /// Calls of the API through account `at`.
+    pub fn client_of(&self, at: usize) -> &Client {
+        self.accounts.get(at).map_or(&self.client, |account| &account.client)
+    }
+
     /// Finds credentials and region and sets the client up. No call of the API is made, but finding
     /// the region may ask instance metadata, which takes some seconds where there is none.
     ///
@@ -101,8 +117,28 @@ impl Session {
         });
         let sdk = with_region(found, connection, partition, loader).await;
         info!(signing_region = partition.signing_region(), "route 53 connection set up");
-        let client = client(&sdk, settings, connection, partition, &http);
-        Ok(Self { client, sdk, http, partition, region })
+        // What makes a client of any service behave as ours do.
+        let sdk = sdk
+            .into_builder()
+            .http_client(http.clone())
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(connection.timeouts())
+            .behavior_version(BehaviorVersion::latest())
+            // The time-out of the call covers a stalled reply, and says so.
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .build();
+        let client = client(&sdk, settings, partition);
+        let region_of_sts = region.as_ref().or(settings.region.as_ref());
+        let region_of_sts = region_of_sts.map_or(partition.signing_region(), String::as_str).to_owned();
+        let sts = aws_sdk_sts::config::Builder::from(&sdk).region(Region::new(region_of_sts)).build();
+        let sts = aws_sdk_sts::Client::from_conf(sts);
+        let mut accounts = vec![Account { role: None, client: client.clone(), sdk: sdk.clone() }];
+        for role in &settings.roles {
+            let sdk = accounts::with_role(&sdk, &sts, role);
+            let client = self::client(&sdk, settings, partition);
+            accounts.push(Account { role: Some(role.clone()), client, sdk });
+        }
+        Ok(Self { client, sdk, http, partition, region, accounts, sts })
     }
 }
 
@@ -120,21 +156,9 @@ async fn with_region(
 }
 
 /// The signing region is set on this client alone, so that an endpoint of one's own keeps it.
-fn client(
-    sdk: &SdkConfig,
-    settings: &Route53Settings,
-    connection: &Connection,
-    partition: Partition,
-    http: &SharedHttpClient,
-) -> Client {
+fn client(sdk: &SdkConfig, settings: &Route53Settings, partition: Partition) -> Client {
     let mut config = aws_sdk_route53::config::Builder::from(sdk)
-        .behavior_version(BehaviorVersion::latest())
-        .http_client(http.clone())
         .region(Region::new(partition.signing_region()))
-        .retry_config(RetryConfig::disabled())
-        .timeout_config(connection.timeouts())
-        // The time-out of the call covers a stalled reply, and says so.
-        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .interceptor(WholeReplies);
     if let Some(endpoint) = &settings.endpoint {
         config = config.endpoint_url(endpoint);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aws_config::Region;
 use aws_config::imds;
 use aws_config::provider_config::ProviderConfig;
 
@@ -17,6 +18,27 @@ pub struct Vpc {
     pub id: String,
     /// Its region.
     pub region: String,
+}
+
+/// The services that know what belongs to a VPC; both are its Region's.
+#[derive(Debug)]
+pub struct Regional {
+    /// Route 53 Profiles.
+    pub profiles: aws_sdk_route53profiles::Client,
+    /// Route 53 Resolver.
+    pub resolver: aws_sdk_route53resolver::Client,
+}
+
+impl Regional {
+    /// Clients for the Region of `vpc`, with the credentials found.
+    pub fn new(session: &Session, vpc: &Vpc) -> Self {
+        let region = Region::new(vpc.region.clone());
+        let sdk = session.sdk.to_builder().region(region).build();
+        Self {
+            profiles: aws_sdk_route53profiles::Client::new(&sdk),
+            resolver: aws_sdk_route53resolver::Client::new(&sdk),
+        }
+    }
 }
 
 /// Finds the VPC that `selector` means.

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use hickory_proto::rr::RecordType;
 use zonelet::import::{OnUnloaded, SourcePolicy};
-use zonelet::zone::OnMissing;
+use zonelet::zone::{Asked, Authority, OnMissing, WhenUnloaded, Zone, ZoneData, ZoneOptions};
 
 use super::{CORP, DB};
 use crate::harness::client::{ask, message};
 use crate::harness::dns::{Plan, Via, unknown};
+use crate::harness::house::{House, zone};
 use crate::harness::message::{name, soa};
 use crate::harness::source::{Fault, Scripted};
 
@@ -138,6 +139,25 @@ fn names_of_a_zone_that_never_loaded_are_answered_as_on_unloaded_says() {
     stack.expect(&[("db.corp.internal. A", "NOERROR; db.corp.internal. 60 A 192.0.2.4")]);
     let stack = unloaded(OnUnloaded::Auto);
     stack.expect(&[("db.corp.internal. A", "SERVFAIL EDE 14 the zone has not been loaded yet")]);
+}
+
+#[tokio::test]
+async fn only_questions_about_zones_that_are_not_loaded_are_counted_for_their_import() {
+    let (waited_for, other) = (Asked::default(), Asked::default());
+    let entries = vec![
+        (name("corp.internal"), Authority::Unloaded(WhenUnloaded::Fail, waited_for.clone())),
+        (name("loaded.test"), Authority::Loaded(Arc::new(built(&zone("loaded.test", Vec::new()))))),
+        (name("other.test"), Authority::Unloaded(WhenUnloaded::Fail, other.clone())),
+    ];
+    let house = House::over(entries, ([127, 0, 0, 1], 9).into(), false);
+    for qname in ["corp.internal", "db.corp.internal", "x.y.corp.internal", "loaded.test", "db.loaded.test"] {
+        house.ask(qname, RecordType::A).await;
+    }
+    assert_eq!((waited_for.get(), other.get()), (3, 0));
+}
+
+fn built(data: &ZoneData) -> Zone {
+    Zone::build(data, &ZoneOptions::default()).zone
 }
 
 /// The public zone of the same name: it alone has MX and `public`.

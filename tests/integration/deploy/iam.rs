@@ -44,10 +44,20 @@ fn policies_only_read_and_name_each_action() {
             assert_eq!(statement["Effect"], "Allow", "{path}");
             assert!(statement["Sid"].is_string() && statement["Principal"].is_null(), "{path}");
             for action in strings(&statement["Action"]) {
-                let known = action.strip_prefix("route53:").is_some_and(is_made);
-                assert!(known || action == "ec2:DescribeVpcs", "{path} allows {action}");
+                let of_route53 = action.split_once(':').filter(|(service, _)| service.starts_with("route53"));
+                let known = of_route53.is_some_and(|(_, call)| is_made(call));
+                assert!(
+                    known || ["ec2:DescribeVpcs", "sts:AssumeRole"].contains(&action),
+                    "{path} allows {action}"
+                );
             }
-            let zones = strings(&statement["Action"]).contains(&"route53:ListResourceRecordSets");
+            if statement["Action"] == "sts:AssumeRole" {
+                let exact = |arn: &&str| arn.starts_with("arn:aws:iam::") && !arn.contains('*');
+                assert!(strings(&statement["Resource"]).iter().all(exact), "{path} assumes any role");
+                continue;
+            }
+            let on_zones = ["route53:ListResourceRecordSets", "route53:ListTagsForResources"];
+            let zones = strings(&statement["Action"]).iter().any(|action| on_zones.contains(action));
             for resource in strings(&statement["Resource"]) {
                 assert_eq!(
                     resource.starts_with("arn:aws:route53:::hostedzone/"),
@@ -71,6 +81,40 @@ fn each_way_of_choosing_zones_has_just_what_it_calls() {
     }
 }
 
+#[cfg(feature = "route53")]
+#[test]
+fn the_checked_in_policies_are_those_that_check_tells() {
+    use zonelet::source::route53::policy::{Policy, of_role, own, trust};
+    use zonelet::source::route53::vpc::Vpc;
+    use zonelet::source::settings::{Role, Route53Settings, VpcSelector, ZoneSelector};
+
+    let vpc = Vpc { id: "vpc-0123456789abcdef0".into(), region: "eu-west-1".into() };
+    let by_vpc = || ZoneSelector { vpc: Some(VpcSelector::Auto), ..ZoneSelector::default() };
+    let ids = ZoneSelector { ids: vec!["Z0123456789EXAMPLE".into()], ..ZoneSelector::default() };
+    let names = ZoneSelector { names: vec!["*.internal".into()], ..ZoneSelector::default() };
+    let tags = ZoneSelector { tags: [("team".to_owned(), "core".to_owned())].into(), ..by_vpc() };
+    let selecting = |zones| Route53Settings { zones, ..Route53Settings::default() };
+    let external_id = Some("between us".to_owned());
+    let role = Role { external_id, ..Role::new("arn:aws:iam::444455556666:role/zonelet") };
+    let several = Route53Settings { roles: vec![role.clone()], ..selecting(by_vpc()) };
+    let all = Route53Settings { profiles: true, resolver_rules: true, ..selecting(tags) };
+    let caller = "arn:aws:iam::111122223333:role/zonelet";
+    let told: [(&str, Policy); 7] = [
+        ("explicit-ids", own(&selecting(ids), None)),
+        ("vpc-discovery", own(&selecting(by_vpc()), Some(&vpc))),
+        ("name-pattern", own(&selecting(names), None)),
+        ("several-accounts", own(&several, Some(&vpc))),
+        ("role-in-another-account", of_role(&several)),
+        ("trust-another-account", trust(&role, caller)),
+        ("vpc-tags-profiles-rules", own(&all, Some(&vpc))),
+    ];
+    for (file, policy) in told {
+        let checked_in: Value = serde_json::from_str(&read(&format!("deploy/iam/{file}.json"))).unwrap();
+        let told: Value = serde_json::from_str(&policy.text()).unwrap();
+        assert_eq!(told, checked_in, "{file}");
+    }
+}
+
 #[test]
 fn explicit_ids_allow_no_other_zone() {
     for statement in policy("deploy/iam/explicit-ids.json") {
@@ -86,6 +130,11 @@ fn trust_is_for_one_service_account_or_cluster() {
     let ends = |end: &str| exact.iter().find(|(key, _)| key.ends_with(end)).map(|(_, value)| value.clone());
     assert_eq!(ends(":aud"), Some("sts.amazonaws.com".into()));
     assert_eq!(ends(":sub"), Some("system:serviceaccount:zonelet:zonelet".into()));
+    let other = policy("deploy/iam/trust-another-account.json").remove(0);
+    assert!(
+        other["Principal"]["AWS"].as_str().is_some_and(|arn| !arn.contains('*') && !arn.ends_with(":root"))
+    );
+    assert!(other["Condition"]["StringEquals"]["sts:ExternalId"].is_string());
     let pods = policy("deploy/iam/trust-pod-identity.json").remove(0);
     assert_eq!(pods["Principal"]["Service"], "pods.eks.amazonaws.com");
     assert_eq!(strings(&pods["Action"]), ["sts:AssumeRole", "sts:TagSession"]);

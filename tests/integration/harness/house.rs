@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use zonelet::answer::{Answerer, Asker, Disposition, Reply, Responder, Settings, Transport};
 use zonelet::clock::Clock;
 use zonelet::metrics::{Board, Tally};
+use zonelet::wire::Name;
 use zonelet::zone::{Authority, Body, RecordSet, SharedTable, Zone, ZoneData, ZoneOptions, ZoneTable};
 
 use super::agent::{Agent, forward_all};
@@ -51,9 +52,14 @@ impl House {
 
     /// Over these zones, which the upstream knows or not.
     pub fn with(zones: Vec<Zone>, upstream: SocketAddr, is_known: bool) -> Self {
-        let agent = Agent::new(forward_all(&[upstream]));
         let entries = zones.into_iter().map(|zone| (zone.apex().clone(), Authority::Loaded(Arc::new(zone))));
-        let table = ZoneTable::new(entries.collect()).with_origins(|_| is_known);
+        Self::over(entries.collect(), upstream, is_known)
+    }
+
+    /// Over whatever is known of these zones.
+    pub fn over(entries: Vec<(Name, Authority)>, upstream: SocketAddr, is_known: bool) -> Self {
+        let agent = Agent::new(forward_all(&[upstream]));
+        let table = ZoneTable::new(entries).with_origins(|_| is_known);
         let table: SharedTable = Arc::new(ArcSwap::from_pointee(table));
         let board = Board::default();
         let (cache, clock) = (Arc::clone(&agent.cache), agent.clock.clone());

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use zonelet::source::{
     Access, BoxFuture, Fetched, FoundZone, Origin, Progress, Push, Sighting, SourceError, ZoneId, ZoneSource,
 };
@@ -33,6 +34,10 @@ pub struct Scripted(Arc<Mutex<Script>>, Arc<str>);
 #[derive(Default)]
 struct Script {
     origin: Option<Origin>,
+    /// Of zones that belong elsewhere than the source as a whole.
+    origins: BTreeMap<ZoneId, Origin>,
+    unseen: Vec<String>,
+    budget: Option<Budget>,
     listing: Vec<FoundZone>,
     listing_fault: Option<Fault>,
     listings: usize,
@@ -45,6 +50,13 @@ struct Script {
     health_fault: Option<Fault>,
     /// The checks that were asked for, each time.
     looks: Vec<Vec<Box<str>>>,
+}
+
+/// Calls that may be made at once, and the time until there is another; on tokio's clock.
+struct Budget {
+    left: u32,
+    gap: Duration,
+    next: Instant,
 }
 
 struct ZoneScript {
@@ -138,6 +150,44 @@ impl Scripted {
         self
     }
 
+    /// What zone `id` belongs to.
+    pub fn origin_of_zone(&self, id: &str, account: &str) -> &Self {
+        let origin = Origin { account: account.into(), vpc: String::new() };
+        self.script().origins.insert(ZoneId(id.into()), origin);
+        self
+    }
+
+    /// The accounts that discoveries cannot list from now on.
+    pub fn unseen(&self, accounts: &[&str]) {
+        self.script().unseen = accounts.iter().map(|a| (*a).to_owned()).collect();
+    }
+
+    /// How many record sets listings say that `id` has.
+    pub fn counted(&self, id: &str, records: u64) {
+        let mut script = self.script();
+        script.listing.iter_mut().find(|z| &*z.id.0 == id).expect("it is listed").records = Some(records);
+    }
+
+    /// Calls wait for a budget of `burst` at once and `rate` a second.
+    pub fn budget(&self, burst: u32, rate: u32) {
+        let gap = Duration::from_secs(1) / rate;
+        self.script().budget = Some(Budget { left: burst, gap, next: Instant::now() });
+    }
+
+    async fn afford(&self) {
+        let until = {
+            let mut script = self.script();
+            let Some(budget) = &mut script.budget else { return };
+            if budget.left > 0 {
+                budget.left -= 1;
+                return;
+            }
+            budget.next = budget.next.max(Instant::now()) + budget.gap;
+            budget.next
+        };
+        tokio::time::sleep_until(until).await;
+    }
+
     /// A sender for pushes; before the source is given away.
     pub fn pushing(&self) -> mpsc::Sender<Push> {
         let (sender, receiver) = mpsc::channel(8);
@@ -174,8 +224,18 @@ impl ZoneSource for Scripted {
         self.script().origin.clone()
     }
 
+    fn origin_of(&self, zone: &ZoneId) -> Option<Origin> {
+        let script = self.script();
+        script.origins.get(zone).cloned().or_else(|| script.origin.clone())
+    }
+
+    fn unseen(&self) -> Vec<String> {
+        self.script().unseen.clone()
+    }
+
     fn discover(&self) -> BoxFuture<'_, Result<Vec<FoundZone>, SourceError>> {
         Box::pin(async {
+            self.afford().await;
             let (listing, fault) = {
                 let mut script = self.script();
                 script.listings += 1;
@@ -196,6 +256,7 @@ impl ZoneSource for Scripted {
         Box::pin(async move {
             let mut page = progress.0.as_ref().and_then(|p| p.downcast_ref()).copied().unwrap_or(1u32);
             loop {
+                self.afford().await;
                 progress.0 = Some(Box::new(page));
                 if let Some(fault) = self.page(&zone.id.0, page) {
                     return Err(meet(&zone.id.0, fault).await);
@@ -262,7 +323,7 @@ async fn meet(what: &str, fault: Fault) -> SourceError {
 
 /// A found zone.
 pub fn found(id: &str, apex: &str, access: Access) -> FoundZone {
-    FoundZone { id: ZoneId(id.into()), apex: apex.parse().unwrap(), access }
+    FoundZone { id: ZoneId(id.into()), apex: apex.parse().unwrap(), access, records: None }
 }
 
 /// A zone with one A record 10.0.0.n for each host.

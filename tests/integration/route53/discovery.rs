@@ -87,7 +87,12 @@ async fn selectors_narrow_each_other() {
     let vpc = || Some(VpcSelector::Id(VPC.into()));
     let names = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
     let ids = vec![format!("/hostedzone/{a}"), b.clone()];
-    let of = |vpc, ids: &[String], names| ZoneSelector { vpc, ids: ids.to_vec(), names };
+    let of = |vpc, ids: &[String], names| ZoneSelector {
+        vpc,
+        ids: ids.to_vec(),
+        names,
+        ..ZoneSelector::default()
+    };
     assert_eq!(found(of(vpc(), &[], names(&["*.internal"])), false).await, ["a.internal.", "b.internal."]);
     assert_eq!(found(of(vpc(), &ids, names(&["b.internal"])), false).await, ["b.internal."]);
     assert_eq!(found(of(None, &ids, names(&["a.internal", "c.test"])), false).await, ["a.internal."]);

@@ -31,19 +31,21 @@ impl HostResolver for Asked {
 pub fn settings(endpoint: &str) -> Route53Settings {
     Route53Settings {
         zones: ZoneSelector { vpc: Some(VpcSelector::Id(VPC.into())), ..ZoneSelector::default() },
-        public: false,
         region: Some(VPC_REGION.into()),
-        partition: None,
         endpoint: Some(endpoint.into()),
         calls_per_second: 1000.0,
         health: false,
         burst: 1000,
+        ..Route53Settings::default()
     }
 }
 
 /// A connection to `sim` with made-up credentials in `region`, which gives a call `call_timeout`.
 pub fn connection(sim: &Sim, region: Option<&str>, call_timeout: Duration) -> Connection {
-    Connection { metadata: Some(sim.url().to_owned()), ..credentials(region, call_timeout) }
+    let mut connection = credentials(region, call_timeout);
+    // The services around Route 53 are the simulator's, too.
+    connection.sdk = connection.sdk.map(|sdk| sdk.into_builder().endpoint_url(sim.url()).build());
+    Connection { metadata: Some(sim.url().to_owned()), ..connection }
 }
 
 fn credentials(region: Option<&str>, call_timeout: Duration) -> Connection {
