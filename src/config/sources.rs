@@ -1,5 +1,6 @@
 //! `[[source]]`: where zones come from, and how each source's zones are treated.
 
+mod hints;
 mod route53;
 mod selector;
 
@@ -17,7 +18,7 @@ use super::sections::path;
 use super::{Source, SourceKind};
 
 /// Keys that only `kind = "route53"` has.
-const ROUTE53_KEYS: [&str; 6] = ["zones", "partition", "endpoint", "public", "budget", "burst"];
+const ROUTE53_KEYS: [&str; 7] = ["zones", "partition", "endpoint", "public", "budget", "burst", "hints"];
 /// Keys that only `kind = "file"` has.
 const FILE_KEYS: [&str; 2] = ["path", "zone"];
 
@@ -29,6 +30,7 @@ pub(super) fn sources(root: &Section<'_>, base: &Path) -> Vec<Source> {
         if sources.iter().any(|other| other.kind == source.kind) {
             section.reject("", "the same source is listed twice", Some("remove one"));
         }
+        hints::refuse_shared(&section, &source, &sources);
         sources.push(source);
     }
     sources

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::import::settings::OnUnloaded;
-use crate::source::settings::{VpcSelector, ZoneSelector};
+use crate::source::settings::{HintQueue, VpcSelector, ZoneSelector};
 use crate::upstream::settings::UpstreamSpec;
 use crate::zone::OnMissing;
 
@@ -265,6 +265,7 @@ endpoint = 'http://127.0.0.1:5000'
 refresh = '5m'
 budget = '30/m'
 burst = 3
+hints = 'https://sqs.eu-central-1.amazonaws.com/111122223333/zonelet'
 negative_ttl_max = '5s'
 on_missing = 'forward-nxdomain'
 registry_txt = 'drop'
@@ -284,6 +285,11 @@ on_unloaded = 'fail'
         endpoint: Some("http://127.0.0.1:5000".into()),
         calls_per_second: 0.5,
         burst: 3,
+        hints: Some(HintQueue {
+            url: "https://sqs.eu-central-1.amazonaws.com/111122223333/zonelet".into(),
+            region: Some("eu-central-1".into()),
+        }),
+        ..Route53Settings::default()
     };
     let policy = SourcePolicy {
         refresh: Duration::from_secs(300),
@@ -317,6 +323,7 @@ fn sources_refuse_what_cannot_work() {
         ("budget = 'NaN/s'", "\"NaN/s\" is not a rate"),
         ("budget = 1", "found an integer; write \"1/s\""),
         ("burst = 0", "must be above zero"),
+        ("hints = 'zonelet-changes'", "\"zonelet-changes\" is not the URL of a queue"),
         ("refresh = '0s'", "must be above zero"),
         ("on_missing = 'forward'", "write one of \"nxdomain\""),
         ("on_missing_zones = { 'a..b' = 'nxdomain' }", "\"a..b\" is not a domain name"),
@@ -332,6 +339,10 @@ fn sources_refuse_what_cannot_work() {
     assert!(problem("[[source]]\nkind = 'file'\npath = ''").contains("source[0].path: is empty"));
     let burst = problem("[[source]]\nkind = 'file'\npath = 'x'\nburst = 3");
     assert!(burst.contains("source[0].burst: has no meaning for kind = \"file\""), "{burst}");
+    let queue = "hints = 'https://sqs.us-east-1.amazonaws.com/111122223333/q'\n";
+    let hinted = |id: &str| format!("[[source]]\nkind = 'route53'\nzones = {{ ids = ['{id}'] }}\n{queue}");
+    let shared = problem(&(hinted("Z1") + &hinted("Z2")));
+    assert!(shared.contains("source[1].hints: another source reads the same queue"), "{shared}");
     let twice = "[[source]]\nkind = 'file'\npath = 'x'\n";
     assert!(problem(&twice.repeat(2)).contains("source[1]: the same source is listed twice"));
 }

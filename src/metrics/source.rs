@@ -11,7 +11,7 @@ pub const SOURCE_CALLS: &str = "zonelet_source_calls_total";
 pub const SOURCE_BUDGET_WAITS: &str = "zonelet_source_budget_waits_total";
 
 labels! {
-    /// A call of the Route 53 API.
+    /// A call of AWS.
     ApiCall {
         /// Zones of a VPC.
         ListHostedZonesByVpc = "list_hosted_zones_by_vpc",
@@ -21,6 +21,33 @@ labels! {
         GetHostedZone = "get_hosted_zone",
         /// One page of a zone's record sets.
         ListResourceRecordSets = "list_resource_record_sets",
+        /// The settings of one health check.
+        GetHealthCheck = "get_health_check",
+        /// One page of the settings of the account's health checks.
+        ListHealthChecks = "list_health_checks",
+        /// The states of up to 500 health checks.
+        GetMetricData = "get_metric_data",
+        /// Hints that something has changed.
+        ReceiveMessage = "receive_message",
+        /// Hints that were heeded.
+        DeleteMessageBatch = "delete_message_batch",
+    }
+}
+
+/// Messages of a source's queue of hints. `hint`: what it came to.
+pub const SOURCE_HINTS: &str = "zonelet_source_hints_total";
+
+labels! {
+    /// What a message of the queue came to.
+    HintKind {
+        /// A zone is imported sooner.
+        Changed = "changed",
+        /// Zones are looked for sooner.
+        Rediscover = "rediscover",
+        /// An event of no meaning here, or of a zone that is not imported.
+        Other = "other",
+        /// It was no event.
+        Garbage = "garbage",
     }
 }
 
@@ -46,6 +73,7 @@ labels! {
 #[derive(Clone)]
 pub struct SourceMetrics {
     calls: Vec<Vec<Counter>>,
+    hints: Vec<Counter>,
     /// See [`SOURCE_BUDGET_WAITS`].
     pub budget_waits: Counter,
 }
@@ -61,6 +89,9 @@ impl SourceMetrics {
     pub fn register(source: &str) -> Self {
         describe_counter!(SOURCE_CALLS, Unit::Count, "Calls of a source's API.");
         describe_counter!(SOURCE_BUDGET_WAITS, Unit::Count, "Calls that waited for their source's budget.");
+        describe_counter!(SOURCE_HINTS, Unit::Count, "Messages of a source's queue of hints.");
+        let hint =
+            |kind: &HintKind| counter!(SOURCE_HINTS, "source" => source.to_owned(), "hint" => kind.label());
         let counter = |call: &ApiCall, result: &CallResult| {
             counter!(SOURCE_CALLS, "source" => source.to_owned(), "operation" => call.label(),
                 "result" => result.label())
@@ -68,7 +99,15 @@ impl SourceMetrics {
         let row = |call| CallResult::ALL.iter().map(|result| counter(call, result)).collect();
         Self {
             calls: ApiCall::ALL.iter().map(row).collect(),
+            hints: HintKind::ALL.iter().map(hint).collect(),
             budget_waits: counter!(SOURCE_BUDGET_WAITS, "source" => source.to_owned()),
+        }
+    }
+
+    /// Counts one message of the queue of hints.
+    pub fn hint(&self, kind: HintKind) {
+        if let Some(counter) = self.hints.get(kind as usize) {
+            counter.increment(1);
         }
     }
 

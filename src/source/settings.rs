@@ -32,6 +32,28 @@ pub struct Route53Settings {
     pub calls_per_second: f64,
     /// Calls that may be made at once after a pause.
     pub burst: u32,
+    /// Whether the states of health checks are asked of CloudWatch.
+    pub health: bool,
+    /// The queue that says when zones have changed.
+    pub hints: Option<HintQueue>,
+}
+
+/// A queue of SQS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HintQueue {
+    /// `https://HOST/ACCOUNT/NAME`.
+    pub url: String,
+    /// The region that its host names; `None` for the partition's signing region.
+    pub region: Option<String>,
+}
+
+impl HintQueue {
+    /// Its URL without the path.
+    pub fn endpoint(&self) -> &str {
+        let authority = self.url.find("://").map_or(0, |at| at + 3);
+        let path = self.url.get(authority..).and_then(|rest| rest.find('/'));
+        path.and_then(|at| self.url.get(..authority + at)).unwrap_or(&self.url)
+    }
 }
 
 /// Which hosted zones are imported.
@@ -65,6 +87,8 @@ impl Default for Route53Settings {
             endpoint: None,
             calls_per_second: 1.0,
             burst: 10,
+            health: false,
+            hints: None,
         }
     }
 }

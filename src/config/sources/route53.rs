@@ -1,7 +1,7 @@
 //! `kind = "route53"`.
 
 use super::selector::selector;
-use super::{auto_or, policy, region};
+use super::{auto_or, hints, policy, region};
 use crate::config::read::{Item, Section};
 use crate::config::{Source, SourceKind};
 use crate::source::settings::Route53Settings;
@@ -25,6 +25,8 @@ pub(super) fn source(section: &Section<'_>) -> Source {
         endpoint: section.read("endpoint", default.endpoint, endpoint),
         calls_per_second: section.read("budget", default.calls_per_second, |i| i.rate(0.001..=1000.0)),
         burst: section.read("burst", default.burst, |i| u32::try_from(i.integer(1..=1000)?).ok()),
+        health: default.health,
+        hints: section.read("hints", default.hints, hints::queue),
     };
     if settings.public && settings.zones.vpc.is_some() {
         let fix = "set zones to ids or names, without vpc";

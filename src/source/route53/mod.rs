@@ -3,6 +3,8 @@
 mod discover;
 pub mod error;
 mod fetch;
+mod health;
+mod hints;
 pub mod http;
 pub mod partition;
 pub mod reply;
@@ -20,13 +22,15 @@ use aws_sdk_route53::config::http::HttpResponse;
 use aws_sdk_route53::error::{ProvideErrorMetadata, SdkError};
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, mpsc};
 use tracing::warn;
 
 use crate::metrics::source::{ApiCall, SourceMetrics};
 
 use super::settings::{Route53Settings, VpcSelector};
-use super::{BoxFuture, Fetched, FoundZone, HostResolver, Origin, Progress, SourceError, ZoneSource};
+use super::{
+    BoxFuture, Fetched, FoundZone, HostResolver, Origin, Progress, Push, Sighting, SourceError, ZoneSource,
+};
 
 use session::{Connection, Session};
 use vpc::Vpc;
@@ -46,9 +50,11 @@ pub struct Route53Source {
     /// All calls, of whatever zone, draw on this one budget.
     budget: DefaultDirectRateLimiter,
     clock: DefaultClock,
-    session: OnceCell<Session>,
+    session: Arc<OnceCell<Session>>,
     vpc: OnceCell<Vpc>,
     state: Mutex<State>,
+    health: health::Memory,
+    hints: hints::Hints,
 }
 
 /// What was learned; bounded by the ids in the settings.
@@ -78,9 +84,11 @@ impl Route53Source {
             label: label(&settings),
             budget: DefaultDirectRateLimiter::direct(quota(&settings)),
             clock: DefaultClock::default(),
-            session: OnceCell::new(),
+            session: Arc::default(),
             vpc: OnceCell::new(),
             state: Mutex::default(),
+            health: health::Memory::default(),
+            hints: hints::Hints::default(),
             settings,
             connection,
             resolver,
@@ -119,9 +127,7 @@ impl Route53Source {
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
         self.wait_for_budget().await;
-        let outcome = request.await.map_err(|error| error::classify(what.to_owned(), error));
-        self.metrics.call(call, error::result(&outcome));
-        outcome
+        error::counted(&self.metrics, call, what, request).await
     }
 
     async fn wait_for_budget(&self) {
@@ -177,7 +183,11 @@ impl ZoneSource for Route53Source {
     }
 
     fn discover(&self) -> BoxFuture<'_, Result<Vec<FoundZone>, SourceError>> {
-        Box::pin(self.list_zones())
+        Box::pin(async {
+            let found = self.list_zones().await?;
+            self.hints.know(&found);
+            Ok(found)
+        })
     }
 
     fn fetch<'a>(
@@ -192,6 +202,29 @@ impl ZoneSource for Route53Source {
             }
             fetched
         })
+    }
+
+    fn health<'a>(
+        &'a self,
+        checks: &'a [Box<str>],
+    ) -> Option<BoxFuture<'a, Result<Vec<Sighting>, SourceError>>> {
+        if !self.settings.health {
+            return None;
+        }
+        Some(Box::pin(self.look_at_health(checks)))
+    }
+
+    /// What the queue of `hints` says. Must be called within a runtime; the reading ends when the
+    /// receiver is dropped.
+    fn pushes(&self) -> Option<mpsc::Receiver<Push>> {
+        let queue = self.settings.hints.as_ref()?;
+        let door = hints::Door {
+            settings: self.settings.clone(),
+            connection: self.connection.clone(),
+            resolver: Arc::clone(&self.resolver),
+            session: Arc::clone(&self.session),
+        };
+        self.hints.watch(queue, door, &self.metrics)
     }
 }
 
@@ -232,6 +265,7 @@ mod tests {
             endpoint: None,
             calls_per_second: f64::NAN,
             burst: 0,
+            ..Route53Settings::default()
         };
         assert_eq!(label(&settings), "account");
         settings.zones = ZoneSelector {

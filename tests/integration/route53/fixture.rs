@@ -37,6 +37,7 @@ pub fn settings(endpoint: &str) -> Route53Settings {
         endpoint: Some(endpoint.into()),
         calls_per_second: 1000.0,
         burst: 1000,
+        ..Route53Settings::default()
     }
 }
 
