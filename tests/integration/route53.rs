@@ -5,6 +5,8 @@ mod damage;
 mod discovery;
 mod environment;
 mod fixture;
+mod health;
+mod hints;
 mod moto;
 mod paging;
 mod tls;

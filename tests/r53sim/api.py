@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import faults
+import healthchecks
 import reads
 import writes
 import xmlio
@@ -23,6 +24,7 @@ from sim import Sim
 
 PREFIX = "/2013-04-01"
 _ZONE = r"/hostedzone/(?P<zone>[^/]+)"
+_CHECK = r"/healthcheck/(?P<check>[^/]+)"
 
 # Method, path below the API version, operation, function, status on success.
 ROUTES = [
@@ -56,6 +58,15 @@ ROUTES = [
             writes.disassociate_vpc,
             200,
         ),
+        ("GET", "/healthcheck", "ListHealthChecks", healthchecks.list_health_checks, 200),
+        ("GET", _CHECK, "GetHealthCheck", healthchecks.get_health_check, 200),
+        (
+            "GET",
+            _CHECK + "/status",
+            "GetHealthCheckStatus",
+            healthchecks.get_health_check_status,
+            200,
+        ),
         ("GET", "/change/(?P<change>[^/]+)", "GetChange", writes.get_change, 200),
         (
             "GET",
@@ -74,7 +85,7 @@ ROUTES = [
     )
 ]
 
-_SIGV4 = re.compile(
+SIGV4 = re.compile(
     r"AWS4-HMAC-SHA256 Credential=(?P<key>[^/,\s]+)/\d{8}/(?P<region>[^/,]+)/(?P<service>[^/,]+)"
     r"/aws4_request,\s*SignedHeaders=[^,\s]+,\s*Signature=[0-9a-f]{64}"
 )
@@ -98,9 +109,10 @@ def handle(sim: Sim, method: str, target: str, headers, body: bytes) -> Reply:
     query = {key: value for key, value in parse_qsl(parts.query) if value}
     op, function, status, params = _route(method, unquote(parts.path))
     zone_id = bare(params["zone"]) if "zone" in params else None
-    signed = _SIGV4.fullmatch(headers.get("Authorization") or "")
+    signed = SIGV4.fullmatch(headers.get("Authorization") or "")
     with sim.lock:
         call = reads.Call(op, zone_id, query, body, sim.zones, sim.pages, params)
+        call.checks = sim.checks
         call.page = sim.pages.number(op, call.scope, call.cursor())
         entry = sim.log.begin(
             op=op,
@@ -111,7 +123,7 @@ def handle(sim: Sim, method: str, target: str, headers, body: bytes) -> Reply:
             access_key=signed["key"] if signed else None,
         )
         taken = faults.Taken([], [], None)
-        error = _refusal(sim, op, headers, signed)
+        error = refusal(sim, op, headers, signed, "route53")
         if error is None:
             taken = sim.faults.take(op, zone_id, call.page)
         released = sim.faults.released
@@ -137,14 +149,14 @@ def _route(method: str, path: str):
     return "Unknown", None, 404, {}
 
 
-def _refusal(sim: Sim, op: str, headers, signed) -> ApiError | None:
+def refusal(sim: Sim, op: str, headers, signed, service: str | None) -> ApiError | None:
     """Why the call does not reach the service at all."""
     if sim.signing["require"] and not headers.get("Authorization"):
         return ApiError(403, "MissingAuthenticationToken", "Missing Authentication Token")
     if sim.signing["require"] and (signed is None or not headers.get("X-Amz-Date")):
         return ApiError(400, "IncompleteSignature", "the Authorization header is not SigV4")
-    if signed is not None and signed["service"] != "route53":
-        message = f"Credential should be scoped to service 'route53', not {signed['service']!r}"
+    if signed is not None and signed["service"] != service:
+        message = f"Credential should be scoped to service {service!r}, not {signed['service']!r}"
         return ApiError(403, "SignatureDoesNotMatch", message)
     wanted = sim.signing["region"]
     if wanted and (signed is None or signed["region"] != wanted):
@@ -166,7 +178,7 @@ def _answer(call: reads.Call, function, status: int, error, taken) -> tuple[Repl
         if main is not None and main.kind == "throttle":
             raise throttled()
         if main is not None and main.kind == "error":
-            raise _planned_error(main)
+            raise planned_error(main)
         if function is None:
             raise ApiError(404, "InvalidAction", "r53sim does not know this call")
         call.page_fault = taken.page_fault
@@ -183,7 +195,7 @@ def _answer(call: reads.Call, function, status: int, error, taken) -> tuple[Repl
     return reply, code
 
 
-def _planned_error(fault: faults.Fault) -> ApiError:
+def planned_error(fault: faults.Fault) -> ApiError:
     status = int(fault.params.get("status", 500))
     code = fault.params.get("code", "InternalFailure")
     return ApiError(status, code, fault.params.get("message", "planned by the test"))

@@ -3,9 +3,9 @@
 
     python3 tests/r53sim/r53sim.py --port 0
 
-prints one line, `listening http://127.0.0.1:PORT`, and serves three things on that port:
-the Route 53 API under /2013-04-01/, the instance metadata service under /latest/, and the control
-side for tests under /_sim/. It ends on SIGTERM, and when stdin closes: a test that starts it with
+prints one line, `listening http://127.0.0.1:PORT`, and serves on that port: the Route 53 API under
+/2013-04-01/, the instance metadata service under /latest/, the calls of services.py wherever they
+come, and the control side for tests under /_sim/. It ends on SIGTERM, and when stdin closes: a test that starts it with
 a pipe as stdin leaves no orphan behind, however the test dies.
 
 Standard library only, so that a test needs nothing but `python3`.
@@ -23,6 +23,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import api
 import control
+import services
 import wire
 from sim import Sim
 
@@ -59,7 +60,11 @@ class Handler(BaseHTTPRequestHandler):
         self._send(status, "application/json", {}, json.dumps(answer).encode())
 
     def _api(self, sim: Sim, body: bytes) -> None:
-        reply = api.handle(sim, self.command, self.path, self.headers, body)
+        target = services.target(self.path, self.headers)
+        if target is None:
+            reply = api.handle(sim, self.command, self.path, self.headers, body)
+        else:
+            reply = services.handle(sim, target, self.headers, body)
         if reply.wire_fault is None:
             self._send(reply.status, reply.content_type, reply.headers, reply.body)
             return

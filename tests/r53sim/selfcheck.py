@@ -130,10 +130,11 @@ def main() -> int:
     import selfcheck_api
     import selfcheck_faults
     import selfcheck_listing
+    import selfcheck_services
 
     os.environ["NO_PROXY"] = "127.0.0.1"
     word = sys.argv[1] if len(sys.argv) > 1 else ""
-    modules = (selfcheck_listing, selfcheck_api, selfcheck_faults)
+    modules = (selfcheck_listing, selfcheck_api, selfcheck_faults, selfcheck_services)
     checks = [
         (name, function)
         for module in modules

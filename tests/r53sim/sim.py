@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import threading
 
+from cloudwatch import Metrics
 from faults import FaultPlan
+from healthchecks import HealthChecks
 from imds import Metadata
 from model import Zones
 from paging import PageNumbers
+from sqs import Queues
 from traffic import CallLog, Limits
 
 
@@ -20,6 +23,8 @@ class Sim:
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
+        # Something was put into a queue.
+        self.arrived = threading.Condition(self.lock)
         self.faults = FaultPlan()
         self.log = CallLog()
         self.reset()
@@ -30,7 +35,12 @@ class Sim:
         self.pages = PageNumbers()
         self.limits = Limits()
         self.metadata = Metadata()
+        self.checks = HealthChecks()
+        self.metrics = Metrics()
+        self.queues = Queues()
         # `require`: refuse unsigned calls. `region`: refuse any other signing region.
         self.signing: dict = {"require": True, "region": None}
         self.faults.clear()
         self.log.reset()
+        with self.lock:
+            self.arrived.notify_all()
