@@ -2,6 +2,7 @@
 
 mod choice;
 mod failures;
+mod hints;
 mod schedule;
 mod standing;
 mod state;

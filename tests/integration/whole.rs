@@ -3,6 +3,8 @@
 mod drain;
 mod example;
 #[cfg(feature = "route53")]
+mod hints;
+#[cfg(feature = "route53")]
 mod imports;
 mod limits;
 mod live;
