@@ -1,6 +1,7 @@
 //! The Route 53 source against the simulator and against moto.
 #![cfg(feature = "route53")]
 
+mod credentials;
 mod damage;
 mod discovery;
 mod environment;
