@@ -21,6 +21,7 @@ use crate::source::settings::HintQueue;
 use crate::source::{FoundZone, Push, SourceError, ZoneId};
 
 use super::error;
+pub use event::EVENTS as HINT_EVENTS;
 use event::Hint;
 pub(super) use queue::Door;
 use queue::{MAX_BATCH, Message, Queue};
@@ -205,3 +206,6 @@ fn chain(error: &SourceError) -> String {
     text.truncate(text.floor_char_boundary(MAX_ERROR));
     text
 }
+
+#[cfg(test)]
+mod tests;

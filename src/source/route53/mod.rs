@@ -32,6 +32,7 @@ use super::{
     BoxFuture, Fetched, FoundZone, HostResolver, Origin, Progress, Push, Sighting, SourceError, ZoneSource,
 };
 
+pub use hints::HINT_EVENTS;
 use session::{Connection, Session};
 use vpc::Vpc;
 

@@ -10,6 +10,16 @@ const MAX_BODY: usize = 1024 * 1024;
 /// The longest id of a hosted zone.
 const MAX_ID: usize = 32;
 
+/// The calls that hints are made of: the first changes a zone's record sets, the others the set of
+/// zones.
+pub const EVENTS: [&str; 5] = [
+    "ChangeResourceRecordSets",
+    "AssociateVPCWithHostedZone",
+    "DisassociateVPCFromHostedZone",
+    "CreateHostedZone",
+    "DeleteHostedZone",
+];
+
 /// What one message means for the zones here. Nothing in it is believed: it says where to look.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hint {
@@ -70,16 +80,11 @@ fn meaning(detail: Detail) -> Hint {
     match detail.event_name.as_deref() {
         None => Hint::Garbage,
         Some(_) if failed => Hint::Other,
-        Some("ChangeResourceRecordSets") => {
+        Some(name) if name == EVENTS[0] => {
             let id = detail.request_parameters.and_then(|parameters| parameters.hosted_zone_id);
             id.as_deref().and_then(zone_id).map_or(Hint::Garbage, Hint::Changed)
         }
-        Some(
-            "AssociateVPCWithHostedZone"
-            | "DisassociateVPCFromHostedZone"
-            | "CreateHostedZone"
-            | "DeleteHostedZone",
-        ) => Hint::Rediscover,
+        Some(name) if EVENTS.contains(&name) => Hint::Rediscover,
         Some(_) => Hint::Other,
     }
 }
@@ -135,6 +140,20 @@ mod tests {
         let other = event("ChangeTagsForResource", json!({ "resourceId": "Z1" }));
         for event in [failed, elsewhere, other] {
             assert_eq!(read(&event.to_string()), Hint::Other, "{event}");
+        }
+    }
+
+    #[test]
+    fn an_event_that_is_cut_or_bent_anywhere_is_read_without_a_panic() {
+        let whole = json!({ "Message": change("Z1EXAMPLE").to_string() }).to_string();
+        for at in 0..whole.len() {
+            assert_eq!(read(&whole[..at]), Hint::Garbage, "cut at {at}");
+            for by in ["\"", "\\", "}", "[", "0", "\u{0}"] {
+                let bent = format!("{}{by}{}", &whole[..at], &whole[at + 1..]);
+                if let Hint::Changed(id) = read(&bent) {
+                    assert!(id.0.len() <= MAX_ID && id.0.bytes().all(|b| b.is_ascii_alphanumeric()), "{id}");
+                }
+            }
         }
     }
 

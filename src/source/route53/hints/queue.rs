@@ -53,6 +53,14 @@ pub struct Message {
     receipt: String,
 }
 
+#[cfg(test)]
+impl Message {
+    /// A message that cannot be deleted.
+    pub fn of(body: String) -> Self {
+        Self { body, receipt: String::new() }
+    }
+}
+
 /// One queue.
 #[derive(Debug)]
 pub struct Queue {
