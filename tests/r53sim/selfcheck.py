@@ -129,12 +129,19 @@ def fails_with(code: str, call, **arguments):
 def main() -> int:
     import selfcheck_api
     import selfcheck_faults
+    import selfcheck_identity
     import selfcheck_listing
     import selfcheck_services
 
     os.environ["NO_PROXY"] = "127.0.0.1"
     word = sys.argv[1] if len(sys.argv) > 1 else ""
-    modules = (selfcheck_listing, selfcheck_api, selfcheck_faults, selfcheck_services)
+    modules = (
+        selfcheck_listing,
+        selfcheck_api,
+        selfcheck_faults,
+        selfcheck_services,
+        selfcheck_identity,
+    )
     checks = [
         (name, function)
         for module in modules
