@@ -199,8 +199,9 @@ impl Account<'_> {
 fn usable(checks: &[Box<str>]) -> Vec<Box<str>> {
     let mut seen = HashSet::new();
     let is_plain = |id: &str| id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-    let fits = |id: &&Box<str>| (1..=MAX_ID).contains(&id.len()) && is_plain(id);
-    checks.iter().filter(fits).filter(|id| seen.insert(&***id)).take(MAX_CHECKS).cloned().collect()
+    let fits = |id: &str| (1..=MAX_ID).contains(&id.len()) && is_plain(id);
+    let new = checks.iter().filter(|id| fits(id) && seen.insert(&***id));
+    new.take(MAX_CHECKS).cloned().collect()
 }
 
 #[cfg(test)]

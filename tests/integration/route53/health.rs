@@ -85,6 +85,18 @@ async fn states_are_the_newest_values_of_cloudwatch_in_the_partition_s_region() 
 }
 
 #[tokio::test]
+async fn each_partition_has_its_own_cloudwatch() {
+    for (region, signing) in [("cn-north-1", "cn-northwest-1"), ("us-gov-east-1", "us-gov-west-1")] {
+        let sim = Sim::start();
+        sim.control("POST", "signing", json!({ "require": true, "region": signing })).await;
+        measured(&sim, "up", 1, 60).await;
+        let settings = Route53Settings { health: true, region: Some(region.into()), ..settings(sim.url()) };
+        assert_eq!(states(&source_with(&sim, settings), &["up"]).await, [HEALTHY]);
+        assert_eq!(column(&sim.calls().await, "signing_region"), [signing; 2]);
+    }
+}
+
+#[tokio::test]
 async fn settings_decide_what_a_value_means() {
     let sim = Sim::start();
     check(&sim, "off", json!({ "Type": "TCP", "Disabled": true })).await;

@@ -35,7 +35,8 @@ struct Page {
     read: Instant,
 }
 
-/// What is known of checks' settings; bounded by [`MAX_CHECKS`].
+/// What is known of checks' settings: those of the last listing, and at most [`MAX_CHECKS`] that
+/// were asked for.
 #[derive(Debug, Default)]
 pub struct Book {
     pages: HashMap<Box<str>, Page>,
@@ -52,8 +53,8 @@ impl Book {
         if self.denied.is_some_and(is_recent) {
             return Plan::Nothing;
         }
-        let is_due = |id: &&Box<str>| !self.pages.get(*id).is_some_and(|page| is_recent(page.read));
-        let due: Vec<Box<str>> = ids.iter().filter(is_due).cloned().collect();
+        let is_due = |id: &str| !self.pages.get(id).is_some_and(|page| is_recent(page.read));
+        let due: Vec<Box<str>> = ids.iter().filter(|id| is_due(id)).cloned().collect();
         match due.len() {
             0 => Plan::Nothing,
             few if few <= self.listing.unwrap_or(PAGES_EXPECTED) => Plan::Get(due),
@@ -79,16 +80,8 @@ impl Book {
         now: Instant,
     ) {
         self.listing = Some(calls);
-        self.forget(now);
-        for (id, check) in found {
-            self.pages.insert(id, Page { check, read: now });
-        }
-        for id in due {
-            let page = self.pages.entry(id.clone()).or_insert(Page { check: None, read: now });
-            if page.read != now {
-                *page = Page { check: None, read: now };
-            }
-        }
+        self.pages = due.iter().map(|id| (id.clone(), Page { check: None, read: now })).collect();
+        self.pages.extend(found.into_iter().map(|(id, check)| (id, Page { check, read: now })));
     }
 
     fn forget(&mut self, now: Instant) {
@@ -117,8 +110,8 @@ impl Book {
 
     /// Those of `ids` whose metric is needed.
     pub fn measured(&self, ids: &[Box<str>]) -> Vec<Box<str>> {
-        let is_open = |id: &&Box<str>| self.knows(id) && self.check(id).is_none_or(|c| c.fixed().is_none());
-        ids.iter().filter(is_open).cloned().collect()
+        let is_open = |id: &str| self.knows(id) && self.check(id).is_none_or(|c| c.fixed().is_none());
+        ids.iter().filter(|id| is_open(id)).cloned().collect()
     }
 
     /// The children of those of `ids` that are calculated and without a reading, but for those

@@ -126,7 +126,7 @@ async fn gather(
     for _ in 0..MAX_PAGES {
         let request = client
             .get_metric_data()
-            .set_metric_data_queries(Some(ids.iter().enumerate().map(query).collect()))
+            .set_metric_data_queries(Some(ids.iter().enumerate().map(|(at, id)| query(at, id)).collect()))
             .start_time(DateTime::from(now.checked_sub(WINDOW).unwrap_or(now)))
             .end_time(DateTime::from(now))
             .scan_by(ScanBy::TimestampDescending)
@@ -143,8 +143,8 @@ async fn gather(
     Err(damaged("it does not end"))
 }
 
-fn query((at, id): (usize, &Box<str>)) -> MetricDataQuery {
-    let check = Dimension::builder().name("HealthCheckId").value(&**id).build();
+fn query(at: usize, id: &str) -> MetricDataQuery {
+    let check = Dimension::builder().name("HealthCheckId").value(id).build();
     let metric =
         Metric::builder().namespace("AWS/Route53").metric_name("HealthCheckStatus").dimensions(check);
     let stat = MetricStat::builder().metric(metric.build()).period(PERIOD).stat("Minimum").build();
