@@ -72,6 +72,7 @@ impl Hints {
             metrics: metrics.clone(),
             failures: 0,
             warned: Vec::new(),
+            told_of_deletion: false,
         };
         tokio::spawn(watch.run(sender));
         Some(receiver)
@@ -86,6 +87,8 @@ struct Watch {
     failures: u32,
     /// What was warned about since the last success.
     warned: Vec<CallResult>,
+    /// That hints may not be deleted has been said.
+    told_of_deletion: bool,
 }
 
 impl Watch {
@@ -128,8 +131,23 @@ impl Watch {
                 return Ok(messages.len());
             }
         }
-        self.queue.delete(&messages).await;
+        let deleted = self.queue.delete(&messages).await;
+        self.note_deletion(deleted);
         Ok(messages.len())
+    }
+
+    /// A hint that stays comes again and again, and costs an import each time.
+    fn note_deletion(&mut self, deleted: Result<(), SourceError>) {
+        let queue = self.queue.url();
+        match deleted {
+            Ok(()) => self.told_of_deletion = false,
+            Err(error @ SourceError::Denied { .. }) if !self.told_of_deletion => {
+                self.told_of_deletion = true;
+                let fix = "allow sqs:DeleteMessage";
+                warn!(queue, error = %chain(&error), fix, "hints cannot be deleted and come again");
+            }
+            Err(error) => debug!(queue, error = %chain(&error), "hints were not deleted"),
+        }
     }
 
     /// What some messages say, each thing once.

@@ -58,7 +58,7 @@ fn a_change_is_answered_as_soon_as_its_event_comes_in() {
 
 #[test]
 fn a_missing_queue_and_a_missing_permission_are_told_once() {
-    let (sim, _) = simulated();
+    let (sim, zone) = simulated();
     let server = upstream(|q| q.address(300, 1));
     let home = Home::new(&format!("{}{}", source(&sim, "1d"), forward(server.addr)));
     let program = home.start();
@@ -69,8 +69,8 @@ fn a_missing_queue_and_a_missing_permission_are_told_once() {
 
     control(&sim, &format!("queue/{QUEUE}"), json!({}));
     let denied =
-        json!({ "kind": "error", "op": "ReceiveMessage", "status": 403, "code": "AccessDeniedException" });
-    control(&sim, "faults", denied);
+        |op: &str| json!({ "kind": "error", "op": op, "status": 403, "code": "AccessDeniedException" });
+    control(&sim, "faults", denied("ReceiveMessage"));
     let program = home.start();
     let line = program.logged("hints are not read");
     assert!(line.contains("sqs:ReceiveMessage") && line.contains("sqs:DeleteMessage"), "{line}");
@@ -78,4 +78,17 @@ fn a_missing_queue_and_a_missing_permission_are_told_once() {
     let (code, log) = program.terminate();
     assert_eq!(code, Some(0));
     assert_eq!(log.iter().filter(|line| line.contains("hints are not read")).count(), 1);
+
+    outside().block_on(sim.heal());
+    control(&sim, "faults", denied("DeleteMessageBatch"));
+    let program = home.start();
+    program.answers("db.corp.internal. A", DB1);
+    change(&sim, &zone, "10.0.0.2");
+    program.answers("db.corp.internal. A", &DB1.replace("10.0.0.1", "10.0.0.2"));
+    let line = program.logged("hints cannot be deleted");
+    assert!(line.contains("sqs:DeleteMessage"), "{line}");
+    change(&sim, &zone, "10.0.0.3");
+    program.answers("db.corp.internal. A", &DB1.replace("10.0.0.1", "10.0.0.3"));
+    let told = program.terminate().1.iter().filter(|line| line.contains("cannot be deleted")).count();
+    assert_eq!(told, 1);
 }

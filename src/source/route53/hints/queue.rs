@@ -114,8 +114,12 @@ impl Queue {
     }
 
     /// Takes messages out of the queue. What is not taken out comes again, which does no harm.
-    pub async fn delete(&self, messages: &[Message]) {
-        let Ok(client) = self.client().await else { return };
+    ///
+    /// # Errors
+    /// The first call's that failed; the others are made all the same.
+    pub async fn delete(&self, messages: &[Message]) -> Result<(), SourceError> {
+        let client = self.client().await?;
+        let mut outcome = Ok(());
         for batch in messages.chunks(MAX_BATCH) {
             let entry = |(at, message): (usize, &Message)| {
                 let entry = DeleteMessageBatchRequestEntry::builder().id(at.to_string());
@@ -127,9 +131,10 @@ impl Queue {
             match counted(&self.metrics, ApiCall::DeleteMessageBatch, what, request.send()).await {
                 Ok(reply) if reply.failed().is_empty() => {}
                 Ok(reply) => debug!(failed = reply.failed().len(), "hints were not deleted"),
-                Err(error) => debug!(%error, "hints were not deleted"),
+                Err(error) => outcome = outcome.and(Err(error)),
             }
         }
+        outcome
     }
 
     async fn client(&self) -> Result<&Client, SourceError> {

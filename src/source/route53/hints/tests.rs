@@ -31,6 +31,7 @@ fn watch() -> Watch {
         metrics,
         failures: 0,
         warned: Vec::new(),
+        told_of_deletion: false,
     }
 }
 
