@@ -1,4 +1,4 @@
-"""As much of CBOR (RFC 8949) as the protocol rpc-v2-cbor uses, which Rust's CloudWatch client speaks.
+"""As much of CBOR (RFC 8949) as rpc-v2-cbor uses, which Rust's CloudWatch client speaks.
 
 Values are dict, list, str, bytes, int, float, bool and None. A timestamp is `Time`, on the wire a
 number under tag 1; other tags are dropped when reading.

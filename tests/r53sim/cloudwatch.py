@@ -46,7 +46,7 @@ def get_metric_data(call) -> dict:
         raise ApiError(400, "ValidationError", f"{len(queries)} queries; 1 to {MAX_QUERIES} it is")
     names = [query["Id"] for query in queries]
     if len(set(names)) != len(names) or not all(_is_id(name) for name in names):
-        raise ApiError(400, "ValidationError", "each query needs an id of its own: [a-z][a-zA-Z0-9_]*")
+        raise ApiError(400, "ValidationError", "each query needs an id, [a-z][a-zA-Z0-9_]*, of its own")
     begin, end = float(call.params["StartTime"]), float(call.params["EndTime"])
     if begin >= end:
         raise ApiError(400, "ValidationError", "StartTime must be before EndTime")

@@ -112,7 +112,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def _refuse(self, status: int, code: str) -> None:
         error = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>planned</Message></Error>"
-        text = f'<ErrorResponse xmlns="{_NAMESPACE}">{error}<RequestId>1</RequestId></ErrorResponse>'
+        inner = f"{error}<RequestId>1</RequestId>"
+        text = f'<ErrorResponse xmlns="{_NAMESPACE}">{inner}</ErrorResponse>'
         self._send(status, "text/xml", text)
 
     def _container(self) -> None:

@@ -5,8 +5,8 @@
 
 prints one line, `listening http://127.0.0.1:PORT`, and serves on that port: the Route 53 API under
 /2013-04-01/, the instance metadata service under /latest/, the calls of services.py wherever they
-come, and the control side for tests under /_sim/. It ends on SIGTERM, and when stdin closes: a test that starts it with
-a pipe as stdin leaves no orphan behind, however the test dies.
+come, and the control side for tests under /_sim/. It ends on SIGTERM, and when stdin closes: a test
+that starts it with a pipe as stdin leaves no orphan behind, however the test dies.
 
 Standard library only, so that a test needs nothing but `python3`.
 """

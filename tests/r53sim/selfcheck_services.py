@@ -46,7 +46,8 @@ def check_health_checks_are_paged_and_shown_with_every_setting(bench: Bench) -> 
         "Inverted": True,
         "Disabled": True,
     }
-    assert listed["sum"]["ChildHealthChecks"] == [first, "x"] and listed["sum"]["HealthThreshold"] == 1
+    assert listed["sum"]["ChildHealthChecks"] == [first, "x"]
+    assert listed["sum"]["HealthThreshold"] == 1
     assert listed["alarm"]["AlarmIdentifier"] == alarm
     one = bench.client.get_health_check(HealthCheckId="sum")["HealthCheck"]
     assert one["HealthCheckConfig"] == listed["sum"]
@@ -94,7 +95,8 @@ def check_metric_data_is_what_was_put_in(bench: Bench) -> None:
 def check_metric_data_is_paged(bench: Bench) -> None:
     ids = [f"c{number}" for number in range(450)]
     read = client(bench, "cloudwatch")
-    pages = list(read.get_paginator("get_metric_data").paginate(MetricDataQueries=queries(ids), **window()))
+    asked = {"MetricDataQueries": queries(ids), **window()}
+    pages = list(read.get_paginator("get_metric_data").paginate(**asked))
     assert [len(page["MetricDataResults"]) for page in pages] == [400, 50]
     token = pages[0]["NextToken"] + "x"
     ask = {"MetricDataQueries": queries(ids), "NextToken": token, **window()}
@@ -110,9 +112,8 @@ def check_metric_data_over_cbor_is_the_same(bench: Bench) -> None:
 
     shape = read.meta.service_model.operation_model("GetMetricData").output_shape
     begin, end = (value.timestamp() for value in window().values())
-    asked = cbor.encode(
-        {"MetricDataQueries": queries(["a"]), "StartTime": cbor.Time(begin), "EndTime": cbor.Time(end)}
-    )
+    times = {"StartTime": cbor.Time(begin), "EndTime": cbor.Time(end)}
+    asked = cbor.encode({"MetricDataQueries": queries(["a"]), **times})
     status, body = raw_cbor(bench, asked)
     parser = create_parser("smithy-rpc-v2-cbor")
     parsed = parser.parse({"status_code": status, "headers": {}, "body": body}, shape)
@@ -179,7 +180,8 @@ def check_a_queue_shows_hides_and_forgets(bench: Bench) -> None:
     assert "Messages" not in queue.receive_message(QueueUrl=url)
     queue.send_message(QueueUrl=url, MessageBody="sent")
     bench.sim("POST", f"queue/{QUEUE}/messages", {"bodies": [f"put {n}" for n in range(11)]})
-    first = queue.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=20)["Messages"]
+    ask = {"QueueUrl": url, "MaxNumberOfMessages": 10, "WaitTimeSeconds": 20}
+    first = queue.receive_message(**ask)["Messages"]
     assert [one["Body"] for one in first[:2]] == ["sent", "put 0"] and len(first) == 10
     entries = [{"Id": str(n), "ReceiptHandle": one["ReceiptHandle"]} for n, one in enumerate(first)]
     reply = queue.delete_message_batch(QueueUrl=url, Entries=entries)

@@ -3,8 +3,8 @@
     moto_write.py ENDPOINT < JSON
 
 The JSON is a list of calls, `{"call": NAME, "args": {...}}` with the names and arguments of boto3's
-client for route53, or for another `"service"`. A string argument `$N.KEY...` stands for a part of the answer to call N. Prints the answers
-as a JSON list.
+client for route53, or for another `"service"`. A string argument `$N.KEY...` stands for a part of
+the answer to call N. Prints the answers as a JSON list.
 """
 
 import json
