@@ -1,6 +1,7 @@
 //! `[[source]]`: where zones come from, and how each source's zones are treated.
 
 mod health;
+mod hints;
 mod roles;
 mod route53;
 mod selector;
@@ -19,7 +20,7 @@ use super::sections::path;
 use super::{Source, SourceKind};
 
 /// Keys that only `kind = "route53"` has.
-const ROUTE53_KEYS: [&str; 12] = [
+const ROUTE53_KEYS: [&str; 13] = [
     "zones",
     "partition",
     "endpoint",
@@ -32,6 +33,7 @@ const ROUTE53_KEYS: [&str; 12] = [
     "health",
     "health_refresh",
     "health_max_age",
+    "hints",
 ];
 /// Keys that only `kind = "file"` has.
 const FILE_KEYS: [&str; 2] = ["path", "zone"];
@@ -48,6 +50,7 @@ pub(super) fn sources(root: &Section<'_>, base: &Path) -> Vec<Source> {
             let what = "selects zones just as another source does";
             section.warn("zones", what, Some("list the roles of both in one source"));
         }
+        hints::refuse_shared(&section, &source, &sources);
         sources.push(source);
     }
     sources

@@ -4,7 +4,7 @@ mod health;
 
 use super::*;
 use crate::import::settings::OnUnloaded;
-use crate::source::settings::{Role, VpcSelector, ZoneSelector};
+use crate::source::settings::{HintQueue, Role, VpcSelector, ZoneSelector};
 use crate::upstream::settings::UpstreamSpec;
 use crate::zone::OnMissing;
 
@@ -275,6 +275,7 @@ endpoint = 'http://127.0.0.1:5000'
 refresh = '5m'
 budget = '30/m'
 burst = 3
+hints = 'https://sqs.eu-central-1.amazonaws.com/111122223333/zonelet'
 negative_ttl_max = '5s'
 on_missing = 'forward-nxdomain'
 registry_txt = 'drop'
@@ -306,6 +307,10 @@ on_unloaded = 'fail'
         ],
         profiles: true,
         resolver_rules: true,
+        hints: Some(HintQueue {
+            url: "https://sqs.eu-central-1.amazonaws.com/111122223333/zonelet".into(),
+            region: Some("eu-central-1".into()),
+        }),
     };
     let policy = SourcePolicy {
         refresh: Duration::from_secs(300),
@@ -355,6 +360,7 @@ fn sources_refuse_what_cannot_work() {
         ("budget = 'NaN/s'", "\"NaN/s\" is not a rate"),
         ("budget = 1", "found an integer; write \"1/s\""),
         ("burst = 0", "must be above zero"),
+        ("hints = 'zonelet-changes'", "\"zonelet-changes\" is not the URL of a queue"),
         ("refresh = '0s'", "must be above zero"),
         ("on_missing = 'forward'", "write one of \"nxdomain\""),
         ("on_missing_zones = { 'a..b' = 'nxdomain' }", "\"a..b\" is not a domain name"),
@@ -389,6 +395,10 @@ fn sources_refuse_what_cannot_work() {
     assert!(problem("[[source]]\nkind = 'file'\npath = ''").contains("source[0].path: is empty"));
     let burst = problem("[[source]]\nkind = 'file'\npath = 'x'\nburst = 3");
     assert!(burst.contains("source[0].burst: has no meaning for kind = \"file\""), "{burst}");
+    let queue = "hints = 'https://sqs.us-east-1.amazonaws.com/111122223333/q'\n";
+    let hinted = |id: &str| format!("[[source]]\nkind = 'route53'\nzones = {{ ids = ['{id}'] }}\n{queue}");
+    let shared = problem(&(hinted("Z1") + &hinted("Z2")));
+    assert!(shared.contains("source[1].hints: another source reads the same queue"), "{shared}");
     let twice = "[[source]]\nkind = 'file'\npath = 'x'\n";
     assert!(problem(&twice.repeat(2)).contains("source[1]: the same source is listed twice"));
 }

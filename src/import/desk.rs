@@ -213,7 +213,7 @@ impl Desk {
             return false;
         };
         if entry.running {
-            entry.again = true;
+            (entry.again, entry.again_at) = (true, None);
         } else {
             self.schedule.set(id, entry.not_before.map_or(now, |at| at.max(now)));
         }
@@ -224,10 +224,10 @@ impl Desk {
     pub fn pushed(&mut self, push: Push, now: Instant) -> Effects {
         let mut effects = Effects::default();
         match push {
-            Push::Rediscover => self.rediscover(now),
+            Push::Rediscover => self.hint_discovery(now),
             Push::Changed(id) => {
-                if !self.hurry(&id, now) {
-                    self.rediscover(now);
+                if !self.hint(&id, now) {
+                    self.hint_discovery(now);
                 }
             }
             Push::Removed(id) => self.remove(&id, "removed at the source", &mut effects),

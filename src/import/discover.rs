@@ -24,6 +24,10 @@ pub(super) struct Discovery {
     pub running: bool,
     /// Asked for again while running.
     pub again: bool,
+    /// That next one begins no sooner; `None` for at once.
+    again_at: Option<Instant>,
+    /// When the last one that a hint asked for began, or is to begin.
+    pub hinted: Option<Instant>,
     /// How many have gone well.
     pub rounds: u64,
     pub failures: u32,
@@ -41,6 +45,8 @@ impl Discovery {
             due,
             running: false,
             again: false,
+            again_at: None,
+            hinted: None,
             rounds: 0,
             failures: 0,
             error: None,
@@ -217,16 +223,26 @@ impl Desk {
     }
 
     fn next_discovery(&mut self, now: Instant, wait: Duration) {
-        let wait = if std::mem::take(&mut self.discovery.again) { Duration::ZERO } else { wait };
+        let again_at = self.discovery.again_at.take().map_or(Duration::ZERO, |at| at - now);
+        let wait = if std::mem::take(&mut self.discovery.again) { again_at.min(wait) } else { wait };
         self.discovery.due = (now + wait).max(self.discovery.not_before.unwrap_or(now));
     }
 
     /// Discovers as soon as the source allows.
     pub fn rediscover(&mut self, now: Instant) {
+        self.rediscover_at(now, now);
+    }
+
+    /// Discovers as soon after `at` as the source allows.
+    pub fn rediscover_at(&mut self, at: Instant, now: Instant) {
         if self.discovery.running {
-            self.discovery.again = true;
+            if at <= now {
+                (self.discovery.again, self.discovery.again_at) = (true, None);
+            } else if !self.discovery.again {
+                (self.discovery.again, self.discovery.again_at) = (true, Some(at));
+            }
         } else {
-            let earliest = self.discovery.not_before.map_or(now, |at| at.max(now));
+            let earliest = self.discovery.not_before.map_or(at, |bound| bound.max(at));
             self.discovery.due = self.discovery.due.min(earliest);
         }
     }

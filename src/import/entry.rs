@@ -45,6 +45,10 @@ pub(super) struct Entry {
     pub running: bool,
     /// Changed while an import was running: that import may have missed it.
     pub again: bool,
+    /// That next import begins no sooner; `None` for at once.
+    pub again_at: Option<Instant>,
+    /// When the last import that a hint asked for began, or is to begin.
+    pub hinted: Option<Instant>,
     pub pushed: Option<Fetched>,
     /// The source asked not to be called for this zone before.
     pub not_before: Option<Instant>,
@@ -151,6 +155,8 @@ impl Entry {
             shadowed: false,
             running: false,
             again: false,
+            again_at: None,
+            hinted: None,
             pushed: None,
             not_before: None,
             calls: 0,

@@ -46,7 +46,7 @@ impl Desk {
         let options = self.options(&self.zones.get(&id)?.found.apex);
         let entry = self.zones.get_mut(&id)?;
         entry.running = true;
-        entry.again = false;
+        (entry.again, entry.again_at) = (false, None);
         let pushed = entry.pushed.take();
         let (progress, since) = entry.take_progress(now, effective);
         let ticket = Ticket { id, generation: entry.generation, since, pushed: pushed.is_some() };
@@ -94,7 +94,12 @@ impl Desk {
         };
         if let Some(entry) = self.zones.get(&ticket.id) {
             effects.publish |= discriminant(&entry.standing()) != before;
-            let due = if entry.again || entry.pushed.is_some() { now } else { now + wait };
+            let due = match entry.again_at {
+                _ if entry.pushed.is_some() => now,
+                Some(at) if entry.again => at.clamp(now, now + wait),
+                None if entry.again => now,
+                _ => now + wait,
+            };
             self.schedule.set(&ticket.id, entry.not_before.map_or(due, |at| at.max(due)));
         }
         effects.touched.insert(ticket.id);

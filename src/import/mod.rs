@@ -11,6 +11,7 @@ mod diff;
 mod discover;
 mod entry;
 mod fetch;
+mod hint;
 mod job;
 mod pace;
 mod publish;

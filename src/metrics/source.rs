@@ -31,6 +31,33 @@ labels! {
         ListResolverRuleAssociations = "list_resolver_rule_associations",
         /// One resolver rule.
         GetResolverRule = "get_resolver_rule",
+        /// The settings of one health check.
+        GetHealthCheck = "get_health_check",
+        /// One page of the settings of the account's health checks.
+        ListHealthChecks = "list_health_checks",
+        /// The states of up to 500 health checks.
+        GetMetricData = "get_metric_data",
+        /// Hints that something has changed.
+        ReceiveMessage = "receive_message",
+        /// Hints that were heeded.
+        DeleteMessageBatch = "delete_message_batch",
+    }
+}
+
+/// Messages of a source's queue of hints. `hint`: what it came to.
+pub const SOURCE_HINTS: &str = "zonelet_source_hints_total";
+
+labels! {
+    /// What a message of the queue came to.
+    HintKind {
+        /// A zone is imported sooner.
+        Changed = "changed",
+        /// Zones are looked for sooner.
+        Rediscover = "rediscover",
+        /// An event of no meaning here, or of a zone that is not imported.
+        Other = "other",
+        /// It was no event.
+        Garbage = "garbage",
     }
 }
 
@@ -56,6 +83,7 @@ labels! {
 #[derive(Clone)]
 pub struct SourceMetrics {
     calls: Vec<Vec<Counter>>,
+    hints: Vec<Counter>,
     /// See [`SOURCE_BUDGET_WAITS`].
     pub budget_waits: Counter,
 }
@@ -71,6 +99,9 @@ impl SourceMetrics {
     pub fn register(source: &str) -> Self {
         describe_counter!(SOURCE_CALLS, Unit::Count, "Calls of a source's API.");
         describe_counter!(SOURCE_BUDGET_WAITS, Unit::Count, "Calls that waited for their source's budget.");
+        describe_counter!(SOURCE_HINTS, Unit::Count, "Messages of a source's queue of hints.");
+        let hint =
+            |kind: &HintKind| counter!(SOURCE_HINTS, "source" => source.to_owned(), "hint" => kind.label());
         let counter = |call: &ApiCall, result: &CallResult| {
             counter!(SOURCE_CALLS, "source" => source.to_owned(), "operation" => call.label(),
                 "result" => result.label())
@@ -78,7 +109,15 @@ impl SourceMetrics {
         let row = |call| CallResult::ALL.iter().map(|result| counter(call, result)).collect();
         Self {
             calls: ApiCall::ALL.iter().map(row).collect(),
+            hints: HintKind::ALL.iter().map(hint).collect(),
             budget_waits: counter!(SOURCE_BUDGET_WAITS, "source" => source.to_owned()),
+        }
+    }
+
+    /// Counts one message of the queue of hints.
+    pub fn hint(&self, kind: HintKind) {
+        if let Some(counter) = self.hints.get(kind as usize) {
+            counter.increment(1);
         }
     }
 

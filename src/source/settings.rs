@@ -42,6 +42,8 @@ pub struct Route53Settings {
     pub profiles: bool,
     /// What the VPC's resolver rules forward is not answered from zones.
     pub resolver_rules: bool,
+    /// The queue that says when zones have changed.
+    pub hints: Option<HintQueue>,
 }
 
 /// A role that is assumed from the source's own credentials.
@@ -72,6 +74,24 @@ impl fmt::Debug for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("Role");
         shown.field("arn", &self.arn).field("session_name", &self.session_name).finish_non_exhaustive()
+    }
+}
+
+/// A queue of SQS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HintQueue {
+    /// `https://HOST/ACCOUNT/NAME`.
+    pub url: String,
+    /// The region that its host names; `None` for the partition's signing region.
+    pub region: Option<String>,
+}
+
+impl HintQueue {
+    /// Its URL without the path.
+    pub fn endpoint(&self) -> &str {
+        let authority = self.url.find("://").map_or(0, |at| at + 3);
+        let path = self.url.get(authority..).and_then(|rest| rest.find('/'));
+        path.and_then(|at| self.url.get(..authority + at)).unwrap_or(&self.url)
     }
 }
 
@@ -112,6 +132,7 @@ impl Default for Route53Settings {
             roles: Vec::new(),
             profiles: false,
             resolver_rules: false,
+            hints: None,
         }
     }
 }

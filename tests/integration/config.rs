@@ -185,15 +185,25 @@ fn readme_blocks(language: &str) -> Vec<String> {
 fn the_readmes_configuration_and_policy_are_valid() {
     use zonelet::config::{Config, Environment};
     let configs = readme_blocks("toml");
-    assert_eq!(configs.len(), 3);
+    assert_eq!(configs.len(), 4);
     for text in configs {
+        let whole = text.contains("[[source]]");
+        let text = if whole {
+            text
+        } else {
+            format!("[[source]]\nkind = 'route53'\nzones = {{ ids = ['Z1'] }}\n{text}")
+        };
         let config = Config::from_text(&text, "README.md", &Environment::default()).unwrap();
         assert_eq!((config.sources.len(), config.warnings.len()), (1, 0), "{text}");
     }
-    let policies = readme_blocks("json");
-    assert_eq!(policies.len(), 1);
-    let policy: serde_json::Value = serde_json::from_str(&policies[0]).unwrap();
+    let json = readme_blocks("json");
+    assert_eq!(json.len(), 2);
+    let policy: serde_json::Value = serde_json::from_str(&json[0]).unwrap();
     assert_eq!(policy["Statement"].as_array().map(Vec::len), Some(2));
+    let pattern: serde_json::Value = serde_json::from_str(&json[1]).unwrap();
+    let events = pattern["detail"]["eventName"].as_array().unwrap();
+    let events = events.iter().map(|event| event.as_str().unwrap().to_owned());
+    assert_eq!(events.collect::<Vec<_>>(), zonelet::source::route53::HINT_EVENTS);
 }
 
 #[test]

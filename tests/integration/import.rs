@@ -4,6 +4,7 @@ mod accounts;
 mod choice;
 mod failures;
 mod health;
+mod hints;
 mod schedule;
 mod standing;
 mod state;

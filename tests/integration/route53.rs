@@ -4,10 +4,13 @@
 mod accounts;
 mod around;
 mod calls;
+mod credentials;
 mod damage;
 mod discovery;
 mod environment;
 mod fixture;
+mod health;
+mod hints;
 mod moto;
 mod online;
 mod paging;

@@ -5,6 +5,8 @@ mod accounts;
 mod drain;
 mod example;
 #[cfg(feature = "route53")]
+mod hints;
+#[cfg(feature = "route53")]
 mod imports;
 mod limits;
 mod live;

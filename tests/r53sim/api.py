@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import faults
+import healthchecks
 import reads
 import writes
 import xmlio
@@ -23,6 +24,7 @@ from sim import Sim
 
 PREFIX = "/2013-04-01"
 _ZONE = r"/hostedzone/(?P<zone>[^/]+)"
+_CHECK = r"/healthcheck/(?P<check>[^/]+)"
 
 # Method, path below the API version, operation, function, status on success.
 ROUTES = [
@@ -54,6 +56,15 @@ ROUTES = [
             _ZONE + "/disassociatevpc",
             "DisassociateVPCFromHostedZone",
             writes.disassociate_vpc,
+            200,
+        ),
+        ("GET", "/healthcheck", "ListHealthChecks", healthchecks.list_health_checks, 200),
+        ("GET", _CHECK, "GetHealthCheck", healthchecks.get_health_check, 200),
+        (
+            "GET",
+            _CHECK + "/status",
+            "GetHealthCheckStatus",
+            healthchecks.get_health_check_status,
             200,
         ),
         ("GET", "/change/(?P<change>[^/]+)", "GetChange", writes.get_change, 200),
@@ -102,6 +113,7 @@ def handle(sim: Sim, method: str, target: str, headers, body: bytes) -> Reply:
     with sim.lock:
         call = reads.Call(op, zone_id, query, body, sim.zones, sim.pages, params)
         call.account = sim.accounts.account_of(signed["key"] if signed else None)
+        call.checks = sim.checks
         call.page = sim.pages.number(op, call.scope, call.cursor())
         entry = sim.log.begin(
             op=op,
@@ -112,7 +124,7 @@ def handle(sim: Sim, method: str, target: str, headers, body: bytes) -> Reply:
             access_key=signed["key"] if signed else None,
         )
         taken = faults.Taken([], [], None)
-        error = _refusal(sim, op, headers, signed)
+        error = refusal(sim, op, headers, signed, "route53")
         if error is None:
             taken = sim.faults.take(op, zone_id, call.page)
         released = sim.faults.released
@@ -138,14 +150,14 @@ def _route(method: str, path: str):
     return "Unknown", None, 404, {}
 
 
-def _refusal(sim: Sim, op: str, headers, signed) -> ApiError | None:
+def refusal(sim: Sim, op: str, headers, signed, service: str | None) -> ApiError | None:
     """Why the call does not reach the service at all."""
     if sim.signing["require"] and not headers.get("Authorization"):
         return ApiError(403, "MissingAuthenticationToken", "Missing Authentication Token")
     if sim.signing["require"] and (signed is None or not headers.get("X-Amz-Date")):
         return ApiError(400, "IncompleteSignature", "the Authorization header is not SigV4")
-    if signed is not None and signed["service"] != "route53":
-        message = f"Credential should be scoped to service 'route53', not {signed['service']!r}"
+    if signed is not None and signed["service"] != service:
+        message = f"Credential should be scoped to service {service!r}, not {signed['service']!r}"
         return ApiError(403, "SignatureDoesNotMatch", message)
     if signed is not None and sim.accounts.is_expired(signed["key"]):
         return ApiError(403, "ExpiredToken", "The security token included in the request is expired")

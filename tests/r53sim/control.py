@@ -11,6 +11,7 @@ import re
 
 import names
 import records
+import sqs
 from changes import apply_batch
 from errors import ApiError
 from faults import Fault
@@ -42,6 +43,9 @@ def _dispatch(sim: Sim, method: str, route: str, value) -> Answer:
     match = re.fullmatch(r"zone/([^/]+)(?:/(records|changes))?", route)
     if match:
         return _on_zone(sim, method, match[1], match[2], value)
+    match = re.fullmatch(r"(healthcheck|metric|queue)(?:/([^/]+))?(?:/(messages|show))?", route)
+    if match:
+        return _on_service(sim, method, match, value)
     if (method, route) == ("POST", "zone"):
         zone = create_zone(sim, value)
         return 200, {"id": zone.id, "name": zone.name, "count": len(zone.sets)}
@@ -74,6 +78,35 @@ def _dispatch(sim: Sim, method: str, route: str, value) -> Answer:
         sim.reset()
         return 200, {}
     return 404, {"error": f"no control call {method} /_sim/{route}"}
+
+
+def _on_service(sim: Sim, method: str, match: re.Match, value) -> Answer:
+    """Health checks, their metric, and queues."""
+    kind, name, part = match.groups()
+    queue = sim.queues.queues.get(name)
+    if (kind, method, name) == ("healthcheck", "POST", None):
+        return 200, {"id": sim.checks.put(value)}
+    if (kind, method, part) == ("healthcheck", "DELETE", None):
+        return 200, {"was": sim.checks.configs.pop(name, None)}
+    if (kind, method, part) == ("metric", "POST", None) and name:
+        sim.metrics.put(name, value)
+        return 200, {}
+    if (kind, method, part) == ("queue", "POST", None) and name:
+        queue = sim.queues.queues[name] = sqs.Queue(name, **value)
+    elif queue is None or kind != "queue":
+        return 404, {"error": f"no control call {method} /_sim/{match[0]}"}
+    elif (method, part) == ("DELETE", None):
+        del sim.queues.queues[name]
+        sim.arrived.notify_all()
+    elif (method, part) == ("POST", "messages"):
+        for body in value["bodies"]:
+            sqs.put(sim, queue, body)
+    elif (method, part) == ("POST", "show"):
+        # As if the visibility timeout had passed.
+        for message in queue.messages:
+            message.hidden_until = 0.0
+        sim.arrived.notify_all()
+    return 200, queue.as_json()
 
 
 def _on_faults(sim: Sim, method: str, value) -> Answer:

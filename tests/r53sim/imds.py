@@ -2,11 +2,12 @@
 
 It holds the paths from which an agent learns its region and its VPC, and insists on the session
 token, so that a client that forgets the PUT fails here as it fails on an instance with
-`HttpTokens=required`. It has no instance role: credentials come from the environment in tests.
+`HttpTokens=required`. It has an instance role only where a test gives it one.
 """
 
 from __future__ import annotations
 
+import datetime
 import json
 import secrets
 
@@ -24,12 +25,16 @@ class Metadata:
         self.vpc_id = "vpc-0a1b2c3d4e5f60718"
         self.region = "us-east-1"
         self.mac = "0e:12:34:56:78:9a"
+        # Name of the instance role; None for an instance without.
+        self.role: str | None = None
+        # Seconds that the role's credentials are good for.
+        self.lifetime = 3600
         self._tokens: set[str] = set()
         self.requests: list[dict] = []
 
     def configure(self, value: dict) -> None:
         """Changes the named fields and keeps the others."""
-        known = {"enabled", "vpc_id", "region", "mac"}
+        known = {"enabled", "vpc_id", "region", "mac", "role", "lifetime"}
         if not set(value) <= known:
             raise ValueError(f"unknown field; known: {sorted(known)}")
         for key, setting in value.items():
@@ -41,6 +46,8 @@ class Metadata:
             "vpc_id": self.vpc_id,
             "region": self.region,
             "mac": self.mac,
+            "role": self.role,
+            "lifetime": self.lifetime,
             "requests": self.requests,
         }
 
@@ -86,7 +93,7 @@ class Metadata:
             "region": self.region,
             "version": "2017-09-30",
         }
-        return {
+        return self._role() | {
             "/latest/meta-data/mac": self.mac,
             macs: f"{self.mac}/",
             f"{macs}/{self.mac}/mac": self.mac,
@@ -97,3 +104,21 @@ class Metadata:
             "/latest/meta-data/placement/availability-zone": zone,
             "/latest/dynamic/instance-identity/document": json.dumps(document, indent=2),
         }
+
+    def _role(self) -> dict[str, str]:
+        """The instance role's name, and its credentials under it."""
+        if self.role is None:
+            return {}
+        lifetime = datetime.timedelta(seconds=self.lifetime)
+        expires = datetime.datetime.now(datetime.timezone.utc) + lifetime
+        issued = {
+            "Code": "Success",
+            "Type": "AWS-HMAC",
+            "LastUpdated": "2026-01-01T00:00:00Z",
+            "AccessKeyId": "ASIAINSTANCE",
+            "SecretAccessKey": "issued-secret-of-instance",
+            "Token": "issued-token-of-instance",
+            "Expiration": expires.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        }
+        names = "/latest/meta-data/iam/security-credentials"
+        return {names: self.role, f"{names}/{self.role}": json.dumps(issued)}

@@ -3,10 +3,10 @@
 
     python3 tests/r53sim/r53sim.py --port 0
 
-prints one line, `listening http://127.0.0.1:PORT`, and serves three things on that port:
-the Route 53 API under /2013-04-01/, the instance metadata service under /latest/, and the control
-side for tests under /_sim/. It ends on SIGTERM, and when stdin closes: a test that starts it with
-a pipe as stdin leaves no orphan behind, however the test dies.
+prints one line, `listening http://127.0.0.1:PORT`, and serves on that port: the Route 53 API under
+/2013-04-01/, the instance metadata service under /latest/, the calls of services.py wherever they
+come, and the control side for tests under /_sim/. It ends on SIGTERM, and when stdin closes: a test
+that starts it with a pipe as stdin leaves no orphan behind, however the test dies.
 
 Standard library only, so that a test needs nothing but `python3`.
 """
@@ -22,6 +22,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import api
+import around
 import control
 import services
 import wire
@@ -60,8 +61,12 @@ class Handler(BaseHTTPRequestHandler):
         self._send(status, "application/json", {}, json.dumps(answer).encode())
 
     def _api(self, sim: Sim, body: bytes) -> None:
-        request = (sim, self.command, self.path, self.headers, body)
-        reply = services.handle(*request) or api.handle(*request)
+        target = services.target(self.path, self.headers)
+        if target is None:
+            request = (sim, self.command, self.path, self.headers, body)
+            reply = around.handle(*request) or api.handle(*request)
+        else:
+            reply = services.handle(sim, target, self.headers, body)
         if reply.wire_fault is None:
             self._send(reply.status, reply.content_type, reply.headers, reply.body)
             return

@@ -12,6 +12,7 @@ import paging
 import records
 from errors import ApiError, denied, no_such_zone
 from faults import Fault
+from healthchecks import HealthChecks
 from model import ACCOUNT, Zone, Zones
 from xmlio import document, element, hosted_zone, raw, record_set, vpc, zone_summary
 
@@ -35,6 +36,7 @@ class Call:
     page: int | None = None
     page_fault: Fault | None = None
     headers: dict[str, str] = field(default_factory=dict)
+    checks: HealthChecks | None = None
 
     @property
     def scope(self) -> str:
@@ -46,6 +48,7 @@ class Call:
         keys = {
             "ListResourceRecordSets": ("name", "type", "identifier"),
             "ListHostedZones": ("marker",),
+            "ListHealthChecks": ("marker",),
             "ListHostedZonesByName": ("dnsname", "hostedzoneid"),
             "ListHostedZonesByVPC": ("nexttoken",),
         }.get(self.op, ())

@@ -137,11 +137,20 @@ def main() -> int:
     import selfcheck_accounts
     import selfcheck_api
     import selfcheck_faults
+    import selfcheck_identity
     import selfcheck_listing
+    import selfcheck_services
 
     os.environ["NO_PROXY"] = "127.0.0.1"
     word = sys.argv[1] if len(sys.argv) > 1 else ""
-    modules = (selfcheck_listing, selfcheck_api, selfcheck_faults, selfcheck_accounts)
+    modules = (
+        selfcheck_listing,
+        selfcheck_api,
+        selfcheck_faults,
+        selfcheck_accounts,
+        selfcheck_services,
+        selfcheck_identity,
+    )
     checks = [
         (name, function)
         for module in modules

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 
+from cloudwatch import Metrics
 from faults import FaultPlan
+from healthchecks import HealthChecks
 from imds import Metadata
 from model import Zones
 from paging import PageNumbers
 from profiles import Profiles
 from rules import Rules
 from sts import Accounts
+from sqs import Queues
 from traffic import CallLog, Limits
 
 
@@ -23,6 +26,8 @@ class Sim:
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
+        # Something was put into a queue.
+        self.arrived = threading.Condition(self.lock)
         self.faults = FaultPlan()
         self.log = CallLog()
         self.reset()
@@ -36,7 +41,12 @@ class Sim:
         self.accounts = Accounts()
         self.profiles = Profiles()
         self.rules = Rules()
+        self.checks = HealthChecks()
+        self.metrics = Metrics()
+        self.queues = Queues()
         # `require`: refuse unsigned calls. `region`: refuse any other signing region.
         self.signing: dict = {"require": True, "region": None}
         self.faults.clear()
         self.log.reset()
+        with self.lock:
+            self.arrived.notify_all()

@@ -3,7 +3,7 @@
 use super::health::health;
 use super::roles::{self, role};
 use super::selector::selector;
-use super::{auto_or, policy, region};
+use super::{auto_or, hints, policy, region};
 use crate::config::read::{Item, Section};
 use crate::config::{Source, SourceKind};
 use crate::import::SourcePolicy;
@@ -33,6 +33,7 @@ pub(super) fn source(section: &Section<'_>) -> Source {
         roles: section.read("roles", default.roles, |i| i.list(role)),
         profiles: section.read("profiles", default.profiles, Item::boolean),
         resolver_rules: section.read("resolver_rules", default.resolver_rules, Item::boolean),
+        hints: section.read("hints", default.hints, hints::queue),
     };
     roles::check(section, &settings);
     for (key, is_on) in [("profiles", settings.profiles), ("resolver_rules", settings.resolver_rules)] {

@@ -1,12 +1,13 @@
 //! What the SDK's errors mean to whoever asked.
 
 use std::error::Error;
+use std::future::Future;
 use std::time::Duration;
 
 use aws_sdk_route53::config::http::HttpResponse;
 use aws_sdk_route53::error::{ProvideErrorMetadata, SdkError};
 
-use crate::metrics::source::CallResult;
+use crate::metrics::source::{ApiCall, CallResult, SourceMetrics};
 use crate::source::SourceError;
 
 use super::reply::ReplyFault;
@@ -22,6 +23,24 @@ pub struct ApiFault {
     code: String,
     status: u16,
     message: String,
+}
+
+/// Makes one call, counts it, and sorts its error. Minding a budget is the caller's part.
+///
+/// # Errors
+/// As [`classify`] sorts them.
+pub async fn counted<T, E>(
+    metrics: &SourceMetrics,
+    call: ApiCall,
+    what: &str,
+    request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+) -> Result<T, SourceError>
+where
+    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+{
+    let outcome = request.await.map_err(|error| classify(what.to_owned(), error));
+    metrics.call(call, result(&outcome));
+    outcome
 }
 
 /// Sorts an SDK error by what is to be done about it. `what` names the call, zone included.
@@ -70,7 +89,9 @@ fn kind(code: &str, status: u16, says_when: bool) -> CallResult {
         | "TooManyRequestsException"
         | "PriorRequestNotComplete" => CallResult::Throttled,
         "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" => CallResult::Denied,
-        "NoSuchHostedZone" => CallResult::Gone,
+        "KmsAccessDenied" | "KMS.AccessDeniedException" => CallResult::Denied,
+        "NoSuchHostedZone" | "NoSuchHealthCheck" => CallResult::Gone,
+        "QueueDoesNotExist" | "AWS.SimpleQueueService.NonExistentQueue" => CallResult::Gone,
         _ if status == 429 || (status == 503 && says_when) => CallResult::Throttled,
         _ => CallResult::Failed,
     }
@@ -94,13 +115,17 @@ fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a 
 
 /// The metric label of what came of a call.
 pub fn result<T>(outcome: &Result<T, SourceError>) -> CallResult {
-    match outcome {
-        Ok(_) => CallResult::Ok,
-        Err(SourceError::Throttled { .. }) => CallResult::Throttled,
-        Err(SourceError::Denied { .. }) => CallResult::Denied,
-        Err(SourceError::Gone { .. }) => CallResult::Gone,
-        Err(SourceError::Damaged { .. }) => CallResult::Damaged,
-        Err(SourceError::Failed { .. } | SourceError::Misconfigured(_)) => CallResult::Failed,
+    outcome.as_ref().map_or_else(kind_of, |_| CallResult::Ok)
+}
+
+/// The metric label of an error.
+pub fn kind_of(error: &SourceError) -> CallResult {
+    match error {
+        SourceError::Throttled { .. } => CallResult::Throttled,
+        SourceError::Denied { .. } => CallResult::Denied,
+        SourceError::Gone { .. } => CallResult::Gone,
+        SourceError::Damaged { .. } => CallResult::Damaged,
+        SourceError::Failed { .. } | SourceError::Misconfigured(_) => CallResult::Failed,
     }
 }
 

@@ -4,6 +4,8 @@ pub mod accounts;
 mod discover;
 pub mod error;
 mod fetch;
+mod health;
+mod hints;
 pub mod http;
 mod listing;
 mod memory;
@@ -29,11 +31,13 @@ use aws_sdk_route53::config::http::HttpResponse;
 use aws_sdk_route53::error::{ProvideErrorMetadata, SdkError};
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, mpsc};
 
 use super::settings::Route53Settings;
-use super::{BoxFuture, Fetched, FoundZone, HostResolver, Origin, Progress, SourceError, ZoneId, ZoneSource};
+use super::{BoxFuture, Fetched, FoundZone, HostResolver, Origin, Progress, Push, Sighting, SourceError};
+use super::{ZoneId, ZoneSource};
 
+pub use hints::HINT_EVENTS;
 use memory::Memory;
 use session::{Connection, Session};
 use vpc::{Regional, Vpc};
@@ -53,10 +57,12 @@ pub struct Route53Source {
     /// All calls, of whatever zone, draw on this one budget.
     budget: DefaultDirectRateLimiter,
     clock: DefaultClock,
-    session: OnceCell<Session>,
+    session: Arc<OnceCell<Session>>,
     vpc: OnceCell<Vpc>,
     regional: OnceCell<Regional>,
     memory: Mutex<Memory>,
+    health: health::Memory,
+    hints: hints::Hints,
 }
 
 impl Route53Source {
@@ -76,10 +82,12 @@ impl Route53Source {
             label: select::label(&settings.zones),
             budget: DefaultDirectRateLimiter::direct(quota(&settings)),
             clock: DefaultClock::default(),
-            session: OnceCell::new(),
+            session: Arc::default(),
             vpc: OnceCell::new(),
             regional: OnceCell::new(),
             memory: Mutex::default(),
+            health: health::Memory::default(),
+            hints: hints::Hints::default(),
             settings,
             connection,
             resolver,
@@ -124,9 +132,7 @@ impl Route53Source {
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
         self.wait_for_budget().await;
-        let outcome = request.await.map_err(|error| error::classify(what.to_owned(), error));
-        self.metrics.call(call, error::result(&outcome));
-        outcome
+        error::counted(&self.metrics, call, what, request).await
     }
 
     async fn wait_for_budget(&self) {
@@ -172,7 +178,11 @@ impl ZoneSource for Route53Source {
     }
 
     fn discover(&self) -> BoxFuture<'_, Result<Vec<FoundZone>, SourceError>> {
-        Box::pin(self.list_zones())
+        Box::pin(async {
+            let found = self.list_zones().await?;
+            self.hints.know(&found);
+            Ok(found)
+        })
     }
 
     fn fetch<'a>(
@@ -187,6 +197,29 @@ impl ZoneSource for Route53Source {
             }
             fetched
         })
+    }
+
+    fn health<'a>(
+        &'a self,
+        checks: &'a [Box<str>],
+    ) -> Option<BoxFuture<'a, Result<Vec<Sighting>, SourceError>>> {
+        if !self.settings.health {
+            return None;
+        }
+        Some(Box::pin(self.look_at_health(checks)))
+    }
+
+    /// What the queue of `hints` says. Must be called within a runtime; the reading ends when the
+    /// receiver is dropped.
+    fn pushes(&self) -> Option<mpsc::Receiver<Push>> {
+        let queue = self.settings.hints.as_ref()?;
+        let door = hints::Door {
+            settings: self.settings.clone(),
+            connection: self.connection.clone(),
+            resolver: Arc::clone(&self.resolver),
+            session: Arc::clone(&self.session),
+        };
+        self.hints.watch(queue, door, &self.metrics)
     }
 }
 

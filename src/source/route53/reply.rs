@@ -37,9 +37,7 @@ impl Intercept for WholeReplies {
         _components: &RuntimeComponents,
         _config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let body = context.response_mut().body_mut();
-        let whole = std::mem::replace(body, SdkBody::taken());
-        *body = SdkBody::from_body_1_x(Limited::new(whole, MAX_REPLY));
+        cap(context);
         Ok(())
     }
 
@@ -61,6 +59,34 @@ impl Intercept for WholeReplies {
     }
 }
 
+/// Bounds the size of replies whose decoders notice by themselves that something is missing: JSON
+/// and CBOR, unlike XML.
+#[derive(Debug)]
+pub struct CappedReplies;
+
+#[aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint]
+impl Intercept for CappedReplies {
+    fn name(&self) -> &'static str {
+        "CappedReplies"
+    }
+
+    fn modify_before_deserialization(
+        &self,
+        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        cap(context);
+        Ok(())
+    }
+}
+
+fn cap(context: &mut BeforeDeserializationInterceptorContextMut<'_>) {
+    let body = context.response_mut().body_mut();
+    let whole = std::mem::replace(body, SdkBody::taken());
+    *body = SdkBody::from_body_1_x(Limited::new(whole, MAX_REPLY));
+}
+
 /// Checks that `body` ends with the tag it began with, and holds what a listing always holds.
 ///
 /// # Errors
@@ -74,6 +100,8 @@ pub fn check(body: &[u8]) -> Result<(), ReplyFault> {
         "ListHostedZonesByVPCResponse" => &["<HostedZoneSummaries"],
         "ListTagsForResourcesResponse" => &["<ResourceTagSets"],
         "GetHostedZoneResponse" => &["<HostedZone>"],
+        "ListHealthChecksResponse" => &["<HealthChecks", "<IsTruncated>"],
+        "GetHealthCheckResponse" => &["<HealthCheck>"],
         _ => return Err(ReplyFault("the reply is not one of Route 53")),
     };
     if needed.iter().any(|tag| !text.contains(tag)) {

@@ -45,7 +45,8 @@ impl Default for Connection {
 }
 
 impl Connection {
-    fn timeouts(&self) -> TimeoutConfig {
+    /// The time-outs of a client.
+    pub(super) fn timeouts(&self) -> TimeoutConfig {
         TimeoutConfig::builder()
             .connect_timeout(self.connect_timeout)
             .operation_attempt_timeout(self.call_timeout)

@@ -4,6 +4,8 @@ pub mod agent;
 pub mod client;
 pub mod dns;
 pub mod house;
+#[cfg(feature = "route53")]
+pub mod identity;
 pub mod message;
 #[cfg(feature = "route53")]
 pub mod moto;

@@ -3,8 +3,8 @@
     moto_write.py ENDPOINT < JSON
 
 The JSON is a list of calls, `{"call": NAME, "args": {...}}` with the names and arguments of boto3's
-client. A string argument `$N.KEY...` stands for a part of the answer to call N. Prints the answers
-as a JSON list.
+client for route53, or for another `"service"`. A string argument `$N.KEY...` stands for a part of
+the answer to call N. Prints the answers as a JSON list.
 """
 
 import json
@@ -27,16 +27,20 @@ def filled(value, answers):
     return value
 
 
-def main():
-    client = boto3.client(
-        "route53",
+def connect(service):
+    return boto3.client(
+        service,
         endpoint_url=sys.argv[1],
         region_name="us-east-1",
         aws_access_key_id="AKIDTEST",
         aws_secret_access_key="not a secret",
     )
+
+
+def main():
     answers = []
     for step in json.load(sys.stdin):
+        client = connect(step.get("service", "route53"))
         answers.append(getattr(client, step["call"])(**filled(step["args"], answers)))
     json.dump(answers, sys.stdout, default=str)
 

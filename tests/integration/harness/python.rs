@@ -5,6 +5,10 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
 /// A file of the checked-out sources.
 pub fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -42,6 +46,25 @@ impl PythonServer {
         let url = url.unwrap_or_else(|| panic!("{} did not start: {line:?}", script.display()));
         Self { child, url }
     }
+}
+
+/// Makes a control call of the server at `url` and returns its answer; a refused one is the test's
+/// mistake.
+pub async fn json_call(url: &str, method: &str, path: &str, body: Value) -> Value {
+    let authority = url.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(authority).await.expect("the server listens");
+    let body = body.to_string();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).await.expect("the request is sent");
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).await.expect("the reply is text");
+    let (head, body) = reply.split_once("\r\n\r\n").expect("a head and a body");
+    assert!(head.contains(" 200 "), "control call {method} {path}: {body}");
+    serde_json::from_str(body).expect("the reply is JSON")
 }
 
 impl Drop for PythonServer {

@@ -1,10 +1,8 @@
 //! The Route 53 simulator of tests/r53sim and its control calls.
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
-use super::python::{PythonServer, repository};
+use super::python::{PythonServer, json_call, repository};
 
 /// The VPC that the zones of tests belong to.
 pub const VPC: &str = "vpc-0a1b2c3d4e5f60718";
@@ -32,20 +30,7 @@ impl Sim {
 
     /// Makes a control call and returns its answer; a refused one is the test's mistake.
     pub async fn control(&self, method: &str, path: &str, body: Value) -> Value {
-        let authority = self.url().trim_start_matches("http://");
-        let mut stream = TcpStream::connect(authority).await.expect("the simulator listens");
-        let body = body.to_string();
-        let request = format!(
-            "{method} /_sim/{path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\
-             Content-Length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        stream.write_all(request.as_bytes()).await.expect("the request is sent");
-        let mut reply = String::new();
-        stream.read_to_string(&mut reply).await.expect("the reply is text");
-        let (head, body) = reply.split_once("\r\n\r\n").expect("a head and a body");
-        assert!(head.starts_with("HTTP/1.1 200"), "control call {method} {path}: {body}");
-        serde_json::from_str(body).expect("the reply is JSON")
+        json_call(self.url(), method, &format!("/_sim/{path}"), body).await
     }
 
     /// Makes a private zone of [`VPC`] with the further `fields`, and returns its id.

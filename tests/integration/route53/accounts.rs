@@ -4,6 +4,7 @@ use serde_json::json;
 use zonelet::source::route53::Route53Source;
 use zonelet::source::settings::{Role, Route53Settings, VpcSelector, ZoneSelector};
 use zonelet::source::{Origin, SourceError, ZoneSource};
+use zonelet::zone::State;
 
 use super::fixture::*;
 use crate::harness::r53sim::{Sim, VPC};
@@ -186,4 +187,28 @@ async fn keys_are_fetched_anew_before_they_expire() {
         source.discover().await.unwrap();
     }
     assert_eq!(count(&sim, "AssumeRole").await, 3, "what is about to expire is not used");
+}
+
+#[tokio::test]
+async fn health_checks_are_those_of_the_account_that_has_them() {
+    let sim = Sim::start();
+    two(&sim).await;
+    for (id, account, value) in [("ours", "111122223333", 1), ("theirs", OTHER, 0)] {
+        let check = json!({ "id": id, "account": account, "Type": "CLOUDWATCH_METRIC" });
+        sim.control("POST", "healthcheck", check).await;
+        let values = json!({ "values": [{ "value": value, "age": 60 }] });
+        sim.control("POST", &format!("metric/{id}"), values).await;
+    }
+    let source = source_with(&sim, Route53Settings { health: true, ..with_role(&sim, account()) });
+    let checks = ["ours".into(), "theirs".into()];
+    for look in 0..2 {
+        sim.forget_calls().await;
+        let seen = source.health(&checks).unwrap().await.unwrap();
+        let found: Vec<_> = seen.iter().map(|sighting| (&*sighting.check, sighting.state)).collect();
+        assert_eq!(found, [("ours", State::Healthy), ("theirs", State::Unhealthy)]);
+        assert_eq!(count(&sim, "GetMetricData").await, 2, "one for each account");
+        if look == 1 {
+            assert_eq!(sim.calls().await.len(), 2, "it is remembered whose they are");
+        }
+    }
 }

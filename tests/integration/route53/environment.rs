@@ -19,7 +19,7 @@ use super::fixture::*;
 use crate::harness::moto;
 use crate::harness::r53sim::{Sim, VPC};
 
-/// Set in the child: how it selects zones, `account` or `auto`.
+/// Set in the child: how it selects zones, `account` or `auto`; or `health`, to look at a check.
 const CHILD: &str = "ZONELET_TEST_ENVIRONMENT_CHILD";
 
 #[tokio::test]
@@ -33,7 +33,15 @@ async fn child() {
         endpoint: None,
         ..settings("")
     };
+    let settings = Route53Settings { health: select == "health", ..settings };
     let source = Route53Source::new(settings, Arc::new(Asked::default()), SourceMetrics::register("child"));
+    if let Some(look) = source.health(&["check".into()]) {
+        let seen = look.await;
+        return println!(
+            "outcome: {}",
+            seen.map_or_else(|error| chain(&error), |seen| format!("{} states", seen.len()))
+        );
+    }
     let found = source.discover().await;
     println!(
         "outcome: {}",
@@ -90,6 +98,22 @@ async fn keys_and_endpoint_are_taken_and_the_signing_region_stays() {
     }
     let calls = sim.calls().await;
     assert_eq!(column(&calls, "access_key"), ["AKIDENVIRONMENT"; 2]);
+}
+
+#[tokio::test]
+async fn cloudwatch_has_an_endpoint_of_its_own_and_the_partition_s_region() {
+    let (route53, cloudwatch) = (strict().await, strict().await);
+    cloudwatch.control("POST", "metric/check", json!({ "values": [{ "value": 1 }] })).await;
+    let apart = [
+        ("AWS_ENDPOINT_URL_ROUTE_53", route53.url()),
+        ("AWS_ENDPOINT_URL_CLOUDWATCH", cloudwatch.url()),
+        ("AWS_REGION", "eu-west-1"),
+    ];
+    assert_eq!(outcome("health", &[&KEYS[..], &apart].concat()).await, "1 states");
+    assert_eq!(column(&route53.calls().await, "op"), ["GetHealthCheck"]);
+    let calls = cloudwatch.calls().await;
+    assert_eq!(column(&calls, "op"), ["GetMetricData"]);
+    assert_eq!(column(&calls, "signing_region"), ["us-east-1"]);
 }
 
 #[tokio::test]

@@ -42,19 +42,18 @@ pub fn settings(endpoint: &str) -> Route53Settings {
 
 /// A connection to `sim` with made-up credentials in `region`, which gives a call `call_timeout`.
 pub fn connection(sim: &Sim, region: Option<&str>, call_timeout: Duration) -> Connection {
-    let mut connection = credentials(region, call_timeout);
-    // The services around Route 53 are the simulator's, too.
-    connection.sdk = connection.sdk.map(|sdk| sdk.into_builder().endpoint_url(sim.url()).build());
+    let connection = credentials(region, call_timeout, Some(sim.url()));
     Connection { metadata: Some(sim.url().to_owned()), ..connection }
 }
 
-fn credentials(region: Option<&str>, call_timeout: Duration) -> Connection {
+/// `endpoint` is that of every service but Route 53, whose settings have their own.
+fn credentials(region: Option<&str>, call_timeout: Duration, endpoint: Option<&str>) -> Connection {
     let credentials = Credentials::new("AKIDTEST", "not a secret", None, None, "test");
-    let sdk = SdkConfig::builder()
+    let mut sdk = SdkConfig::builder()
         .credentials_provider(SharedCredentialsProvider::new(credentials))
-        .region(region.map(|region| Region::new(region.to_owned())))
-        .build();
-    Connection { sdk: Some(sdk), call_timeout, ..Connection::default() }
+        .region(region.map(|region| Region::new(region.to_owned())));
+    sdk.set_endpoint_url(endpoint.map(str::to_owned));
+    Connection { sdk: Some(sdk.build()), call_timeout, ..Connection::default() }
 }
 
 /// Long enough for any call that is answered at all.
@@ -74,13 +73,19 @@ pub fn source_with(sim: &Sim, settings: Route53Settings) -> Route53Source {
 /// A source with `settings` at a server that is no simulator.
 pub fn source_at(endpoint: &str, settings: Route53Settings) -> Route53Source {
     let settings = Route53Settings { endpoint: Some(endpoint.into()), ..settings };
-    let connection = credentials(Some("eu-west-1"), PATIENT);
+    let connection = credentials(Some("eu-west-1"), PATIENT, None);
     Route53Source::with_connection(
         settings,
         Arc::new(Asked::default()),
         SourceMetrics::register("moto"),
         connection,
     )
+}
+
+/// A source with `settings` at `sim` whose calls are counted by `metrics`.
+pub fn counted_source(sim: &Sim, settings: Route53Settings, metrics: SourceMetrics) -> Route53Source {
+    let connection = connection(sim, Some("eu-west-1"), PATIENT);
+    Route53Source::with_connection(settings, Arc::new(Asked::default()), metrics, connection)
 }
 
 /// A source of the zones of the test VPC.
