@@ -5,6 +5,7 @@ mod hash;
 pub mod learn;
 pub mod learned;
 pub mod name;
+pub mod present;
 pub mod query;
 mod rdata;
 mod read;

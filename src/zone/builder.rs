@@ -107,6 +107,7 @@ fn compile(apex: &Name, mut layout: Layout, options: &ZoneOptions) -> Zone {
         on_missing: options.on_missing,
         groups: layout.groups.into(),
         plans: Box::default(),
+        region: options.region,
     };
     links::link(&mut zone, &layout.cnames);
     links::link_aliases(&mut zone, &layout.aliases);

@@ -6,7 +6,7 @@ use std::fmt;
 use super::choice::{Group, Plan};
 use super::node::Node;
 use super::slots::Slots;
-use super::{AliasView, DeferredReason, OnMissing, node, order};
+use super::{AliasView, DeferredReason, OnMissing, Region, node, order};
 use crate::wire::{Name, NameRef, Rtype};
 
 /// One zone, immutable, laid out for lookups: every existing name (empty non-terminals included)
@@ -35,6 +35,8 @@ pub struct Zone {
     /// The sets that policies choose among, and what is chosen, each by its number.
     pub(super) groups: Box<[Group]>,
     pub(super) plans: Box<[Plan]>,
+    /// Where those are who ask, as far as that is known.
+    pub(super) region: Option<&'static Region>,
 }
 
 impl fmt::Debug for Zone {

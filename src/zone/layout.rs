@@ -174,7 +174,8 @@ impl Layout {
                 }
             };
             let (policy, health_check) = (member.policy.clone(), member.health_check.clone());
-            compiled.push(Compiled { policy, health_check, content });
+            let identifier = member.identifier.clone();
+            compiled.push(Compiled { identifier, policy, health_check, content });
         }
         self.groups.push(Group { at: self.node_at, rtype, members: compiled.into() });
     }

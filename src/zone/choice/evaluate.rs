@@ -175,7 +175,11 @@ impl<'z> View<'z> {
     }
 
     /// The sets that may be given, with the odds of each lot of them. None: nobody is given any.
-    fn choose<'g>(&mut self, group: &'g Group, path: &mut Vec<usize>) -> Vec<(f64, Vec<&'g Compiled>)> {
+    pub(super) fn choose<'g>(
+        &mut self,
+        group: &'g Group,
+        path: &mut Vec<usize>,
+    ) -> Vec<(f64, Vec<&'g Compiled>)> {
         let members = self.candidates(group);
         let Some(first) = members.first() else { return Vec::new() };
         if first.policy == Policy::Simple {

@@ -7,6 +7,7 @@
 mod branches;
 mod evaluate;
 mod health;
+mod tell;
 
 use super::data::{Alias, Policy};
 use super::node::Node;
@@ -14,6 +15,7 @@ use super::{Region, Rrset, Zone};
 use crate::wire::{Name, NameRef, Rtype};
 
 pub use health::{Health, State};
+pub use tell::{EndTold, GroupTold, SetTold};
 
 /// Sets that are answered together at most.
 const MAX_TOGETHER: usize = 8;
@@ -37,6 +39,7 @@ impl Group {
 /// One of the sets.
 #[derive(Clone, Debug)]
 pub(super) struct Compiled {
+    pub identifier: Box<str>,
     pub policy: Policy,
     pub health_check: Option<Box<str>>,
     pub content: Held,
