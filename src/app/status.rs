@@ -121,6 +121,6 @@ impl Scrape {
         self.miss.observe();
         self.imports.load().update_gauges(&self.import);
         gauge!(READY).set(f64::from(u8::from(self.state.ready().is_ok())));
-        self.exporter.render()
+        self.exporter.render() + &self.imports.load().render_zones()
     }
 }

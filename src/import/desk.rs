@@ -30,6 +30,8 @@ pub(super) struct Desk {
     pub discovery: Discovery,
     /// Imports that run now.
     pub fetching: usize,
+    /// When the changes were hinted at that the next table will have.
+    pub hints: Vec<Instant>,
     /// Asked of the source when the importer runs, since a source may start a watch for it.
     pub pushes: Option<mpsc::Receiver<Push>>,
     on_missing: Arc<BTreeMap<Name, OnMissing>>,
@@ -55,6 +57,7 @@ impl Desk {
         let on_missing = Arc::new(policy.on_missing_zones.iter().filter_map(parsed).collect());
         Self {
             pushes: None,
+            hints: Vec::new(),
             pace: Pace::new(&policy),
             zones: BTreeMap::new(),
             schedule: Schedule::default(),
@@ -174,6 +177,7 @@ impl Desk {
         let Some(entry) = self.zones.get_mut(id).filter(|z| z.is_readable()) else {
             return false;
         };
+        entry.hinted.get_or_insert(now);
         if entry.running {
             entry.again = true;
         } else {

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::job::{Imported, Skips};
 use super::pace::{backoff, jitter};
+use crate::metrics::ZoneTally;
 use crate::metrics::import::FailureKind;
 use crate::source::{Access, Fetched, FoundZone, Origin, Progress, SourceError};
 use crate::zone::Zone;
@@ -44,6 +45,10 @@ pub(super) struct Entry {
     /// Changed while an import was running: that import may have missed it.
     pub again: bool,
     pub pushed: Option<Fetched>,
+    /// Since when somebody says that it has changed, while that has not been looked into.
+    pub hinted: Option<Instant>,
+    /// What its imports came to.
+    pub tally: ZoneTally,
     /// The source asked not to be called for this zone before.
     pub not_before: Option<Instant>,
     /// Calls that a full fetch takes.
@@ -147,6 +152,8 @@ impl Entry {
             running: false,
             again: false,
             pushed: None,
+            hinted: None,
+            tally: ZoneTally::default(),
             not_before: None,
             calls: 0,
             tried: false,

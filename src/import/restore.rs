@@ -13,6 +13,7 @@ use super::entry::{Age, Served, chain};
 use super::job::Skips;
 use super::state::StateFile;
 use super::store::{self, LoadError};
+use crate::metrics::ZoneTally;
 use crate::metrics::import::{ImportMetrics, StateProblem};
 use crate::source::{Access, FoundZone, Origin, ZoneId};
 use crate::wire::Name;
@@ -28,6 +29,7 @@ struct KeptZone {
     found: FoundZone,
     served: Served,
     calls: u32,
+    tally: ZoneTally,
 }
 
 impl Kept {
@@ -37,8 +39,8 @@ impl Kept {
             let (kind, label) = (desk.source.kind(), desk.source.label().to_owned());
             for entry in desk.zones.into_values() {
                 if let Some(served) = entry.served {
-                    let (found, calls) = (entry.found, entry.calls);
-                    kept.push(KeptZone { kind, label: label.clone(), found, served, calls });
+                    let (found, calls, tally) = (entry.found, entry.calls, entry.tally);
+                    kept.push(KeptZone { kind, label: label.clone(), found, served, calls, tally });
                 }
             }
         }
@@ -52,7 +54,11 @@ impl Kept {
                 desks.iter_mut().find(|d| d.source.kind() == zone.kind && d.source.label() == zone.label);
             if let Some(desk) = owner {
                 let served = Served { confirmed: false, written: None, ..zone.served };
+                let id = zone.found.id.clone();
                 desk.restore(zone.found, served, zone.calls);
+                if let Some(entry) = desk.zones.get_mut(&id) {
+                    entry.tally = zone.tally;
+                }
             }
         }
     }

@@ -147,7 +147,7 @@ impl Importer {
         Kept::of(self.desks)
     }
 
-    async fn turn(&mut self) {
+    pub(super) async fn turn(&mut self) {
         self.start_due();
         let event = self.next_event().await;
         self.handle(event);
@@ -247,7 +247,12 @@ impl Importer {
 
     fn publish(&mut self) {
         self.dirty = false;
-        for (at, id) in self.publisher.publish(&mut self.desks, Instant::now()) {
+        let now = Instant::now();
+        let turned = self.publisher.publish(&mut self.desks, now);
+        for hinted in self.desks.iter_mut().flat_map(|desk| desk.hints.drain(..)) {
+            self.metrics.hint_served(now.saturating_duration_since(hinted));
+        }
+        for (at, id) in turned {
             if let Some(desk) = self.desks.get(at) {
                 self.board.note(at, desk, std::iter::once(&id));
             }
