@@ -31,7 +31,8 @@ pub struct Imports {
     task: JoinHandle<Kept>,
 }
 
-struct Hooks(Arc<Forwarder>);
+/// What the importer must know of the upstreams.
+pub(super) struct Hooks(pub Arc<Forwarder>);
 
 impl Upstreams for Hooks {
     fn is_vpc_resolver(&self, apex: NameRef<'_>) -> bool {
@@ -111,7 +112,7 @@ fn importer(
 
 /// One source of the configuration, if this build has its kind. Nothing is asked of it yet.
 #[cfg_attr(not(feature = "route53"), allow(unused_variables))]
-fn open(source: &Source, forwarder: &Arc<Forwarder>) -> Option<Arc<dyn ZoneSource>> {
+pub(super) fn open(source: &Source, forwarder: &Arc<Forwarder>) -> Option<Arc<dyn ZoneSource>> {
     match &source.kind {
         SourceKind::File(settings) => Some(Arc::new(FileSource::new(settings.clone()))),
         #[cfg(feature = "route53")]

@@ -1,6 +1,7 @@
 //! The part of a walk behind an alias of a name elsewhere: what upstreams say of that name is answered
 //! under the owner, with no CNAME to be seen.
 
+use super::trace::Trace;
 use super::{MAX_RESTARTS, Step, Walk, Why, done, failed};
 use crate::cache::EntryRef;
 use crate::wire::learned::RecordView;
@@ -16,7 +17,7 @@ enum Part {
     On(Name),
 }
 
-impl<'w> Walk<'w, '_, '_, '_> {
+impl<'w, T: Trace<'w>> Walk<'w, '_, '_, '_, T> {
     /// Answers with the records that `target` has of the type asked for, their TTL the least of its
     /// chain; with NODATA where it has none, since the owner exists.
     pub(super) fn flattened(
