@@ -244,3 +244,44 @@ fn place(location: &Location) -> Vec<(&'static str, String)> {
 fn rounded(odds: f64) -> f64 {
     (odds * 1e6).round() / 1e6
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Rtype, Suffixes};
+    use crate::zone::{Body, Content, Member, RecordSet, Region, ZoneData, ZoneOptions};
+
+    fn group(policies: Vec<Policy>, region: Option<&str>) -> GroupTold {
+        let set = |(number, policy): (usize, Policy)| {
+            let content = Content::Records { ttl: 60, rdata: vec![[10, 0, 0, number as u8].into()] };
+            let member =
+                Member { identifier: number.to_string().into(), policy, health_check: None, content };
+            let body = Body::Member(Box::new(member));
+            RecordSet { owner: "g.z.test".parse().unwrap(), rtype: Rtype::A, body }
+        };
+        let sets = policies.into_iter().enumerate().map(set).collect();
+        let data = ZoneData { apex: "z.test".parse().unwrap(), sets, skipped: Vec::new() };
+        let options = ZoneOptions { region: region.and_then(Region::find), ..ZoneOptions::default() };
+        let zone = Zone::build(&data, &options).zone;
+        let qname: crate::wire::Name = "g.z.test".parse().unwrap();
+        zone.tell(&Suffixes::of(qname.as_ref()), Rtype::A, &Health::default()).group.unwrap()
+    }
+
+    #[test]
+    fn of_many_sets_that_are_answered_together_each_is_given_in_turn() {
+        let told = group(vec![Policy::Multivalue; 10], None);
+        assert!(told.sets.iter().all(|set| set.odds == 0.8 && set.is_for_here));
+        assert_eq!((told.ends.len(), told.ends[0].values.len(), told.ends[0].odds), (1, 10, 1.0));
+    }
+
+    #[test]
+    fn sets_for_elsewhere_are_told_apart_and_without_a_region_all_are() {
+        let location = |code: &str| Policy::Geolocation(Location::Country(code.into()));
+        let told = group(vec![location("IE"), location("US")], Some("eu-west-1"));
+        let of = |told: &GroupTold| told.sets.iter().map(|s| (s.is_for_here, s.odds)).collect::<Vec<_>>();
+        assert_eq!(of(&told), [(true, 1.0), (false, 0.0)]);
+        assert_eq!(told.sets[1].terms["country"], "US");
+        let lost = group(vec![location("IE"), location("US")], None);
+        assert_eq!((of(&lost), lost.ends.len()), (vec![(false, 0.0); 2], 0));
+    }
+}

@@ -11,7 +11,24 @@ fn told(home: &Home, arguments: &[&str]) -> Value {
     let output = home.run(&[&["explain", "--json"], arguments].concat());
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     let told: Value = serde_json::from_slice(&output.stdout).unwrap();
-    // The shape that scripts rely on is the one that is read back.
+    // The shape that scripts rely on: these keys, and it is read back as it was written.
+    let mut keys: Vec<&str> = told.as_object().unwrap().keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    let mut want = [
+        "qname",
+        "qtype",
+        "client",
+        "is_offline",
+        "admitted_by",
+        "zones",
+        "steps",
+        "asked",
+        "missing",
+        "from",
+        "answer",
+    ];
+    want.sort_unstable();
+    assert_eq!(keys, want);
     let read: Explanation = serde_json::from_value(told.clone()).unwrap();
     assert_eq!(serde_json::to_value(read).unwrap(), told);
     told
