@@ -4,24 +4,30 @@
 //! command line or a configuration with problems.
 
 pub mod check;
+pub mod explain;
+pub mod import;
 pub mod logs;
+mod offline;
+mod remote;
+mod shell;
 pub mod zones;
 
-use std::error::Error;
 use std::ffi::OsString;
 use std::future::Future;
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 use tracing::{error, warn};
 
-use crate::admin::client::ask;
-use crate::admin::{Request, Response};
 use crate::app::online;
-use crate::config::{Config, Environment, Problems};
+use crate::config::{Config, Environment};
+
+use remote::Target;
+use shell::{Shell, failed, say};
 
 /// Success.
 pub const OK: u8 = 0;
@@ -32,8 +38,6 @@ pub const MISUSED: u8 = 2;
 
 /// Read where no other file is named, if it is there.
 const DEFAULT_FILE: &str = "config.toml";
-/// Asked where no other socket is configured: systemd's `RuntimeDirectory=zonelet`.
-const DEFAULT_SOCKET: &str = "/run/zonelet/admin.sock";
 /// Threads of the control plane, TCP and the miss path; UDP workers have their own.
 const MAX_THREADS: usize = 4;
 /// What blocking work may still take when everything else has ended.
@@ -105,13 +109,47 @@ enum Command {
         #[command(flatten)]
         target: Target,
     },
-}
-
-#[derive(Args)]
-struct Target {
-    /// The admin socket [default: the one of the configuration]
-    #[arg(long, value_name = "PATH")]
-    socket: Option<PathBuf>,
+    /// Say why a name gets its answer
+    Explain {
+        /// The name
+        name: String,
+        /// The type
+        #[arg(default_value = "A")]
+        qtype: String,
+        /// Who asks
+        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+        client: IpAddr,
+        /// Ask nobody: neither the running zonelet nor upstreams. From zone files and last-good zones
+        #[arg(long)]
+        offline: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Import every source once without serving it, and say what would be served
+    Import {
+        /// Only the zones of this name
+        #[arg(long, value_name = "NAME")]
+        zone: Option<String>,
+        /// Give up after so many seconds
+        #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u32).range(1..))]
+        timeout: u32,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write a zone as a zone file: as the running zonelet serves it, or without one from zone files and last-good zones
+    Export {
+        /// The zone
+        zone: String,
+        /// Do not ask the running zonelet
+        #[arg(long)]
+        offline: bool,
+        #[command(flatten)]
+        target: Target,
+    },
 }
 
 /// Runs this process' command line; `serve` is the program itself.
@@ -145,59 +183,38 @@ where
     };
     let path = cli.config.filter(|path| !path.as_os_str().is_empty()).or_else(default_file);
     let environment = Environment::of_process();
+    let mut shell = Shell { path, environment, out, err };
     match cli.command.unwrap_or(Command::Run) {
-        Command::Run => match Config::load(path.as_deref(), &environment) {
-            Ok(config) => run(config, path, environment, err, serve),
-            Err(problems) => refuse(&problems, err),
+        Command::Run => match shell.config() {
+            Ok(config) => run(config, shell.path, shell.environment, shell.err, serve),
+            Err(code) => code,
         },
-        Command::Check { online, policy } => match Config::load(path.as_deref(), &environment) {
+        Command::Check { online, policy } => match shell.config() {
             Ok(config) => {
-                say(err, &check::warnings(&config));
+                say(shell.err, &check::warnings(&config));
                 if policy {
-                    say(out, &check::policies(&config));
+                    say(shell.out, &check::policies(&config));
                     return OK;
                 }
-                say(out, &check::summary(&config, path.as_deref()));
-                if online { check_online(&config, out, err) } else { OK }
+                say(shell.out, &check::summary(&config, shell.path.as_deref()));
+                if online { check_online(&config, shell.out, shell.err) } else { OK }
             }
-            Err(problems) => refuse(&problems, err),
+            Err(code) => code,
         },
-        Command::Zones { target, json, skipped } => {
-            let show = |response| match response {
-                Response::Zones(listing) if json => zones::json(&listing),
-                Response::Zones(listing) => zones::table(&listing),
-                _ => None,
-            };
-            command(target, path, &environment, &Request::Zones { skipped }, show, out, err)
+        Command::Zones { target, json, skipped } => shell.zones(target, json, skipped),
+        Command::Refresh { zone, target } => shell.refresh(target, zone),
+        Command::Flush { target } => shell.flush(target),
+        Command::Explain { name, qtype, client, offline, json, target } => {
+            let asked = remote::Asked { name, qtype, client };
+            if offline { shell.explain_offline(&asked, json) } else { shell.explain(target, asked, json) }
         }
-        Command::Refresh { zone, target } => {
-            let show = |response| match response {
-                Response::Refreshing(zones) => Some(format!("importing {zones} zones now\n")),
-                _ => None,
-            };
-            command(target, path, &environment, &Request::Refresh { zone }, show, out, err)
-        }
-        Command::Flush { target } => {
-            let show = |response| match response {
-                Response::Flushed(responses) => Some(format!("dropped {responses} responses\n")),
-                _ => None,
-            };
-            command(target, path, &environment, &Request::Flush {}, show, out, err)
-        }
+        Command::Import { zone, timeout, json } => shell.import(zone.as_deref(), timeout, json),
+        Command::Export { zone, offline, target } => shell.export(target, &zone, offline),
     }
 }
 
 fn default_file() -> Option<PathBuf> {
     Path::new(DEFAULT_FILE).is_file().then(|| DEFAULT_FILE.into())
-}
-
-fn refuse(problems: &Problems, err: &mut dyn Write) -> u8 {
-    let count = match problems.len() {
-        1 => "1 problem".to_owned(),
-        n => format!("{n} problems"),
-    };
-    say(err, &format!("{problems}\nzonelet: {count} in the configuration\n"));
-    MISUSED
 }
 
 fn run<F>(
@@ -244,60 +261,6 @@ fn check_online(config: &Config, out: &mut dyn Write, err: &mut dyn Write) -> u8
     runtime.shutdown_timeout(LAST_WORK);
     say(out, &check::findings(config, &tried));
     if check::all_work(&tried) { OK } else { FAILED }
-}
-
-/// Asks the running zonelet and shows what it says.
-fn command(
-    target: Target,
-    config_path: Option<PathBuf>,
-    environment: &Environment,
-    request: &Request,
-    show: impl FnOnce(Response) -> Option<String>,
-    out: &mut dyn Write,
-    err: &mut dyn Write,
-) -> u8 {
-    let socket = match target.socket {
-        Some(socket) => socket,
-        None => match Config::load(config_path.as_deref(), environment) {
-            Ok(config) => config.admin.socket.unwrap_or_else(|| DEFAULT_SOCKET.into()),
-            Err(problems) => return refuse(&problems, err),
-        },
-    };
-    match ask(&socket, request) {
-        Ok(response) => match show(response) {
-            Some(text) => {
-                say(out, &text);
-                OK
-            }
-            None => {
-                say(err, "zonelet: the answer is to another question\n");
-                FAILED
-            }
-        },
-        Err(error) => {
-            let code = failed(&error, err);
-            if !socket.exists() {
-                say(err, "set admin.socket in the configuration, or name a socket with --socket\n");
-            }
-            code
-        }
-    }
-}
-
-fn failed(error: &dyn Error, err: &mut dyn Write) -> u8 {
-    let mut text = format!("zonelet: {error}");
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    say(err, &format!("{text}\n"));
-    FAILED
-}
-
-/// Nobody is left to tell when a pipe is closed.
-fn say(stream: &mut dyn Write, text: &str) {
-    let _ = stream.write_all(text.as_bytes()).and_then(|()| stream.flush());
 }
 
 #[cfg(test)]

@@ -4,8 +4,11 @@
 //! `{"error":"..."}` for anything that did not work.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
+
+use crate::answer::explain::Explanation;
 
 /// One question.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +28,22 @@ pub enum Request {
     },
     /// Empties the cache.
     Flush {},
+    /// Says why a name gets its answer.
+    Explain {
+        /// The name.
+        name: String,
+        /// The type; A where it is missing.
+        #[serde(default)]
+        qtype: Option<String>,
+        /// Who asks; 127.0.0.1 where it is missing.
+        #[serde(default)]
+        client: Option<IpAddr>,
+    },
+    /// Writes a zone as a zone file.
+    Export {
+        /// The zone's name.
+        zone: String,
+    },
 }
 
 /// Its answer.
@@ -37,6 +56,10 @@ pub enum Response {
     Refreshing(u64),
     /// How many responses were dropped.
     Flushed(u64),
+    /// Why a name gets its answer.
+    Explained(Box<Explanation>),
+    /// A zone file.
+    Exported(String),
     /// Why it did not work.
     Error(String),
 }
@@ -80,6 +103,12 @@ pub struct ZoneReport {
     pub records: u64,
     /// RRsets served, the deferred ones included.
     pub rrsets: u64,
+    /// RRsets that stand for another name's.
+    #[serde(default)]
+    pub aliases: u64,
+    /// RRsets that a routing policy chooses.
+    #[serde(default)]
+    pub choices: u64,
     /// RRsets whose answers are decided at the source.
     pub deferred: u64,
     /// The serial of its SOA.
@@ -128,10 +157,20 @@ mod tests {
             Request::Refresh { zone }
         );
         assert_eq!(read(r#"{"command":"flush"}"#).unwrap(), Request::Flush {});
+        let explain = |qtype: Option<&str>, client: Option<&str>| Request::Explain {
+            name: "a.corp".to_owned(),
+            qtype: qtype.map(str::to_owned),
+            client: client.map(|client| client.parse().unwrap()),
+        };
+        assert_eq!(read(r#"{"command":"explain","name":"a.corp"}"#).unwrap(), explain(None, None));
+        let full = r#"{"command":"explain","name":"a.corp","qtype":"AAAA","client":"10.0.0.7"}"#;
+        assert_eq!(read(full).unwrap(), explain(Some("AAAA"), Some("10.0.0.7")));
         for bad in [
             r#"{"command":"flush","x":1}"#,
             r#"{"command":"zones","skiped":true}"#,
             r#"{"command":"stop"}"#,
+            r#"{"command":"explain"}"#,
+            r#"{"command":"explain","name":"a","client":"here"}"#,
             "{}",
             "[]",
         ] {

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,9 +17,10 @@ use tracing::{debug, warn};
 use super::BindError;
 use super::connections::{Limits, serve};
 use super::protocol::{Listing, Request, Response};
+use crate::answer::explain::{Explanation, Question};
 use crate::metrics::AdminMetrics;
 use crate::source::BoxFuture;
-use crate::wire::Name;
+use crate::wire::{Name, Rtype};
 
 const LIMITS: Limits = Limits { connections: 8, lifetime: Duration::from_secs(10) };
 /// A request is one line of at most this many bytes, its end included.
@@ -36,6 +38,12 @@ pub trait Commands: Send + Sync + 'static {
 
     /// Empties the cache; the number of responses that were in it.
     fn flush(&self) -> u64;
+
+    /// Says why a name gets its answer.
+    fn explain(&self, question: Question) -> BoxFuture<'_, Explanation>;
+
+    /// Writes a loaded zone as a zone file.
+    fn export(&self, zone: Name) -> BoxFuture<'_, Result<String, String>>;
 }
 
 /// The bound socket. Its file goes when this is dropped.
@@ -167,5 +175,26 @@ async fn answer(line: &[u8], commands: &dyn Commands) -> Response {
             Err(error) => Response::Error(format!("not a zone name: {error}")),
             Ok(zone) => commands.refresh(zone).await.map_or_else(Response::Error, Response::Refreshing),
         },
+        Request::Explain { name, qtype, client } => match question(&name, qtype.as_deref(), client) {
+            Err(why) => Response::Error(why),
+            Ok(question) => Response::Explained(Box::new(commands.explain(question).await)),
+        },
+        Request::Export { zone } => match zone.parse::<Name>() {
+            Err(error) => Response::Error(format!("not a zone name: {error}")),
+            Ok(zone) => commands.export(zone).await.map_or_else(Response::Error, Response::Exported),
+        },
     }
+}
+
+/// Reads what is to be explained.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn question(name: &str, qtype: Option<&str>, client: Option<IpAddr>) -> Result<Question, String> {
+    let qname = name.parse::<Name>().map_err(|error| format!("{name:?} is not a domain name: {error}"))?;
+    let text = qtype.unwrap_or("A");
+    let is_data = |qtype: &Rtype| *qtype == Rtype::ANY || (!qtype.is_meta() && qtype.0 != 0);
+    let qtype =
+        Rtype::from_text(text).filter(is_data).ok_or_else(|| format!("{text:?} is no type of data"))?;
+    Ok(Question { qname, qtype, client: client.unwrap_or(Ipv4Addr::LOCALHOST.into()) })
 }

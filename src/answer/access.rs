@@ -1,6 +1,6 @@
 //! Who is answered: the access list, laid out for the check that every query passes.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
@@ -24,6 +24,22 @@ impl AccessList {
         Self { v4: networks.iter().filter_map(v4).collect(), v6: networks.iter().filter_map(v6).collect() }
     }
 
+    /// The first network on the list that has the client in it, for people.
+    pub fn admitting(&self, client: IpAddr) -> Option<IpNet> {
+        match client.to_canonical() {
+            IpAddr::V4(ip) => {
+                let (mask, network) =
+                    self.v4.iter().find(|(mask, network)| ip.to_bits() & mask == *network)?;
+                IpNet::new(Ipv4Addr::from_bits(*network).into(), mask.count_ones() as u8).ok()
+            }
+            IpAddr::V6(ip) => {
+                let (mask, network) =
+                    self.v6.iter().find(|(mask, network)| ip.to_bits() & mask == *network)?;
+                IpNet::new(Ipv6Addr::from_bits(*network).into(), mask.count_ones() as u8).ok()
+            }
+        }
+    }
+
     /// Whether the client's network is on the list; a mapped IPv4 address counts as IPv4.
     pub fn admits(&self, client: IpAddr) -> bool {
         match client.to_canonical() {
@@ -35,8 +51,6 @@ impl AccessList {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{Ipv4Addr, Ipv6Addr};
-
     use ipnet::{Ipv4Net, Ipv6Net};
     use proptest::collection::vec;
     use proptest::prelude::*;
@@ -80,6 +94,8 @@ mod tests {
             for client in edges.chain(strangers) {
                 let canonical = client.to_canonical();
                 prop_assert_eq!(list.admits(client), networks.iter().any(|net| net.contains(&canonical)));
+                let first = networks.iter().find(|net| net.contains(&canonical)).map(IpNet::trunc);
+                prop_assert_eq!(list.admitting(client), first);
             }
         }
     }

@@ -7,11 +7,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
+use ipnet::IpNet;
 
 use super::access::AccessList;
 use super::lane::OwnLane;
 use super::miss::{Landed, MissPath};
 use super::settings::SpecialNames;
+use super::walk::trace::Untraced;
 use super::walk::{End, MAX_RESTARTS, Missing, Resolved, Walk, Why};
 use super::{Asker, Disposition, Lane, PendingQuery, Reply, Responder, Settings, Transport};
 use crate::cache::Cache;
@@ -55,6 +57,11 @@ impl Rules {
     fn of(settings: &Settings) -> Self {
         Self { access: AccessList::new(&settings.access), special: settings.special }
     }
+
+    /// The network of the access list that the client is let in by.
+    pub fn admitting(&self, client: IpAddr) -> Option<IpNet> {
+        self.access.admitting(client)
+    }
 }
 
 /// What a batch reads once.
@@ -89,7 +96,7 @@ impl Answerer {
     }
 
     #[allow(clippy::too_many_arguments)] // All of them are what one query is; a struct would be written and read once.
-    fn respond(
+    pub(super) fn respond(
         &self,
         view: &View,
         query: &[u8],
@@ -127,6 +134,7 @@ impl Answerer {
             source: AnswerSource::Cache,
             restarts_left: MAX_RESTARTS,
             due: None,
+            trace: Untraced,
         };
         let end = match walk.run(query.suffixes()) {
             End::Missing(_) if resolved.len() >= MAX_FETCHES => End::Failed(Why::ChainTooLong),
@@ -174,15 +182,29 @@ impl Answerer {
         View { now, landed, table: self.0.table.load(), rules: self.0.rules.load() }
     }
 
+    /// What a query that came now would be answered from.
+    pub(super) fn view_now(&self) -> View {
+        self.view_at(self.0.clock.now())
+    }
+
+    /// What was learned before.
+    pub(super) fn cache(&self) -> &Cache {
+        &self.0.cache
+    }
+
     /// The way to the upstreams.
     pub(super) fn miss(&self) -> &MissPath {
         &self.0.miss
     }
 }
 
-enum Outcome {
+/// What comes of a walk.
+pub(super) enum Outcome {
+    /// So many bytes of the output are the response.
     Respond(usize),
+    /// Something must be fetched first.
     Missing(Missing),
+    /// There is nothing to say.
     Drop,
 }
 

@@ -17,7 +17,9 @@ use super::Settings;
 use crate::cache::{Cache, CacheKey, Entry, Failure};
 use crate::clock::{Clock, Moment};
 use crate::metrics::{MissMetrics, Refusal};
-use crate::upstream::{Desk, Errand, ExchangeError, Forwarder, Lane, MAX_HOPS, Question, Stamps, What};
+use crate::upstream::{
+    Desk, Errand, ExchangeError, Forwarder, Lane, MAX_HOPS, Question, RouteTold, Stamps, What,
+};
 use crate::wire::{EdeCode, Learned, NameRef, Rcode};
 
 use flights::{Flights, Waiter};
@@ -183,6 +185,11 @@ impl MissPath {
     /// What has been fetched by now, for any question.
     pub fn landed(&self) -> Landed {
         self.0.flights.landed()
+    }
+
+    /// Tells where `qname` goes, for people.
+    pub(super) fn tell(&self, qname: NameRef<'_>) -> Option<RouteTold> {
+        self.0.forwarder.tell(qname)
     }
 
     /// Brings the gauge up to date, before it is read.

@@ -2,6 +2,7 @@
 
 mod access;
 mod answerer;
+pub mod explain;
 mod lane;
 pub mod miss;
 mod pending;

@@ -3,6 +3,7 @@
 mod chosen;
 mod flattened;
 mod forwarded;
+pub mod trace;
 
 use std::sync::Arc;
 
@@ -16,6 +17,8 @@ use crate::wire::query::HEADER;
 use crate::wire::response::{Full, NameAt, Response};
 use crate::wire::{EdeCode, NameRef, Rcode, Rtype, Suffixes};
 use crate::zone::{Authority, Lookup, OnMissing, Part, Rrset, WhenUnloaded, Zone};
+
+use trace::{Event, Trace};
 
 /// Restarts of ours at a CNAME's target; past it the chain is a failure, never a partial answer.
 pub const MAX_RESTARTS: usize = 16;
@@ -83,8 +86,8 @@ impl Why {
     }
 }
 
-/// One walk.
-pub struct Walk<'w, 'r, 'o, 'q> {
+/// One walk, which tells `T` what it comes by.
+pub struct Walk<'w, 'r, 'o, 'q, T> {
     /// The batch's view of time, zones and settings.
     pub view: &'w View,
     /// Responses learned before.
@@ -111,6 +114,8 @@ pub struct Walk<'w, 'r, 'o, 'q> {
     pub restarts_left: usize,
     /// A question whose cached answer was used and is to be learned anew before it expires.
     pub due: Option<Box<Question>>,
+    /// Told of every step; for who answers queries, nobody.
+    pub trace: T,
 }
 
 enum Step {
@@ -144,7 +149,7 @@ enum Fallback<'z> {
     NoData(&'z Zone),
 }
 
-impl<'w> Walk<'w, '_, '_, '_> {
+impl<'w, T: Trace<'w>> Walk<'w, '_, '_, '_, T> {
     /// Walks from `qname`; a response that grew past its room comes back truncated.
     pub fn run(&mut self, qname: &Suffixes) -> End {
         let (mut name, mut at, mut followed) = (qname, HEADER, None);
@@ -181,10 +186,13 @@ impl<'w> Walk<'w, '_, '_, '_> {
 
     fn step(&mut self, owner: NameAt<'_>, name: &Suffixes, first: bool) -> Result<Step, Full> {
         let view: &'w View = self.view;
+        self.trace.note(|| Event::Name(name.name().to_owned()));
         if let Some(special) = special::find(name, self.qtype, view.rules.special) {
+            self.trace.note(|| Event::Special(special));
             return self.special(owner, special, first);
         }
         let Some(part) = view.table.find_part(name) else { return self.forwarded(owner, Fallback::None) };
+        self.trace.note(|| Event::Zone(part));
         match part.authority {
             Authority::Loaded(zone) => self.in_zone(Ours { zone, part }, owner, name, first),
             Authority::Unloaded(when, asked) => {
@@ -207,6 +215,7 @@ impl<'w> Walk<'w, '_, '_, '_> {
     ) -> Result<Step, Full> {
         let zone = ours.zone;
         let lookup = zone.lookup(name, self.qtype);
+        self.trace.note(|| Event::Found(lookup));
         match (lookup, zone.on_missing()) {
             (Lookup::Deferred(_), _) => return self.forwarded(owner, Fallback::MustExist),
             (Lookup::Delegated, _) => return self.forwarded(owner, Fallback::None),
@@ -254,12 +263,14 @@ impl<'w> Walk<'w, '_, '_, '_> {
         let mut at = owner_at;
         loop {
             let start = self.response.position();
+            self.trace.note(|| Event::Cname(alias));
             self.response.answer(target(at), alias.block(), alias.count, 0)?;
             // The owner is a pointer of two bytes, the fixed fields ten: the target follows.
             at = start + 12;
             let next = if ours.owns_all_below() { ours.zone.follow(alias, self.qtype) } else { None };
             match (next, self.restarts_left.checked_sub(1)) {
                 (Some(Lookup::Answer(rrset)), Some(_)) => {
+                    self.trace.note(|| Event::Linked(rrset));
                     self.response.answer(target(at), rrset.block(), rrset.count, self.rotate)?;
                     return Ok(done(Rcode::NOERROR));
                 }

@@ -44,16 +44,23 @@ pub struct Imports {
     task: JoinHandle<Kept>,
 }
 
-struct Hooks(Around);
+/// What the importer must know of the upstreams, and whom it tells.
+pub(super) struct Hooks {
+    pub forwarder: Arc<Forwarder>,
+    /// Where what upstreams said is wrong once a zone has changed; nowhere while nothing is served.
+    pub learned: Option<(Arc<Cache>, Clock)>,
+}
 
 impl Upstreams for Hooks {
     fn is_vpc_resolver(&self, apex: NameRef<'_>) -> bool {
-        self.0.forwarder.is_vpc_resolver(apex)
+        self.forwarder.is_vpc_resolver(apex)
     }
 
     fn forget(&self, changed: &[(Name, Rtype)]) {
-        let now = self.0.clock.now();
-        changed.iter().for_each(|(owner, rtype)| self.0.cache.forget(owner.as_ref(), *rtype, now));
+        if let Some((cache, clock)) = &self.learned {
+            let now = clock.now();
+            changed.iter().for_each(|(owner, rtype)| cache.forget(owner.as_ref(), *rtype, now));
+        }
     }
 }
 
@@ -103,6 +110,8 @@ impl Imports {
 
 fn importer(config: &Config, around: &Around) -> Importer {
     let forwarder = &around.forwarder;
+    let learned = Some((Arc::clone(&around.cache), around.clock.clone()));
+    let hooks = Hooks { forwarder: Arc::clone(forwarder), learned };
     let sources: Vec<(Arc<dyn ZoneSource>, SourcePolicy)> =
         config.sources.iter().filter_map(|s| Some((open(s, forwarder)?, s.policy.clone()))).collect();
     Importer::new(
@@ -111,13 +120,13 @@ fn importer(config: &Config, around: &Around) -> Importer {
         Arc::clone(&around.table),
         around.clock.clone(),
         Arc::clone(&around.metrics),
-        Arc::new(Hooks(around.clone())),
+        Arc::new(hooks),
     )
 }
 
 /// One source of the configuration, if this build has its kind. Nothing is asked of it yet.
 #[cfg_attr(not(feature = "route53"), allow(unused_variables))]
-fn open(source: &Source, forwarder: &Arc<Forwarder>) -> Option<Arc<dyn ZoneSource>> {
+pub(super) fn open(source: &Source, forwarder: &Arc<Forwarder>) -> Option<Arc<dyn ZoneSource>> {
     match &source.kind {
         SourceKind::File(settings) => Some(Arc::new(FileSource::new(settings.clone()))),
         #[cfg(feature = "route53")]

@@ -1,8 +1,11 @@
 //! Floor 6: the one wiring place: start order, long-lived tasks, reload, drain.
 
 mod banner;
+mod claims;
+mod export;
 mod health;
 mod imports;
+pub mod offline;
 pub mod online;
 mod reload;
 mod status;
@@ -146,7 +149,12 @@ impl App {
             state: Arc::clone(&state),
             import: imports.metrics(),
         };
-        let status = Arc::new(Status { imports: imports.status(), cache: Arc::clone(&cache) });
+        let status = Arc::new(Status {
+            imports: imports.status(),
+            cache: Arc::clone(&cache),
+            answerer: answerer.clone(),
+            table: Arc::clone(&table),
+        });
         serve_admin(pages, scrape, status, &state, &tasks, &shutdown);
         tasks.spawn(banner::print(own, imports.status(), table, shutdown.clone()));
         let reloads = ReloadMetrics::register();

@@ -1,13 +1,17 @@
 //! What the admin listeners show: zones with their state, and all metrics.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use metrics::gauge;
 
 use super::health::State;
 use super::imports::SharedBoard;
+use super::{claims, export};
 use crate::admin::protocol::{Listing, SkippedReport, SourceReport, ZoneReport};
 use crate::admin::{Commands, Health as _};
+use crate::answer::Answerer;
+use crate::answer::explain::{Explanation, Question, Reach};
 use crate::answer::miss::MissPath;
 use crate::cache::Cache;
 use crate::import::{RefreshRequest, SkippedStatus, ZoneStatus};
@@ -15,6 +19,10 @@ use crate::metrics::{AnswerMetrics, Board, Exporter, ImportMetrics, READY, Serve
 use crate::source::BoxFuture;
 use crate::upstream::Forwarder;
 use crate::wire::Name;
+use crate::zone::SharedTable;
+
+/// Upstreams are asked for no longer than this: the connection ends after ten seconds.
+const EXPLAIN_PATIENCE: Duration = Duration::from_secs(8);
 
 /// The commands of the admin socket.
 pub struct Status {
@@ -22,6 +30,10 @@ pub struct Status {
     pub imports: SharedBoard,
     /// What `flush` empties.
     pub cache: Arc<Cache>,
+    /// Who answers, and can say why.
+    pub answerer: Answerer,
+    /// What is served.
+    pub table: SharedTable,
 }
 
 impl Commands for Status {
@@ -50,6 +62,23 @@ impl Commands for Status {
         self.cache.flush();
         entries as u64
     }
+
+    fn explain(&self, question: Question) -> BoxFuture<'_, Explanation> {
+        Box::pin(async move {
+            let mut explanation = self.answerer.explain(&question, Reach::Upstreams(EXPLAIN_PATIENCE)).await;
+            claims::add(&mut explanation, self.imports.load().snapshot());
+            explanation
+        })
+    }
+
+    fn export(&self, zone: Name) -> BoxFuture<'_, Result<String, String>> {
+        Box::pin(async move {
+            // Its own count, so that no worker is left to free a table that is replaced meanwhile.
+            let (table, board) = (self.table.load_full(), self.imports.load_full());
+            let work = move || export::zone_file(&table, &board, &zone);
+            tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(error.to_string()))
+        })
+    }
 }
 
 fn report(zone: ZoneStatus, with_skipped: bool) -> ZoneReport {
@@ -62,6 +91,8 @@ fn report(zone: ZoneStatus, with_skipped: bool) -> ZoneReport {
         state: zone.state.label().to_owned(),
         records: zone.counts.records as u64,
         rrsets: zone.counts.rrsets as u64,
+        aliases: zone.counts.aliases as u64,
+        choices: zone.counts.choices as u64,
         deferred: zone.counts.deferred as u64,
         serial: zone.serial,
         age_seconds: zone.age_seconds,
@@ -121,6 +152,6 @@ impl Scrape {
         self.miss.observe();
         self.imports.load().update_gauges(&self.import);
         gauge!(READY).set(f64::from(u8::from(self.state.ready().is_ok())));
-        self.exporter.render()
+        self.exporter.render() + &self.imports.load().render_zones()
     }
 }

@@ -74,7 +74,7 @@ fn aligned(rows: &[[String; 9]]) -> String {
 }
 
 /// Seconds in the largest unit that leaves a telling number.
-fn span(seconds: u64) -> String {
+pub(super) fn span(seconds: u64) -> String {
     match seconds {
         0..120 => format!("{seconds}s"),
         120..7200 => format!("{}m", seconds / 60),
@@ -83,7 +83,7 @@ fn span(seconds: u64) -> String {
     }
 }
 
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }

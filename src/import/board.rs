@@ -11,7 +11,8 @@ use super::desk::Desk;
 use super::entry::{Age, Entry, Standing};
 use super::job::Skips;
 use super::status::{RefreshRequest, RequestError, SkippedStatus, SourceStatus, ZoneState, ZoneStatus};
-use crate::metrics::import::{ImportMetrics, ZoneGauges};
+use crate::metrics::import::ImportMetrics;
+use crate::metrics::{ZoneFigures, ZoneTally, zones};
 use crate::source::{Access, ZoneId};
 use crate::wire::Name;
 use crate::zone::{Counts, SkipReason};
@@ -52,6 +53,7 @@ struct ZoneLine {
     error: Option<String>,
     from_state: bool,
     skips: Skips,
+    tally: ZoneTally,
 }
 
 impl StatusBoard {
@@ -66,6 +68,11 @@ impl StatusBoard {
         let now = Instant::now();
         let sources = self.lock();
         sources.iter().flat_map(|source| source.statuses(now)).collect()
+    }
+
+    /// The zones of the source at this place.
+    pub(super) fn of_source(&self, at: usize) -> Vec<ZoneStatus> {
+        self.lock().get(at).map(|source| source.statuses(Instant::now())).unwrap_or_default()
     }
 
     /// Every source, in the order of the configuration.
@@ -110,25 +117,31 @@ impl StatusBoard {
     /// Brings the gauges up to date; called before each scrape.
     pub fn update_gauges(&self, metrics: &ImportMetrics) {
         let now = Instant::now();
-        let mut gauges = Vec::new();
         let mut states = BTreeMap::<ZoneState, usize>::new();
         let mut skipped = BTreeMap::<SkipReason, usize>::new();
         for source in self.lock().iter() {
-            for (id, line) in &source.zones {
-                gauges.push(line.gauges(source, id, now));
+            for line in source.zones.values() {
                 *states.entry(line.state_at(now, source.refresh)).or_default() += 1;
                 for (reason, count) in &line.skips.by_reason {
                     *skipped.entry(*reason).or_default() += count;
                 }
             }
         }
-        metrics.show_zones(&gauges);
         for state in ZoneState::ALL {
             metrics.show_state(state.label(), states.get(&state).copied().unwrap_or(0));
         }
-        for reason in SkipReason::ALL {
+        for reason in SkipReason::ALL.into_iter().filter(|reason| reason.is_fault()) {
             metrics.show_skipped(reason.label(), skipped.get(&reason).copied().unwrap_or(0));
         }
+    }
+
+    /// What is said of each zone, in the Prometheus text format.
+    pub fn render_zones(&self) -> String {
+        let (now, mut figures) = (Instant::now(), Vec::new());
+        for source in self.lock().iter() {
+            figures.extend(source.zones.iter().map(|(id, line)| line.figures(source, id, now)));
+        }
+        zones::render(&figures)
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<SourceLine>> {
@@ -197,6 +210,7 @@ impl ZoneLine {
             error: carved.or_else(|| entry.error.clone()),
             from_state: served.is_some_and(|s| s.from_state),
             skips: served.map(|s| s.skips.clone()).unwrap_or_default(),
+            tally: entry.tally,
         }
     }
 
@@ -211,6 +225,7 @@ impl ZoneLine {
             error: None,
             from_state: false,
             skips: Skips::default(),
+            tally: ZoneTally::default(),
         }
     }
 
@@ -244,14 +259,26 @@ impl ZoneLine {
         }
     }
 
-    fn gauges(&self, source: &SourceLine, id: &ZoneId, now: Instant) -> ZoneGauges {
-        ZoneGauges {
+    fn figures(&self, source: &SourceLine, id: &ZoneId, now: Instant) -> ZoneFigures {
+        let Counts { names, rrsets, records, aliases, choices, deferred, dropped, cuts } = self.counts;
+        ZoneFigures {
             source: source.label.clone(),
             zone: self.apex.to_string(),
             id: id.to_string(),
             age: self.age.map(|age| age.at(now)),
             refresh: source.refresh,
-            counts: [self.counts.records, self.counts.rrsets, self.counts.deferred],
+            counts: vec![
+                ("names", names),
+                ("records", records),
+                ("rrsets", rrsets),
+                ("aliases", aliases),
+                ("choices", choices),
+                ("deferred", deferred),
+                ("dropped", dropped),
+                ("cuts", cuts),
+            ],
+            skipped: self.skips.by_reason.iter().map(|(reason, count)| (reason.label(), *count)).collect(),
+            imports: self.tally,
         }
     }
 }

@@ -31,6 +31,8 @@ pub(super) struct Desk {
     pub discovery: Discovery,
     /// Imports that run now.
     pub fetching: usize,
+    /// When the changes were hinted at that the next table will have.
+    pub hints: Vec<Instant>,
     /// Asked of the source when the importer runs, since a source may start a watch for it.
     pub pushes: Option<mpsc::Receiver<Push>>,
     /// The health that the zones' choices hang on.
@@ -67,6 +69,7 @@ impl Desk {
         let expected = policy.expected.iter().map(|apex| (apex.clone(), Asked::default())).collect();
         Self {
             pushes: None,
+            hints: Vec::new(),
             pace: Pace::new(&policy),
             vitals: Vitals::new(&policy),
             replanning: false,
@@ -212,6 +215,7 @@ impl Desk {
         let Some(entry) = self.zones.get_mut(id).filter(|z| z.is_readable()) else {
             return false;
         };
+        entry.said_changed.get_or_insert(now);
         if entry.running {
             (entry.again, entry.again_at) = (true, None);
         } else {

@@ -32,19 +32,9 @@ impl Diff {
     pub fn between(old: &Zone, new: &Zone) -> Self {
         let mut diff = Self { before: old.counts().rrsets, ..Self::default() };
         let mut gone = Vec::new();
-        let (mut olds, mut news) = (old.rrsets().peekable(), new.rrsets().peekable());
-        loop {
-            let order = match (olds.peek(), news.peek()) {
-                (Some(old), Some(new)) => old.canonical_cmp(new),
-                (Some(_), None) => Ordering::Less,
-                (None, Some(_)) => Ordering::Greater,
-                (None, None) => break,
-            };
-            let before = olds.next_if(|_| order.is_le());
-            let after = news.next_if(|_| order.is_ge());
+        for (before, after) in differing(old, new) {
             let either = after.or(before);
             match (before, after) {
-                (Some(before), Some(after)) if same(before.rrset, after.rrset) => continue,
                 (Some(_), Some(_)) => diff.changed += 1,
                 (None, _) => diff.added += 1,
                 (Some(before), None) => {
@@ -61,6 +51,19 @@ impl Diff {
         }
         gone.into_iter().for_each(|before| diff.name(before));
         diff
+    }
+
+    /// Every difference, in canonical order of owners.
+    pub fn changes<'z>(old: &'z Zone, new: &'z Zone) -> impl Iterator<Item = Change> + 'z {
+        differing(old, new).filter_map(|(before, after)| {
+            let kind = match (before, after) {
+                (None, _) => ChangeKind::Added,
+                (_, None) => ChangeKind::Removed,
+                _ => ChangeKind::Changed,
+            };
+            let view = after.or(before)?;
+            Some(Change { kind, owner: view.owner.to_string(), rtype: view.rrset.rtype.to_string() })
+        })
     }
 
     /// Whether the versions say the same.
@@ -84,6 +87,50 @@ impl Diff {
             self.named.push(format!("{} {}", view.owner, view.rrset.rtype));
         }
     }
+}
+
+/// One RRset that differs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// How.
+    pub kind: ChangeKind,
+    /// Its owner.
+    pub owner: String,
+    /// Its type.
+    pub rtype: String,
+}
+
+/// How an RRset differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// The old version does not have it.
+    Added,
+    /// The new version does not have it.
+    Removed,
+    /// It says something else.
+    Changed,
+}
+
+/// The RRsets that differ, as they were and as they are, in the order of both listings.
+fn differing<'z>(
+    old: &'z Zone,
+    new: &'z Zone,
+) -> impl Iterator<Item = (Option<RrsetView<'z>>, Option<RrsetView<'z>>)> + 'z {
+    let (mut olds, mut news) = (old.rrsets().peekable(), new.rrsets().peekable());
+    std::iter::from_fn(move || {
+        loop {
+            let order = match (olds.peek(), news.peek()) {
+                (Some(old), Some(new)) => old.canonical_cmp(new),
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (None, None) => return None,
+            };
+            match (olds.next_if(|_| order.is_le()), news.next_if(|_| order.is_ge())) {
+                (Some(before), Some(after)) if same(before.rrset, after.rrset) => {}
+                differing => return Some(differing),
+            }
+        }
+    })
 }
 
 /// A few of the names, for one log line.

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::job::{Imported, Skips};
 use super::pace::{backoff, jitter};
+use crate::metrics::ZoneTally;
 use crate::metrics::import::FailureKind;
 use crate::source::{Access, Fetched, FoundZone, Origin, Progress, SourceError};
 use crate::zone::{Asked, Zone};
@@ -50,6 +51,10 @@ pub(super) struct Entry {
     /// When the last import that a hint asked for began, or is to begin.
     pub hinted: Option<Instant>,
     pub pushed: Option<Fetched>,
+    /// Since when somebody says that it has changed, while that has not been looked into.
+    pub said_changed: Option<Instant>,
+    /// What its imports came to.
+    pub tally: ZoneTally,
     /// The source asked not to be called for this zone before.
     pub not_before: Option<Instant>,
     /// Calls that a full fetch takes.
@@ -158,6 +163,8 @@ impl Entry {
             again_at: None,
             hinted: None,
             pushed: None,
+            said_changed: None,
+            tally: ZoneTally::default(),
             not_before: None,
             calls: 0,
             tried: false,

@@ -82,6 +82,9 @@ impl Desk {
         if !entry.is_readable() {
             return (effects, None);
         }
+        if !ticket.pushed {
+            entry.tally.last_fetch = Some(done.took);
+        }
         let before = discriminant(&entry.standing());
         let (wait, file) = match done.result {
             Ok(imported) => self.import_succeeded(&ticket, imported, now, &mut effects),
@@ -129,8 +132,13 @@ impl Desk {
         if let Some(diff) = &imported.diff {
             self.metrics.changes(diff.added, diff.removed, diff.changed);
             effects.changed.extend(diff.owners.iter().cloned());
+            entry.tally.changes(diff.added, diff.removed, diff.changed);
         }
+        entry.tally.last_calls = imported.calls;
         effects.publish |= verdict == Verdict::Publish;
+        // A hint that came meanwhile is looked into by the import that follows.
+        let hinted = entry.said_changed.take_if(|_| !entry.again);
+        self.hints.extend(hinted.filter(|_| verdict == Verdict::Publish));
         let file = imported.file.and_then(|encoded| {
             encoded
                 .inspect_err(|error| {
@@ -160,6 +168,7 @@ impl Desk {
         }
         let effective = self.effective();
         let Some(entry) = self.zones.get_mut(&ticket.id) else { return Duration::ZERO };
+        entry.tally.throttles += u64::from(matches!(error, SourceError::Throttled { .. }));
         let wait = entry.failed(error, now, effective);
         log_failure(self.source.label(), entry, error, wait);
         if entry.gone.is_some_and(|absence| absence.is_believed(now, effective)) && entry.served.is_some() {

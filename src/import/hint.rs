@@ -23,6 +23,7 @@ impl Desk {
         let Some(entry) = self.zones.get_mut(id).filter(|z| z.is_readable()) else {
             return false;
         };
+        entry.said_changed.get_or_insert(now);
         let at = next(&mut entry.hinted, gap, now);
         if entry.running {
             // An import that began before the hint may have missed the change.

@@ -76,8 +76,9 @@ pub(super) struct Imported {
 /// What is not served of a zone.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Skips {
-    /// The first [`MAX_SKIPPED`].
+    /// The first [`MAX_SKIPPED`], those that are forwarded included.
     pub first: Arc<[Skipped]>,
+    /// How many are faults of the source.
     pub total: usize,
     pub by_reason: BTreeMap<SkipReason, usize>,
 }
@@ -85,10 +86,10 @@ pub(super) struct Skips {
 impl Skips {
     pub fn new(mut all: Vec<Skipped>) -> Self {
         let mut by_reason = BTreeMap::new();
-        for skipped in &all {
+        for skipped in all.iter().filter(|skipped| skipped.reason.is_fault()) {
             *by_reason.entry(skipped.reason).or_default() += 1;
         }
-        let total = all.len();
+        let total = by_reason.values().sum();
         all.truncate(MAX_SKIPPED);
         Self { first: all.into(), total, by_reason }
     }

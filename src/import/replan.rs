@@ -121,6 +121,9 @@ impl Desk {
 impl Importer {
     /// Starts what is due of looks, probes and plans.
     pub(super) fn start_health(&mut self, now: Instant) {
+        if !self.looks_at_health {
+            return;
+        }
         let mut census = Census::default();
         for (at, desk) in self.desks.iter_mut().enumerate() {
             desk.vitals.settle(&self.metrics.health, now);

@@ -15,6 +15,7 @@ use super::replan::UNPLANNED;
 use super::state::StateFile;
 use super::store::{self, LoadError};
 use super::vitals::Vitals;
+use crate::metrics::ZoneTally;
 use crate::metrics::import::{ImportMetrics, StateProblem};
 use crate::source::{Access, FoundZone, Origin, ZoneId};
 use crate::wire::Name;
@@ -33,6 +34,7 @@ struct KeptZone {
     found: FoundZone,
     served: Served,
     calls: u32,
+    tally: ZoneTally,
 }
 
 impl Kept {
@@ -42,8 +44,8 @@ impl Kept {
             let (kind, label) = (desk.source.kind(), desk.source.label().to_owned());
             for entry in desk.zones.into_values() {
                 if let Some(served) = entry.served {
-                    let (found, calls) = (entry.found, entry.calls);
-                    kept.zones.push(KeptZone { kind, label: label.clone(), found, served, calls });
+                    let (found, calls, tally) = (entry.found, entry.calls, entry.tally);
+                    kept.zones.push(KeptZone { kind, label: label.clone(), found, served, calls, tally });
                 }
             }
             kept.health.push((kind, label, desk.vitals));
@@ -62,7 +64,11 @@ impl Kept {
         for zone in self.zones {
             if let Some(desk) = desk_of(desks, zone.kind, &zone.label) {
                 let served = Served { confirmed: false, written: None, planned: UNPLANNED, ..zone.served };
+                let id = zone.found.id.clone();
                 desk.restore(zone.found, served, zone.calls);
+                if let Some(entry) = desk.zones.get_mut(&id) {
+                    entry.tally = zone.tally;
+                }
             }
         }
     }

@@ -59,6 +59,8 @@ pub struct Importer {
     /// The last state file could not be written; said once.
     pub(super) cannot_write: bool,
     pub(super) dirty: bool,
+    /// Checks are looked at and addresses probed.
+    pub(super) looks_at_health: bool,
     /// Owners and types of RRsets that have changed and are not published yet.
     pub(super) changed: Vec<(Name, Rtype)>,
 }
@@ -100,6 +102,7 @@ impl Importer {
             restored: false,
             cannot_write: false,
             dirty: true,
+            looks_at_health: true,
             changed: Vec::new(),
         }
     }
@@ -153,7 +156,7 @@ impl Importer {
         Kept::of(self.desks)
     }
 
-    async fn turn(&mut self) {
+    pub(super) async fn turn(&mut self) {
         self.start_due();
         let event = self.next_event().await;
         self.handle(event);
@@ -265,6 +268,9 @@ impl Importer {
         self.desks.iter_mut().for_each(|desk| desk.follow_health(now));
         let turned = self.publisher.publish(&mut self.desks, now);
         self.publisher.forget(&std::mem::take(&mut self.changed));
+        for hinted in self.desks.iter_mut().flat_map(|desk| desk.hints.drain(..)) {
+            self.metrics.hint_served(now.saturating_duration_since(hinted));
+        }
         for (at, id) in turned {
             if let Some(desk) = self.desks.get(at) {
                 self.board.note(at, desk, std::iter::once(&id));

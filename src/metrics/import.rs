@@ -1,29 +1,23 @@
-//! What the importer counts, and the gauges of each zone.
+//! What the importer counts over all zones; zones.rs has what is said of each.
 
-use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use metrics::{
-    Counter, Histogram, Label, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge,
-    histogram,
+    Counter, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
 
 use super::health::HealthMetrics;
 use super::tally::labels;
 
-/// Time since a zone's last successful import, over restarts. `source`, `zone`, `id`.
-pub const SUCCESS_AGE: &str = "zonelet_import_success_age_seconds";
-/// How often a zone is really imported, after budget and throttling. `source`, `zone`, `id`.
-pub const REFRESH: &str = "zonelet_import_refresh_seconds";
-/// What is served of a zone. `source`, `zone`, `id`; `kind`: `records`, `rrsets` or `deferred`.
-pub const RECORDS: &str = "zonelet_import_zone_records";
 /// Zones by `state`: `loaded`, `stale`, `held`, `carved_out`, `unloaded`, `shadowed`.
 pub const ZONES: &str = "zonelet_import_zones";
 /// Records that are not served at present, by `reason`.
 pub const SKIPPED: &str = "zonelet_import_skipped_records";
 /// Duration of one fetch of a zone. `outcome`: `ok` or `error`.
 pub const FETCH: &str = "zonelet_import_fetch_seconds";
+/// Time from a hint that a zone has changed (its source said so, or a refresh was asked for) to the zone table that
+/// has the change. Hints behind which nothing had changed are not counted.
+pub const HINT: &str = "zonelet_import_hint_seconds";
 /// Failures by `call` (`discover`, `fetch`) and `kind`.
 pub const FAILURES: &str = "zonelet_import_failures_total";
 /// RRsets that came, went or changed with an import, by `change`.
@@ -36,8 +30,7 @@ pub const SWAPS: &str = "zonelet_import_table_swaps_total";
 pub const STATE_ERRORS: &str = "zonelet_import_state_errors_total";
 
 /// Every name of this file.
-pub const NAMES: &[&str] =
-    &[SUCCESS_AGE, REFRESH, RECORDS, ZONES, SKIPPED, FETCH, FAILURES, CHANGES, HELD, SWAPS, STATE_ERRORS];
+pub const NAMES: &[&str] = &[ZONES, SKIPPED, FETCH, HINT, FAILURES, CHANGES, HELD, SWAPS, STATE_ERRORS];
 
 labels! {
     /// Why a call of a source gave nothing.
@@ -71,31 +64,13 @@ labels! {
     }
 }
 
-/// The gauges of one zone.
-#[derive(Clone, Debug)]
-pub struct ZoneGauges {
-    /// The source's label.
-    pub source: String,
-    /// The apex.
-    pub zone: String,
-    /// The id within the source.
-    pub id: String,
-    /// Since the last success, `None` before the first.
-    pub age: Option<Duration>,
-    /// The effective refresh.
-    pub refresh: Duration,
-    /// Records, RRsets and deferred RRsets.
-    pub counts: [usize; 3],
-}
-
-type ZoneKey = [String; 3];
-
 /// The handles the importer counts with.
 pub struct ImportMetrics {
     discover_failures: Vec<Counter>,
     fetch_failures: Vec<Counter>,
     fetch_ok: Histogram,
     fetch_error: Histogram,
+    hint: Histogram,
     added: Counter,
     removed: Counter,
     changed: Counter,
@@ -106,8 +81,6 @@ pub struct ImportMetrics {
     state_errors: Vec<Counter>,
     /// What is counted of health.
     pub health: HealthMetrics,
-    /// Zones whose gauges stand in the exporter.
-    shown: Mutex<HashSet<ZoneKey>>,
 }
 
 impl ImportMetrics {
@@ -123,6 +96,7 @@ impl ImportMetrics {
             fetch_failures: failures("fetch"),
             fetch_ok: histogram!(FETCH, "outcome" => "ok"),
             fetch_error: histogram!(FETCH, "outcome" => "error"),
+            hint: histogram!(HINT),
             added: counter!(CHANGES, "change" => "added"),
             removed: counter!(CHANGES, "change" => "removed"),
             changed: counter!(CHANGES, "change" => "changed"),
@@ -133,7 +107,6 @@ impl ImportMetrics {
                 .map(|problem| counter!(STATE_ERRORS, "problem" => problem.label()))
                 .collect(),
             health: HealthMetrics::register(),
-            shown: Mutex::default(),
         }
     }
 
@@ -164,21 +137,9 @@ impl ImportMetrics {
         self.state_errors[problem as usize].increment(1);
     }
 
-    /// Sets the gauges of all zones, and clears those of zones that are no more. Called at scrape:
-    /// an age grows without any event.
-    pub fn show_zones(&self, zones: &[ZoneGauges]) {
-        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut gone = std::mem::take(&mut *shown);
-        for zone in zones {
-            let key = [zone.source.clone(), zone.zone.clone(), zone.id.clone()];
-            gone.remove(&key);
-            let age = zone.age.map_or(f64::NAN, |a| a.as_secs_f64());
-            set_zone(&key, age, zone.refresh.as_secs_f64(), zone.counts);
-            shown.insert(key);
-        }
-        for key in gone {
-            set_zone(&key, f64::NAN, f64::NAN, [0; 3]);
-        }
+    /// Records how long after a hint the change was published.
+    pub fn hint_served(&self, after: Duration) {
+        self.hint.record(after);
     }
 
     /// Sets how many zones there are in `state`.
@@ -192,27 +153,10 @@ impl ImportMetrics {
     }
 }
 
-fn set_zone(key: &ZoneKey, age: f64, refresh: f64, counts: [usize; 3]) {
-    let labels: Vec<Label> = ["source", "zone", "id"]
-        .into_iter()
-        .zip(key)
-        .map(|(name, value)| Label::new(name, value.clone()))
-        .collect();
-    gauge!(SUCCESS_AGE, labels.clone()).set(age);
-    gauge!(REFRESH, labels.clone()).set(refresh);
-    for (kind, count) in ["records", "rrsets", "deferred"].into_iter().zip(counts) {
-        let mut labels = labels.clone();
-        labels.push(Label::new("kind", kind));
-        gauge!(RECORDS, labels).set(count as f64);
-    }
-}
-
 fn describe() {
-    describe_gauge!(SUCCESS_AGE, Unit::Seconds, "Time since the zone's last successful import.");
-    describe_gauge!(REFRESH, Unit::Seconds, "How often the zone is really imported.");
-    describe_gauge!(RECORDS, Unit::Count, "What is served of the zone.");
     describe_gauge!(ZONES, Unit::Count, "Zones by state.");
     describe_gauge!(SKIPPED, Unit::Count, "Records that are not served at present.");
+    describe_histogram!(HINT, Unit::Seconds, "Time from a hint to the table that has the change.");
     describe_histogram!(FETCH, Unit::Seconds, "Duration of one fetch of a zone.");
     describe_counter!(FAILURES, Unit::Count, "Calls of a source that gave nothing.");
     describe_counter!(CHANGES, Unit::Count, "RRsets that came, went or changed with an import.");
@@ -227,19 +171,8 @@ mod tests {
 
     use super::*;
 
-    fn zone(id: &str, age: Option<u64>) -> ZoneGauges {
-        ZoneGauges {
-            source: "s".into(),
-            zone: "z.test.".into(),
-            id: id.into(),
-            age: age.map(Duration::from_secs),
-            refresh: Duration::from_secs(60),
-            counts: [3, 2, 1],
-        }
-    }
-
     #[test]
-    fn every_name_is_exported_and_a_zone_that_is_gone_loses_its_age() {
+    fn every_name_is_exported() {
         let recorder = PrometheusBuilder::new().build_recorder();
         let handle = recorder.handle();
         metrics::with_local_recorder(&recorder, || {
@@ -250,15 +183,12 @@ mod tests {
             metrics.changes(1, 2, 3);
             metrics.show_state("loaded", 2);
             metrics.show_skipped("bad_ttl", 2);
-            metrics.show_zones(&[zone("one", Some(7)), zone("two", None)]);
-            metrics.show_zones(&[zone("two", Some(9))]);
+            metrics.hint_served(Duration::from_secs(1));
         });
         let text = handle.render();
         for name in NAMES {
             assert!(text.contains(name), "{name} is not exported:\n{text}");
         }
         assert!(text.contains("change=\"changed\"} 3"));
-        let line = |id: &str| text.lines().find(|l| l.starts_with(SUCCESS_AGE) && l.contains(id)).unwrap();
-        assert!(line("id=\"one\"").ends_with("NaN") && line("id=\"two\"").ends_with(" 9"), "{text}");
     }
 }

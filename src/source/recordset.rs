@@ -4,6 +4,7 @@
 //! what is tested with the one is true of the other.
 
 mod api;
+mod listed;
 
 use std::collections::HashSet;
 use std::hash::Hash;
@@ -117,6 +118,11 @@ impl Collector {
             Some(alias) => self.data.sets.push(RecordSet { owner, rtype, body: Body::Alias(alias) }),
             // Neither values nor a known kind of origin: whatever it is, its name exists.
             None if set.resource_records.is_empty() => {
+                self.skip(
+                    &set,
+                    SkipReason::Forwarded,
+                    format!("neither values nor an alias: {}", set.listed()),
+                );
                 self.add_deferred(owner, rtype, DeferredReason::Unknown);
             }
             None => self.add_records(&set, owner, rtype),
@@ -147,6 +153,11 @@ impl Collector {
                 .map(|(ttl, rdata)| Content::Records { ttl, rdata }),
         };
         let (Some(policy), Some(content)) = (set.policy(), content) else {
+            let is_followed = set.policy().is_some();
+            let why =
+                if is_followed { "not all of it can be read" } else { "a policy that is not followed here" };
+            let detail = format!("{why}: {}", set.listed());
+            self.skip(set, SkipReason::Forwarded, detail);
             return self.add_deferred(owner, rtype, DeferredReason::Choice);
         };
         let identifier = set.set_identifier.as_deref().unwrap_or_default().into();
@@ -190,6 +201,10 @@ impl Collector {
     }
 
     fn skip(&mut self, set: &ApiRecordSet, reason: SkipReason, detail: String) {
+        let detail = match &set.set_identifier {
+            Some(identifier) if reason.is_fault() => format!("set {identifier:?}: {detail}"),
+            _ => detail,
+        };
         let (owner, rtype) = (set.name.clone(), set.rtype.clone());
         self.data.skipped.push(Skipped { owner, rtype, reason, detail });
     }

@@ -200,7 +200,7 @@ impl Forwarder {
     }
 
     /// The domain that decides where `qname` goes: the longest forwarded one that covers it.
-    fn route(&self, qname: NameRef<'_>) -> Option<Arc<Route>> {
+    pub(super) fn route(&self, qname: NameRef<'_>) -> Option<Arc<Route>> {
         let routes = self.routes.load();
         let may_be = |suffix: &NameRef<'_>| routes.lengths & length_bit(suffix.as_bytes()) != 0;
         let mut suffixes = qname.suffixes().filter(may_be);

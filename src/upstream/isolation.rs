@@ -85,6 +85,13 @@ impl Isolation {
         true
     }
 
+    /// The domains that are kept from it, and for how much longer.
+    pub(super) fn kept(&self, now: Moment) -> Vec<(Name, Duration)> {
+        let state = self.state();
+        let kept = state.domains.iter().filter(|(_, until)| now < *until);
+        kept.map(|(domain, until)| (domain.clone(), until.since(now))).collect()
+    }
+
     /// How many domains are kept from it.
     pub(super) fn len(&self, now: Moment) -> usize {
         self.state().domains.iter().filter(|(_, until)| now < *until).count()

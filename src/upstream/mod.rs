@@ -21,6 +21,7 @@ mod server;
 pub mod settings;
 mod system;
 mod tcp;
+mod tell;
 mod verdict;
 
 pub use ask::{Ask, Signs};
@@ -34,5 +35,6 @@ pub use pending::What;
 pub use question::Question;
 pub use route::Look;
 pub use settings::{ForwardDomain, Settings, UpstreamSpec};
+pub use tell::{IsolatedTold, RouteTold, UpstreamTold};
 
 use route::Route;

@@ -75,6 +75,12 @@ impl Upstream {
         now.as_millis() < self.health.back_until.load(Ordering::Relaxed)
     }
 
+    /// How often it has failed in a row, and for how much longer others are asked first.
+    pub(super) fn standing(&self, now: Moment) -> (u32, Duration) {
+        let until = Moment::from_millis(self.health.back_until.load(Ordering::Relaxed));
+        (self.health.failures.load(Ordering::Relaxed), until.since(now))
+    }
+
     /// Counts an answer that was taken `after` it was asked for.
     pub(super) fn note_success(&self, after: Duration) {
         if self.health.failures.load(Ordering::Relaxed) > 0 {

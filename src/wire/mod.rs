@@ -6,6 +6,7 @@ pub mod learn;
 pub mod learned;
 pub mod name;
 mod pattern;
+pub mod present;
 pub mod query;
 mod rdata;
 mod read;

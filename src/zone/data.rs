@@ -202,11 +202,13 @@ pub enum SkipReason {
     Conflict,
     /// The RRset does not fit in one message.
     TooLarge,
+    /// Nothing is wrong with it, but only the origin can answer it: it is forwarded.
+    Forwarded,
 }
 
 impl SkipReason {
     /// Every reason, for metrics that start at zero.
-    pub const ALL: [SkipReason; 8] = [
+    pub const ALL: [SkipReason; 9] = [
         Self::BadOwner,
         Self::OutOfZone,
         Self::BadValue,
@@ -215,7 +217,13 @@ impl SkipReason {
         Self::Empty,
         Self::Conflict,
         Self::TooLarge,
+        Self::Forwarded,
     ];
+
+    /// Whether somebody should mend it at the source.
+    pub fn is_fault(self) -> bool {
+        self != Self::Forwarded
+    }
 
     /// The metric label and the word in listings.
     pub fn label(self) -> &'static str {
@@ -228,6 +236,7 @@ impl SkipReason {
             Self::Empty => "empty",
             Self::Conflict => "conflict",
             Self::TooLarge => "too_large",
+            Self::Forwarded => "forwarded",
         }
     }
 }

@@ -4,6 +4,7 @@ mod builder;
 mod choice;
 mod compiled;
 pub mod data;
+mod export;
 mod layout;
 mod links;
 mod lookup;
@@ -15,9 +16,11 @@ mod rows;
 mod settle;
 mod slots;
 mod table;
+mod tell;
 
 pub use builder::{Built, ZoneOptions};
-pub use choice::{Choice, Chosen, Health, Probe, ProbeRule, ProbeTarget, Several, State, Subject};
+pub use choice::{Choice, Chosen, EndTold, GroupTold, Health, Probe, ProbeRule, ProbeTarget, SetTold};
+pub use choice::{Several, State, Subject};
 pub use compiled::{Counts, Rrset, RrsetView, Zone};
 pub use data::{Alias, Body, Content, DeferredReason, Location, Member, Place, Policy};
 pub use data::{RecordSet, SkipReason, Skipped, ZoneData};
@@ -25,6 +28,7 @@ pub use lookup::Lookup;
 pub use node::{AliasAt, AliasView};
 pub use region::Region;
 pub use table::{Asked, Authority, Part, SharedTable, WhenUnloaded, ZoneTable};
+pub use tell::{AliasStep, PlaceTold, RrsetTold, ZoneTold};
 
 /// What becomes of a query that a zone has no data for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

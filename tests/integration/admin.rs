@@ -14,6 +14,7 @@ use zonelet::admin::protocol::{SkippedReport, ZoneReport};
 use zonelet::admin::{
     BindError, Commands, Health, HttpListener, Listing, Pages, Request, Response, SocketListener,
 };
+use zonelet::answer::explain::{Explanation, Question};
 use zonelet::source::BoxFuture;
 use zonelet::wire::Name;
 
@@ -171,6 +172,22 @@ impl Commands for Desk {
     fn flush(&self) -> u64 {
         42
     }
+
+    fn explain(&self, question: Question) -> BoxFuture<'_, Explanation> {
+        let Question { qname, qtype, client } = question;
+        let (qname, qtype, client) = (qname.to_string(), qtype.to_string(), client.to_string());
+        Box::pin(async { Explanation { qname, qtype, client, ..Explanation::default() } })
+    }
+
+    fn export(&self, zone: Name) -> BoxFuture<'_, Result<String, String>> {
+        Box::pin(async move {
+            if zone.to_string() == "corp." {
+                Ok(format!("$ORIGIN {zone}\n"))
+            } else {
+                Err(format!("no {zone}"))
+            }
+        })
+    }
 }
 
 struct Admin {
@@ -217,6 +234,21 @@ async fn every_command_is_answered() {
     assert_eq!(refresh(Some("b")).await.unwrap_err().to_string(), "no source has b.");
     assert_eq!(refresh(Some("b..")).await.unwrap_err().to_string(), "not a zone name: empty label");
     assert_eq!(admin.ask(Request::Flush {}).await.unwrap(), Response::Flushed(42));
+    let explain = |name: &str, qtype: Option<&str>| {
+        let (name, qtype) = (name.to_owned(), qtype.map(str::to_owned));
+        admin.ask(Request::Explain { name, qtype, client: None })
+    };
+    let Ok(Response::Explained(told)) = explain("DB.Corp", None).await else { panic!() };
+    assert_eq!((&*told.qname, &*told.qtype, &*told.client), ("db.corp.", "A", "127.0.0.1"));
+    let bad =
+        [("a..b", None, "empty label"), ("a", Some("AXFR"), "no type of data"), ("a", Some("X"), "no type")];
+    for (name, qtype, why) in bad {
+        let error = explain(name, qtype).await.unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+    }
+    let export = |zone: &str| admin.ask(Request::Export { zone: zone.to_owned() });
+    assert_eq!(export("corp").await.unwrap(), Response::Exported("$ORIGIN corp.\n".to_owned()));
+    assert_eq!(export("b").await.unwrap_err().to_string(), "no b.");
 }
 
 #[tokio::test]

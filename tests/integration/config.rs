@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use zonelet::admin::protocol::ZoneReport;
 use zonelet::admin::{Commands, Listing, SocketListener};
+use zonelet::answer::explain::{Explanation, Question};
 use zonelet::cli::{FAILED, MISUSED, OK, Start, execute};
 use zonelet::config::Config;
 use zonelet::source::BoxFuture;
@@ -140,6 +141,16 @@ impl Commands for Desk {
     fn flush(&self) -> u64 {
         7
     }
+
+    fn explain(&self, question: Question) -> BoxFuture<'_, Explanation> {
+        let Question { qname, qtype, client } = question;
+        let (qname, qtype, client) = (qname.to_string(), qtype.to_string(), client.to_string());
+        Box::pin(async { Explanation { qname, qtype, client, ..Explanation::default() } })
+    }
+
+    fn export(&self, zone: Name) -> BoxFuture<'_, Result<String, String>> {
+        Box::pin(async move { Ok(format!("$ORIGIN {zone}\n")) })
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -164,6 +175,15 @@ async fn commands_ask_the_running_zonelet_over_the_socket_of_the_configuration()
     assert_eq!(asked(&["refresh"]).await.unwrap().out, "importing 2 zones now\n");
     let unknown = asked(&["refresh", "corp.internal"]).await.unwrap();
     assert_eq!((unknown.code, unknown.err.as_str()), (FAILED, "zonelet: no source has this zone\n"));
+
+    let words = asked(&["explain", "a.corp", "TXT", "--client", "fd00::7"]).await.unwrap();
+    let refused = "a.corp. TXT for fd00::7\naccess: refused, no entry of server.access has this client\n";
+    assert_eq!((words.code, words.out.as_str()), (OK, refused));
+    let json = asked(&["explain", "a.corp", "--json"]).await.unwrap();
+    assert_eq!(serde_json::from_str::<Explanation>(&json.out).unwrap().client, "127.0.0.1");
+    let bad = asked(&["explain", "a.corp", "NONSENSE"]).await.unwrap();
+    assert_eq!((bad.code, bad.err.as_str()), (FAILED, "zonelet: \"NONSENSE\" is no type of data\n"));
+    assert_eq!(asked(&["export", "corp"]).await.unwrap().out, "$ORIGIN corp.\n");
 
     shutdown.cancel();
     task.await.unwrap();

@@ -4,6 +4,8 @@ mod admin;
 mod answers;
 mod config;
 mod deploy;
+mod explain;
+mod export;
 mod harness;
 mod import;
 mod loops;

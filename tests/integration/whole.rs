@@ -11,6 +11,8 @@ mod imports;
 mod limits;
 mod live;
 mod loops;
+#[cfg(feature = "route53")]
+mod rehearsal;
 mod reload;
 #[cfg(feature = "route53")]
 mod state;

@@ -95,7 +95,7 @@ impl Stage {
                     ..ZoneOptions::default()
                 };
                 let built = Zone::build(&data, &options);
-                match built.skipped.first() {
+                match built.skipped.iter().find(|skipped| skipped.reason.is_fault()) {
                     Some(skipped) => {
                         let what = format!("zone {}: {} {}", data.apex, skipped.owner, skipped.detail);
                         Err(self.script.scenario.failure(1, what))

@@ -1,5 +1,6 @@
 //! The part of a walk behind sets that a routing policy chooses among.
 
+use super::trace::{Event, Trace};
 use super::{End, Fallback, MAX_RESTARTS, Ours, Step, Walk, Why, done, failed};
 use crate::metrics::AnswerSource;
 use crate::wire::response::{Full, NameAt};
@@ -11,7 +12,7 @@ const ASSUMED: &str = "chosen here, as if what has an unknown state of health we
 /// What is said where the origin may reckon otherwise.
 const APPROXIMATE: &str = "chosen here by distances whose bias is reckoned with approximately";
 
-impl<'w> Walk<'w, '_, '_, '_> {
+impl<'w, T: Trace<'w>> Walk<'w, '_, '_, '_, T> {
     /// Asks those who know what the choice depends on, and makes it here where they do not answer.
     pub(super) fn uncertain(
         &mut self,
@@ -62,7 +63,9 @@ impl<'w> Walk<'w, '_, '_, '_> {
         owner: NameAt<'_>,
         first: bool,
     ) -> Result<Step, Full> {
-        match choice.pick(self.draw()) {
+        let chosen = choice.pick(self.draw());
+        self.trace.note(|| Event::Chosen(chosen));
+        match chosen {
             Chosen::Records(rrset) if rrset.rtype == self.qtype => {
                 self.response.answer(owner, rrset.block(), rrset.count, self.rotate)?;
                 Ok(done(Rcode::NOERROR))

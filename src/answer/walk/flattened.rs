@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::trace::Trace;
 use super::{End, MAX_RESTARTS, Step, Walk, Why, done, failed};
 use crate::cache::EntryRef;
 use crate::metrics::AnswerSource;
@@ -37,7 +38,7 @@ struct Flat<'w, 'a> {
     is_stale: bool,
 }
 
-impl<'w> Walk<'w, '_, '_, '_> {
+impl<'w, T: Trace<'w>> Walk<'w, '_, '_, '_, T> {
     /// Answers with the records that `target` has of the type asked for, their TTL the least of its
     /// chain; with NODATA where it has none, since the owner exists. Where upstreams fail, what they
     /// said before is given for a while (RFC 8767).

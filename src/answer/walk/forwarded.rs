@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::trace::{Event, Trace};
 use super::{End, Fallback, Missing, Step, Walk, Why, failed};
 use crate::answer::miss::Fetched;
 use crate::cache::{CacheKey, EntryRef};
@@ -13,7 +14,7 @@ use crate::wire::response::{Full, NameAt};
 use crate::wire::{LearnedRef, NameRef, Rcode, Rtype, Suffixes};
 use crate::zone::{Authority, WhenUnloaded};
 
-impl<'w> Walk<'w, '_, '_, '_> {
+impl<'w, T: Trace<'w>> Walk<'w, '_, '_, '_, T> {
     /// Answers a name that an upstream decides on: from what was fetched for this query, else from
     /// the cache.
     pub(super) fn forwarded(&mut self, owner: NameAt<'_>, fallback: Fallback<'w>) -> Result<Step, Full> {
@@ -41,8 +42,10 @@ impl<'w> Walk<'w, '_, '_, '_> {
         serve: impl FnOnce(&mut Self, EntryRef<'_>) -> R,
     ) -> Result<R, Step> {
         let resolved = self.resolved;
+        self.trace.note(|| Event::Consult { name: name.to_owned(), must_exist });
         if let Some(resolved) = resolved.iter().find(|r| r.question.qname() == name) {
             note(self, AnswerSource::Upstream);
+            self.trace.note(|| Event::Fetched(&resolved.fetched));
             return match &resolved.fetched {
                 Fetched::Entry(entry) => Ok(serve(self, entry.view())),
                 Fetched::Failed(failure) => Err(failed(Why::Upstream(Arc::clone(failure)))),
@@ -54,10 +57,14 @@ impl<'w> Walk<'w, '_, '_, '_> {
         let cached = cache.with(&key, now, |entry| {
             // A denial learned before the name was imported says nothing now.
             let is_believed = !(must_exist && entry.learned.denies_qname());
+            self.trace.note(|| Event::Cached { entry: Arc::new(entry.to_owned()), is_believed });
             is_believed.then(|| serve(self, entry))
         });
         cached.flatten().ok_or_else(|| match cache.failure(&key, now) {
-            Some(failure) => failed(Why::Upstream(failure)),
+            Some(failure) => {
+                self.trace.note(|| Event::Failed(Arc::clone(&failure)));
+                failed(Why::Upstream(failure))
+            }
             None => {
                 let question = Question::new(name, self.qtype);
                 Step::End(End::Missing(Missing { question, must_exist }))

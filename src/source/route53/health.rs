@@ -11,14 +11,16 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::SystemTime;
 
+use aws_config::SdkConfig;
 use aws_sdk_route53::Client;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use crate::metrics::source::ApiCall;
+use crate::metrics::source::{ApiCall, SourceMetrics};
 use crate::source::{Sighting, SourceError};
 
 use super::Route53Source;
+use super::partition::Partition;
 use book::{Book, Plan};
 use metric::CloudWatch;
 use rules::{Check, MAX_DEPTH, Picture, Reading};
@@ -29,6 +31,16 @@ const MAX_CHECKS: usize = 10_000;
 const MAX_ID: usize = 64;
 /// The most checks that one call lists.
 const PAGE: i32 = 100;
+
+/// Asks once for the state of a check that nobody has, to see whether states may be read.
+pub(super) async fn try_states(
+    sdk: &SdkConfig,
+    partition: Partition,
+    metrics: &SourceMetrics,
+) -> Result<(), SourceError> {
+    let nobodys = Box::from("00000000-0000-0000-0000-000000000000");
+    metric::newest(&metric::client(sdk, partition), metrics, &[nobodys], SystemTime::now()).await.map(drop)
+}
 
 /// What is kept between two looks.
 #[derive(Debug, Default)]

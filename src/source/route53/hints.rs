@@ -23,7 +23,7 @@ use crate::source::{FoundZone, Push, SourceError, ZoneId};
 use super::error;
 pub use event::EVENTS as HINT_EVENTS;
 use event::Hint;
-pub(super) use queue::Door;
+pub(super) use queue::{Door, client};
 use queue::{MAX_BATCH, Message, Queue};
 
 /// Pushes that wait for the importer; while it has no time nothing is taken out of the queue.

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::source::settings::{Role, Route53Settings};
+use crate::source::settings::{HintQueue, Role, Route53Settings};
 
 use super::partition::Partition;
 use super::vpc::Vpc;
@@ -64,7 +64,11 @@ pub fn own(settings: &Route53Settings, vpc: Option<&Vpc>) -> Policy {
         let actions = ["route53resolver:ListResolverRuleAssociations", "route53resolver:GetResolverRule"];
         statements.push(allow("FindResolverRulesOfVpc", &actions, &["*".to_owned()]));
     }
-    // What else a source asks of AWS with its own credentials goes here.
+    statements.extend(health(settings));
+    statements.extend(settings.hints.as_ref().map(|queue| {
+        let actions = ["sqs:ReceiveMessage", "sqs:DeleteMessage"];
+        allow("ReadHints", &actions, &[queue_arn(settings, queue)])
+    }));
     if !settings.roles.is_empty() {
         let roles: Vec<String> = settings.roles.iter().map(|role| role.arn.clone()).collect();
         statements.push(allow("AssumeRolesInOtherAccounts", &["sts:AssumeRole"], &roles));
@@ -79,6 +83,7 @@ pub fn of_role(settings: &Route53Settings) -> Policy {
         statements.extend(find_in_account(settings));
     }
     statements.extend(read(settings));
+    statements.extend(health(settings));
     Policy::new(statements)
 }
 
@@ -154,6 +159,29 @@ fn read(settings: &Route53Settings) -> Vec<Statement> {
         statements.push(allow("ReadTagsOfZones", &["route53:ListTagsForResources"], &zones));
     }
     statements
+}
+
+/// States of health checks, and what the checks' settings say about them.
+fn health(settings: &Route53Settings) -> Vec<Statement> {
+    if !settings.health {
+        return Vec::new();
+    }
+    let (any, checks) = ("*".to_owned(), format!("arn:{}:route53:::healthcheck/*", partition(settings)));
+    vec![
+        allow("ReadStatesOfHealthChecks", &["cloudwatch:GetMetricData"], std::slice::from_ref(&any)),
+        allow("ListHealthChecks", &["route53:ListHealthChecks"], &[any]),
+        allow("ReadHealthChecks", &["route53:GetHealthCheck"], &[checks]),
+    ]
+}
+
+/// The URL of a queue ends with its account and its name.
+fn queue_arn(settings: &Route53Settings, queue: &HintQueue) -> String {
+    let mut parts = queue.url.rsplit('/');
+    let (name, account) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let partition = partition(settings);
+    let of_partition = || Partition::from_name(partition).map_or("us-east-1", Partition::signing_region);
+    let region = queue.region.as_deref().unwrap_or_else(of_partition);
+    format!("arn:{partition}:sqs:{region}:{account}:{name}")
 }
 
 /// As ARNs name it.

@@ -1,5 +1,7 @@
 //! Everything that some settings need of AWS, tried once, for `zonelet check --online`.
 
+mod signals;
+
 use std::collections::HashSet;
 use std::error::Error;
 
@@ -89,7 +91,8 @@ impl Route53Source {
             compare(&self.settings.zones.ids, &self.settings.zones.names, &listing, &mut trial);
         }
         self.try_surroundings(&mut trial).await;
-        // What else a source asks of AWS is tried here.
+        self.try_health(session, &mut trial).await;
+        self.try_hints(session, &mut trial).await;
         trial
     }
 

@@ -93,7 +93,7 @@ pub(super) struct View<'z> {
 }
 
 impl<'z> View<'z> {
-    fn new(zone: &'z Zone, health: &'z Health, assumed: BTreeMap<String, bool>) -> Self {
+    pub(super) fn new(zone: &'z Zone, health: &'z Health, assumed: BTreeMap<String, bool>) -> Self {
         let asked = BTreeSet::new();
         let (steps, is_approximate, is_lost) = (0, false, false);
         Self { zone, health, asked, assumed, unasked: None, steps, is_approximate, is_lost }
@@ -194,7 +194,11 @@ impl<'z> View<'z> {
     }
 
     /// The sets that may be given, with the odds of each lot of them. None: nobody is given any.
-    fn choose<'g>(&mut self, group: &'g Group, path: &mut Vec<usize>) -> Vec<(f64, Vec<&'g Compiled>)> {
+    pub(super) fn choose<'g>(
+        &mut self,
+        group: &'g Group,
+        path: &mut Vec<usize>,
+    ) -> Vec<(f64, Vec<&'g Compiled>)> {
         let members = self.candidates(group);
         let Some(first) = members.first() else { return Vec::new() };
         if first.policy == Policy::Simple {

@@ -9,6 +9,7 @@ mod evaluate;
 mod gather;
 mod health;
 mod rank;
+mod tell;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use crate::wire::{Name, NameRef, Rtype};
 
 pub(super) use gather::Gathered;
 pub use health::{Health, Probe, ProbeRule, ProbeTarget, State, Subject};
+pub use tell::{EndTold, GroupTold, SetTold};
 
 /// Sets that are answered together at most.
 const MAX_TOGETHER: usize = 8;

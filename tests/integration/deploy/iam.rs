@@ -41,10 +41,10 @@ fn actions(path: &str) -> BTreeSet<String> {
 /// which there is no action of its own.
 fn is_needed(action: &str) -> bool {
     match action.split_once(':') {
-        Some(("route53" | "cloudwatch", call)) => is_made(call),
+        Some(("route53" | "route53profiles" | "route53resolver" | "cloudwatch", call)) => is_made(call),
         Some(("sqs", "DeleteMessage")) => is_made("DeleteMessageBatch"),
         Some(("sqs", call)) => is_made(call),
-        _ => action == "ec2:DescribeVpcs",
+        _ => ["ec2:DescribeVpcs", "sts:AssumeRole"].contains(&action),
     }
 }
 
@@ -92,7 +92,7 @@ fn each_way_of_choosing_zones_has_just_what_it_calls() {
 fn the_checked_in_policies_are_those_that_check_tells() {
     use zonelet::source::route53::policy::{Policy, of_role, own, trust};
     use zonelet::source::route53::vpc::Vpc;
-    use zonelet::source::settings::{Role, Route53Settings, VpcSelector, ZoneSelector};
+    use zonelet::source::settings::{HintQueue, Role, Route53Settings, VpcSelector, ZoneSelector};
 
     let vpc = Vpc { id: "vpc-0123456789abcdef0".into(), region: "eu-west-1".into() };
     let by_vpc = || ZoneSelector { vpc: Some(VpcSelector::Auto), ..ZoneSelector::default() };
@@ -105,6 +105,17 @@ fn the_checked_in_policies_are_those_that_check_tells() {
     let several = Route53Settings { roles: vec![role.clone()], ..selecting(by_vpc()) };
     let all = Route53Settings { profiles: true, resolver_rules: true, ..selecting(tags) };
     let caller = "arn:aws:iam::111122223333:role/zonelet";
+    let queue = HintQueue {
+        url: "https://sqs.us-east-1.amazonaws.com/111122223333/zonelet-changes".into(),
+        region: Some("us-east-1".into()),
+    };
+    let signals = Route53Settings { health: true, hints: Some(queue), ..selecting(by_vpc()) };
+    let added = |file: &str| {
+        let told: Value = serde_json::from_str(&own(&signals, None).text()).unwrap();
+        let told = told["Statement"].as_array().unwrap().clone();
+        policy(&format!("deploy/iam/{file}.json")).iter().all(|statement| told.contains(statement))
+    };
+    assert!(added("health") && added("hints"), "{}", own(&signals, None).text());
     let told: [(&str, Policy); 7] = [
         ("explicit-ids", own(&selecting(ids), None)),
         ("vpc-discovery", own(&selecting(by_vpc()), Some(&vpc))),

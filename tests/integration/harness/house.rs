@@ -8,10 +8,11 @@ use hickory_proto::op::Message;
 use hickory_proto::rr::RecordType;
 use tokio::sync::oneshot;
 
+use zonelet::answer::explain::{self, Explanation, Reach};
 use zonelet::answer::{Answerer, Asker, Disposition, Reply, Responder, Settings, Transport};
 use zonelet::clock::Clock;
 use zonelet::metrics::{Board, Tally};
-use zonelet::wire::Name;
+use zonelet::wire::{Name, Rtype};
 use zonelet::zone::{Authority, Body, RecordSet, SharedTable, Zone, ZoneData, ZoneOptions, ZoneTable};
 
 use super::agent::{Agent, forward_all};
@@ -70,6 +71,12 @@ impl House {
     /// What a client is told.
     pub async fn ask(&self, qname: &str, qtype: RecordType) -> Message {
         message(&self.raw(&ask(qname, qtype).edns(1232, false).bytes(), Transport::Udp).await)
+    }
+
+    /// Why a local client gets its answer.
+    pub async fn explain(&self, qname: &str, qtype: Rtype, reach: Reach) -> Explanation {
+        let question = explain::Question { qname: name(qname), qtype, client: [127, 0, 0, 99].into() };
+        self.answerer.explain(&question, reach).await
     }
 
     /// The response to a query.

@@ -108,9 +108,10 @@ async fn the_listing_and_the_metrics_say_what_is_served() {
     source.content("Z1", "one.test", &[("a", 1)]);
     world.until("b.one.test", "nxdomain of one.test.").await;
     world.board.update_gauges(&world.metrics);
-    let text = recorder.handle().render();
+    let text = recorder.handle().render() + &world.board.render_zones();
     for line in [
         "zonelet_import_zone_records{source=\"s\",zone=\"one.test.\",id=\"Z1\",kind=\"records\"} 2",
+        "zonelet_import_zone_changed_rrsets_total{source=\"s\",zone=\"one.test.\",id=\"Z1\",change=\"removed\"} 1",
         "zonelet_import_changed_rrsets_total{change=\"removed\"} 1",
         "zonelet_import_refresh_seconds{source=\"s\",zone=\"one.test.\",id=\"Z1\"} 60",
         "zonelet_import_zones{state=\"carved_out\"} 1",
@@ -161,4 +162,74 @@ async fn what_upstreams_said_of_changed_names_is_forgotten() {
     world.until("moved.corp.internal", "2").await;
     let forgotten = vpc.1.lock().unwrap().clone();
     assert_eq!(forgotten, ["gone.corp.internal. A", "moved.corp.internal. A", "new.corp.internal. A"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_zones_figures_follow_its_imports_and_go_with_it() {
+    let source = Scripted::new("s");
+    source.zone("Z1", "one.test", &[("a", 1)]).zone("Z2", "two.test", &[("a", 1)]);
+    let pushes = source.pushing();
+    let world = start(&[&source]);
+    world.until("a.one.test", "1").await;
+    world.until("a.two.test", "1").await;
+    let line = |world: &World, name: &str, id: &str| {
+        let text = world.board.render_zones();
+        let is_it = |line: &&str| line.starts_with(name) && line.contains(&format!("id=\"{id}\""));
+        text.lines().find(is_it).map(|line| line.rsplit_once(' ').unwrap().1.to_owned())
+    };
+    assert_eq!(line(&world, "zonelet_import_zone_last_calls", "Z1").as_deref(), Some("1"));
+    assert!(line(&world, "zonelet_import_zone_last_fetch_seconds", "Z1").is_some());
+    assert_eq!(line(&world, "zonelet_import_zone_throttles_total", "Z1").as_deref(), Some("0"));
+    source.fault("Z1", 1, Fault::Throttled(Duration::ZERO));
+    pushes.send(Push::Changed(ZoneId("Z1".into()))).await.unwrap();
+    world
+        .until_true("throttled once", |w| {
+            line(w, "zonelet_import_zone_throttles_total", "Z1").as_deref() == Some("1")
+        })
+        .await;
+    assert_eq!(line(&world, "zonelet_import_zone_throttles_total", "Z2").as_deref(), Some("0"));
+    let kept = world.stop().await;
+    let world = Setup { kept, ..Setup::default() }.start(&[&source]);
+    world
+        .until_true("counted on over a reload", |w| {
+            line(w, "zonelet_import_zone_throttles_total", "Z1").as_deref() == Some("1")
+        })
+        .await;
+    source.unlist("Z1");
+    world.until_true("removed", |w| w.board.snapshot().len() == 1).await;
+    assert!(!world.board.render_zones().contains("Z1"), "nothing is left of it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_from_a_hint_to_its_change_is_measured_and_a_hint_of_nothing_is_not() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let _guard = metrics::set_default_local_recorder(&recorder);
+    let source = Scripted::new("s");
+    source.zone("Z1", "one.test", &[("a", 1)]);
+    let pushes = source.pushing();
+    let world = start(&[&source]);
+    world.until("a.one.test", "1").await;
+    let counted = || {
+        let text = recorder.handle().render();
+        let line = text.lines().find(|line| line.starts_with("zonelet_import_hint_seconds_count"));
+        line.map_or(0, |line| line.rsplit_once(' ').unwrap().1.parse().unwrap())
+    };
+    source.take_pages();
+    pushes.send(Push::Changed(ZoneId("Z1".into()))).await.unwrap();
+    world.until_true("looked", |_| !source.take_pages().is_empty()).await;
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(counted(), 0, "nothing had changed");
+
+    source.content("Z1", "one.test", &[("a", 2)]);
+    source.fault("Z1", 1, Fault::Failed);
+    pushes.send(Push::Changed(ZoneId("Z1".into()))).await.unwrap();
+    world.until("a.one.test", "2").await;
+    assert_eq!(counted(), 1, "a try that fails is part of the time");
+    source.content("Z1", "one.test", &[("a", 3)]);
+    world.until("a.one.test", "3").await;
+    assert_eq!(counted(), 1, "the schedule is no hint");
+    source.content("Z1", "one.test", &[("a", 4)]);
+    world.refresh(Some("one.test")).await.unwrap();
+    world.until("a.one.test", "4").await;
+    assert_eq!(counted(), 2);
 }

@@ -13,7 +13,7 @@ const ROLE: &str = "arn:aws:iam::222233334444:role/zonelet";
 async fn check(sim: &Sim, source: &str, how: &str) -> (i32, String) {
     let mut home = Home::new(&format!("[[source]]\nkind = \"route53\"\n{source}\n"));
     home.variable("AWS_REGION", "eu-west-1");
-    for service in ["ROUTE_53", "STS", "ROUTE53PROFILES", "ROUTE53RESOLVER"] {
+    for service in ["ROUTE_53", "STS", "ROUTE53PROFILES", "ROUTE53RESOLVER", "CLOUDWATCH"] {
         home.variable(&format!("AWS_ENDPOINT_URL_{service}"), sim.url());
     }
     let how = how.to_owned();
@@ -172,4 +172,43 @@ async fn without_credentials_nothing_else_is_tried() {
     assert_says(&text, &["FAIL  credentials: "]);
     assert_eq!(text.matches("FAIL").count(), 1, "{text}");
     assert!(sim.calls().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_and_hints_are_tried_where_they_are_configured() {
+    let sim = Sim::start();
+    sim.zone("corp.internal.", json!({})).await;
+    sim.control("POST", "queue/changes", json!({})).await;
+    let queue = format!("{}/111122223333/changes", sim.url());
+    let source = format!("zones = {{ vpc = \"{VPC}\" }}\nhealth = \"cloudwatch\"\nhints = \"{queue}\"");
+    let (code, text) = check(&sim, &source, "--online").await;
+    assert_eq!(code, 0, "{text}");
+    let account = "the account of the credentials found";
+    assert_says(
+        &text,
+        &[
+            &format!("ok    cloudwatch:GetMetricData of {account}: may be read"),
+            &format!("ok    route53:ListHealthChecks of {account}: may be read"),
+            &format!("ok    sqs:ReceiveMessage: {queue} may be read"),
+        ],
+    );
+    let told = &policies(&text)[0].1;
+    let actions = told["Statement"].to_string();
+    assert!(
+        actions.contains("cloudwatch:GetMetricData") && actions.contains("sqs:DeleteMessage"),
+        "{actions}"
+    );
+    for op in ["GetMetricData", "ListHealthChecks", "ReceiveMessage"] {
+        sim.fault(json!({ "kind": "error", "op": op, "status": 403, "code": "AccessDenied" })).await;
+    }
+    let (code, text) = check(&sim, &source, "--online").await;
+    assert_eq!(code, 1, "{text}");
+    assert_says(
+        &text,
+        &[
+            "(it needs cloudwatch:GetMetricData)",
+            "(it needs route53:ListHealthChecks and route53:GetHealthCheck)",
+            "(it needs sqs:ReceiveMessage and sqs:DeleteMessage)",
+        ],
+    );
 }

@@ -147,7 +147,7 @@ impl Queue {
 }
 
 /// The queue's own URL says where it is asked, so that VPC endpoints and doubles need no other key.
-fn client(queue: &HintQueue, session: &Session, connection: &Connection) -> Client {
+pub fn client(queue: &HintQueue, session: &Session, connection: &Connection) -> Client {
     let region = queue.region.as_deref().unwrap_or_else(|| session.partition.signing_region());
     let longest = WAIT + connection.call_timeout;
     let timeouts = TimeoutConfig::builder()
