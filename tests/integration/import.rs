@@ -1,6 +1,8 @@
 //! The importer over scripted sources, with time paused: what is in the zone table, and when.
 
 mod accounts;
+#[cfg(feature = "route53")]
+mod aws;
 mod choice;
 mod failures;
 mod health;
@@ -83,11 +85,12 @@ impl Setup {
     }
 
     fn start(self, sources: &[&Scripted]) -> World {
+        self.over(sources.iter().map(|s| Arc::new((*s).clone()) as Arc<dyn ZoneSource>))
+    }
+
+    fn over(self, sources: impl IntoIterator<Item = Arc<dyn ZoneSource>>) -> World {
         let metrics = Arc::new(ImportMetrics::register());
-        let sources = sources
-            .iter()
-            .map(|s| (Arc::new((*s).clone()) as Arc<dyn ZoneSource>, self.policy.clone()))
-            .collect();
+        let sources = sources.into_iter().map(|source| (source, self.policy.clone())).collect();
         let mut importer = Importer::new(
             Settings { state_dir: self.state },
             sources,

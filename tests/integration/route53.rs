@@ -8,7 +8,7 @@ mod credentials;
 mod damage;
 mod discovery;
 mod environment;
-mod fixture;
+pub mod fixture;
 mod health;
 mod hints;
 mod moto;
