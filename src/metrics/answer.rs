@@ -6,8 +6,9 @@ use super::tally::{AnswerSource, Board, DropReason, Proto, RCODES, Tally};
 
 /// Queries received. `proto`: `udp` or `tcp`.
 pub const QUERIES: &str = "zonelet_server_queries_total";
-/// Responses sent. `source`: `zone`, `cache`, `upstream`, `special` or `local` (refusals and
-/// protocol errors); `rcode`: `NOERROR`, `NXDOMAIN`, ..., `OTHER`.
+/// Responses sent. `source`: `zone`, `assumed` (of a zone, chosen without knowing all health that the
+/// choice hangs on), `cache`, `stale` (expired, while its upstream fails), `upstream`, `special` or `local`
+/// (refusals and protocol errors); `rcode`: `NOERROR`, `NXDOMAIN`, ..., `OTHER`.
 pub const RESPONSES: &str = "zonelet_answer_responses_total";
 /// Queries that got no response. `reason`: `short_header`, `is_response`, `port_zero` or
 /// `send_failed`.

@@ -4,6 +4,7 @@ mod aliases;
 mod chains;
 mod choices;
 mod deferred;
+mod external_dns;
 mod protocol;
 mod truncation;
 mod zones;

@@ -205,7 +205,7 @@ fn readme_blocks(language: &str) -> Vec<String> {
 fn the_readmes_configuration_and_policy_are_valid() {
     use zonelet::config::{Config, Environment};
     let configs = readme_blocks("toml");
-    assert_eq!(configs.len(), 4);
+    assert_eq!(configs.len(), 5);
     for text in configs {
         let whole = text.contains("[[source]]");
         let text = if whole {
