@@ -71,7 +71,7 @@ async fn every_name_of_a_zone_of_external_dns_resolves() {
     }
     assert_eq!(upstream.count(), 2, "one question for each family");
     for owner in ["a-app", "aaaa-app", "a-*.apps", "aaaa-*.apps"] {
-        // The oracle's names have no star inside a label.
+        // The client library reads no name with a star inside a label.
         let mut query = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00".to_vec();
         query.extend(name(&format!("{owner}.corp.internal")).as_bytes());
         query.extend([0, 16, 0, 1]);
