@@ -168,7 +168,6 @@ impl MissPath {
         if is_busy || self.0.flights.is_asked(&question) {
             return;
         }
-        self.0.metrics.renewals.increment(1);
         let client = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
         let want = Want {
             question,
@@ -179,6 +178,11 @@ impl MissPath {
             marker: None,
             renews: true,
         };
+        // Upstreams that have just failed are left alone.
+        if self.0.cache.failure(&want.key(), self.0.clock.now()).is_some() {
+            return;
+        }
+        self.0.metrics.renewals.increment(1);
         self.fetch(want, Box::new(|_: Fetched| ()));
     }
 

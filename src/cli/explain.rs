@@ -185,6 +185,10 @@ impl Words {
         if let Some(failure) = &consulted.failure {
             self.line(1, &format!("failed: {failure}"));
         }
+        if let Some(stale) = &consulted.stale {
+            let (outcome, age) = (&stale.outcome, stale.age_seconds);
+            self.line(1, &format!("what was known before is given: {outcome}, {age} s old"));
+        }
     }
 
     fn answer(&mut self, answer: &Answer, from: &str) {

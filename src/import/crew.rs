@@ -16,10 +16,9 @@ use super::store::{self, Op};
 use super::vitals::{ProbeRound, Probed};
 use crate::source::{BoxError, FoundZone, Progress, Sighting, SourceError, ZoneSource, probe};
 use crate::sys;
-use crate::zone::ProbeTarget;
 
-/// The longest that a look at health checks may take.
-const LOOK_LIMIT: Duration = Duration::from_secs(60);
+/// The longest that a look at health checks may take; a source has limits of its own.
+const LOOK_LIMIT: Duration = Duration::from_secs(3600);
 /// Probes of one round that are made at a time.
 const PROBES: usize = 64;
 
@@ -91,17 +90,19 @@ impl Crew {
         let ProbeRound { number, targets, timeout } = round;
         let handle = self.jobs.spawn(async move {
             let mut results = Vec::with_capacity(targets.len());
-            for some in targets.chunks(PROBES) {
-                let mut probes: JoinSet<(ProbeTarget, bool)> = some
-                    .iter()
-                    .cloned()
-                    .map(|target| async move {
+            let (mut probes, mut targets) = (JoinSet::new(), targets.into_iter());
+            loop {
+                while probes.len() < PROBES
+                    && let Some(target) = targets.next()
+                {
+                    probes.spawn(async move {
                         let is_well = probe::probe(&target, timeout).await;
                         (target, is_well)
-                    })
-                    .collect();
-                while let Some(done) = probes.join_next().await {
-                    results.extend(done.ok());
+                    });
+                }
+                match probes.join_next().await {
+                    Some(done) => results.extend(done.ok()),
+                    None => break,
                 }
             }
             Report::Probed(at, number, Some(results))

@@ -12,7 +12,7 @@ use super::pace::{backoff, jitter};
 use crate::metrics::ZoneTally;
 use crate::metrics::import::FailureKind;
 use crate::source::{Access, Fetched, FoundZone, Origin, Progress, SourceError};
-use crate::zone::{Asked, Zone};
+use crate::zone::{Asked, Health, Zone};
 
 /// Pages older than this (or than the effective refresh, if that is longer) are not resumed from.
 const MAX_PROGRESS_AGE: Duration = Duration::from_secs(300);
@@ -79,8 +79,8 @@ pub(super) struct Served {
     pub from_state: bool,
     /// Imported by this importer, so of the right origin and compiled under the present options.
     pub confirmed: bool,
-    /// The version of the desk's health that its choices were worked out for.
-    pub planned: u64,
+    /// The health that its choices are right for.
+    pub planned: Arc<Health>,
     /// When its file was last written by this process.
     pub written: Option<Instant>,
 }
@@ -226,12 +226,16 @@ impl Entry {
         let (written, unchanged) = match &self.served {
             Some(old) => {
                 let same = imported.diff.as_ref().is_some_and(|d| d.is_empty());
-                (old.written, (same && old.confirmed).then(|| (Arc::clone(&old.zone), old.planned)))
+                (
+                    old.written,
+                    (same && old.confirmed).then(|| (Arc::clone(&old.zone), Arc::clone(&old.planned))),
+                )
             }
             None => (None, None),
         };
         let verdict = if unchanged.is_some() { Verdict::Unchanged } else { Verdict::Publish };
-        let (zone, planned) = unchanged.unwrap_or_else(|| (Arc::clone(&imported.zone), imported.planned));
+        let (zone, planned) =
+            unchanged.unwrap_or_else(|| (Arc::clone(&imported.zone), Arc::clone(&imported.planned)));
         self.served = Some(Served {
             zone,
             age: Age::zero(now),

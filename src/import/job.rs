@@ -35,8 +35,8 @@ pub(super) struct Way {
     /// What is served now.
     pub previous: Option<Arc<Zone>>,
     pub file: FileWish,
-    /// The health that its choices are worked out for, and the version of that.
-    pub health: (Arc<Health>, u64),
+    /// The health that its choices are worked out for.
+    pub health: Arc<Health>,
     pub clock: Clock,
 }
 
@@ -65,8 +65,8 @@ pub(super) struct Imported {
     pub diff: Option<Diff>,
     pub skips: Skips,
     pub calls: u32,
-    /// The version of health that its choices were worked out for.
-    pub planned: u64,
+    /// The health that its choices were worked out for.
+    pub planned: Arc<Health>,
     /// The content of its state file, where one is to be written.
     pub file: Option<Result<Vec<u8>, StateError>>,
     /// What the zone was compiled from: it takes milliseconds to free, after the zone is published.
@@ -137,8 +137,8 @@ fn failed(found: &FoundZone, source: crate::source::BoxError) -> SourceError {
 impl Way {
     fn compile(self, source: &dyn ZoneSource, found: FoundZone, fetched: Fetched) -> Imported {
         let Fetched { data, calls } = fetched;
-        let (health, planned) = self.health;
-        let built = Zone::build_for(&data, &self.options, &health);
+        let planned = self.health;
+        let built = Zone::build_for(&data, &self.options, &planned);
         let diff = self.previous.map(|old| Diff::between(&old, &built.zone));
         let changed = diff.as_ref().is_none_or(|d| !d.is_empty());
         let state = StateFile {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
+use super::desk::Desk;
 use super::diff::{Change, Diff};
 use super::entry::Served;
 use super::run::Importer;
@@ -92,7 +93,7 @@ impl Importer {
                     desk.zones.get(&id).and_then(|entry| entry.served.as_ref()).map(|s| Arc::clone(&s.zone));
                 // Data of another account or VPC, or of a zone that had this id before, says nothing of this one.
                 let is_its_own =
-                    |s: &Served| s.origin == desk.source.origin() && s.zone.apex().to_string() == status.zone;
+                    |s: &Served| is_of(desk, &status.id, s) && s.zone.apex().to_string() == status.zone;
                 let kept = match kept.entry((at, id)) {
                     Entry::Occupied(entry) if is_its_own(entry.get()) => Some(entry.remove()),
                     _ => None,
@@ -109,8 +110,15 @@ impl Importer {
     fn vanished(&self, at: usize, id: &ZoneId, served: &Served) -> Option<Vanished> {
         let desk = self.desks.get(at).filter(|desk| desk.discovery.rounds > 0)?;
         let (kind, source) = (desk.source.kind(), desk.source.label().to_owned());
-        let is_ours = served.origin == desk.source.origin();
-        is_ours.then(|| Vanished { zone: served.zone.apex().to_string(), kind, source, id: id.to_string() })
+        // Of an account that could not be listed nothing is known.
+        let owner = served.origin.as_ref().map(|origin| origin.account.as_str()).unwrap_or_default();
+        let is_seen = !desk.source.unseen().iter().any(|account| account == owner);
+        (is_seen && is_of(desk, &id.0, served)).then(|| Vanished {
+            zone: served.zone.apex().to_string(),
+            kind,
+            source,
+            id: id.to_string(),
+        })
     }
 
     /// Imports until every source has been asked once; whether that was within `limit`. Nothing is written to
@@ -125,6 +133,15 @@ impl Importer {
             }
         }
         true
+    }
+}
+
+/// Whether data from disk belongs to the account and VPC that a zone of this source does.
+fn is_of(desk: &Desk, id: &str, served: &Served) -> bool {
+    let ours = desk.source.origin_of(&ZoneId(id.into())).or_else(|| desk.source.origin());
+    match (&ours, &served.origin) {
+        (Some(ours), Some(theirs)) => ours.agrees_with(theirs),
+        (ours, theirs) => ours == theirs,
     }
 }
 

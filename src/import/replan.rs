@@ -1,6 +1,6 @@
 //! Choices worked out anew when health changes, the zones they are in staying as they are.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -13,49 +13,40 @@ use crate::source::ZoneId;
 use crate::sys;
 use crate::zone::{Health, Subject, Zone};
 
-/// No version of health: what was worked out for it is worked out again.
-pub(super) const UNPLANNED: u64 = u64::MAX;
-
 /// Zones whose choices are out of date.
 pub(super) struct Replan {
     health: Arc<Health>,
-    version: u64,
-    zones: Vec<Outdated>,
-}
-
-struct Outdated {
-    id: ZoneId,
-    zone: Arc<Zone>,
-    /// What has changed since; `None` for anything.
-    changed: Option<Arc<HashSet<Subject>>>,
+    zones: Vec<(ZoneId, Arc<Zone>)>,
 }
 
 /// What came of it.
 pub(super) struct Replanned {
-    version: u64,
-    zones: Vec<(Outdated, Option<Renewed>)>,
+    health: Arc<Health>,
+    zones: Vec<Renewed>,
 }
 
 /// A zone with other choices, and how many they are.
 struct Renewed {
-    zone: Arc<Zone>,
+    id: ZoneId,
+    old: Arc<Zone>,
+    new: Arc<Zone>,
     choices: usize,
 }
 
 impl Replan {
     /// Works the choices out, which may take milliseconds.
     pub fn work(self) -> Replanned {
-        let Self { health, version, zones } = self;
-        let replan = |outdated: Outdated| {
-            let everything = || outdated.zone.subjects().iter().cloned().collect();
-            let changed = outdated.changed.clone().unwrap_or_else(|| Arc::new(everything()));
-            let replanned = outdated.zone.replanned(&health, &changed);
-            (outdated, replanned.map(|(zone, choices)| Renewed { zone: Arc::new(zone), choices }))
-        };
-        // Without a thread of its own it is done on this one.
-        let all = |zones: Vec<Outdated>| zones.into_iter().map(replan).collect();
-        Replanned { version, zones: sys::in_background(|| all(zones)).unwrap_or_default() }
+        let Self { health, zones } = self;
+        let all = || zones.iter().map(|(id, zone)| renew(id, zone, &health)).collect();
+        // Where no thread is left for it, it is done on this one.
+        let zones = sys::in_background(all).unwrap_or_else(|_| all());
+        Replanned { health, zones }
     }
+}
+
+fn renew(id: &ZoneId, old: &Arc<Zone>, health: &Arc<Health>) -> Renewed {
+    let (zone, choices) = old.replanned(health);
+    Renewed { id: id.clone(), old: Arc::clone(old), new: Arc::new(zone), choices }
 }
 
 impl Desk {
@@ -64,21 +55,21 @@ impl Desk {
         if self.replanning {
             return None;
         }
-        let (health, version) = self.vitals.health();
+        let health = self.vitals.health();
         let mut zones = Vec::new();
         for (id, entry) in &mut self.zones {
-            let Some(served) = entry.served.as_mut().filter(|served| served.planned != version) else {
-                continue;
-            };
-            if served.zone.subjects().is_empty() {
-                served.planned = version;
+            let Some(served) = entry.served.as_mut() else { continue };
+            if Arc::ptr_eq(&served.planned, &health) {
                 continue;
             }
-            let changed = self.vitals.changed_since(served.planned);
-            zones.push(Outdated { id: id.clone(), zone: Arc::clone(&served.zone), changed });
+            if served.zone.is_planned_for(&health) {
+                served.planned = Arc::clone(&health);
+            } else {
+                zones.push((id.clone(), Arc::clone(&served.zone)));
+            }
         }
         self.replanning = !zones.is_empty();
-        self.replanning.then_some(Replan { health, version, zones })
+        self.replanning.then_some(Replan { health, zones })
     }
 
     /// Takes choices worked out anew; `None` where that did not come to an end. Of a zone that was
@@ -86,26 +77,21 @@ impl Desk {
     pub fn replanned(&mut self, replanned: Option<Replanned>) -> Effects {
         self.replanning = false;
         let mut effects = Effects::default();
-        let Some(Replanned { version, zones }) = replanned else {
+        let Some(Replanned { health, zones }) = replanned else {
             // What cannot be worked out now could not be a moment later.
-            let (_, version) = self.vitals.health();
+            let health = self.vitals.health();
             let served = self.zones.values_mut().filter_map(|entry| entry.served.as_mut());
-            served.for_each(|served| served.planned = version);
+            served.for_each(|served| served.planned = Arc::clone(&health));
             return effects;
         };
-        for (outdated, new) in zones {
-            let served = self.zones.get_mut(&outdated.id).and_then(|entry| entry.served.as_mut());
-            let Some(served) = served.filter(|served| Arc::ptr_eq(&served.zone, &outdated.zone)) else {
-                continue;
-            };
-            served.planned = version;
-            if let Some(Renewed { zone, choices }) = new {
-                debug!(zone = %zone.apex(), choices, "choices worked out anew");
-                self.metrics.health.replanned.increment(choices as u64);
-                served.zone = zone;
-                effects.publish = true;
-                effects.touched.insert(outdated.id);
-            }
+        for Renewed { id, old, new, choices } in zones {
+            let served = self.zones.get_mut(&id).and_then(|entry| entry.served.as_mut());
+            let Some(served) = served.filter(|served| Arc::ptr_eq(&served.zone, &old)) else { continue };
+            debug!(zone = %new.apex(), choices, "choices worked out anew");
+            self.metrics.health.replanned.increment(choices as u64);
+            (served.zone, served.planned) = (new, Arc::clone(&health));
+            effects.publish = true;
+            effects.touched.insert(id);
         }
         effects
     }

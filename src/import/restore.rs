@@ -11,7 +11,6 @@ use tracing::{info, warn};
 use super::desk::Desk;
 use super::entry::{Age, Served, chain};
 use super::job::Skips;
-use super::replan::UNPLANNED;
 use super::state::StateFile;
 use super::store::{self, LoadError};
 use super::vitals::Vitals;
@@ -63,7 +62,7 @@ impl Kept {
         }
         for zone in self.zones {
             if let Some(desk) = desk_of(desks, zone.kind, &zone.label) {
-                let served = Served { confirmed: false, written: None, planned: UNPLANNED, ..zone.served };
+                let served = Served { confirmed: false, written: None, ..zone.served };
                 let id = zone.found.id.clone();
                 desk.restore(zone.found, served, zone.calls);
                 if let Some(entry) = desk.zones.get_mut(&id) {
@@ -195,7 +194,7 @@ fn restore(
         origin,
         from_state: true,
         confirmed: false,
-        planned: UNPLANNED,
+        planned: Arc::default(),
         written: None,
     };
     let found = FoundZone { id, apex: data.apex.clone(), access: Access::Readable, records: None };

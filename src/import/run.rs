@@ -217,7 +217,7 @@ impl Importer {
         let discoveries = self.desks.iter().filter(|d| !d.discovery.running).map(|d| d.discovery.due);
         let imports =
             self.desks.iter().filter(|d| d.fetching < MAX_FETCHES).filter_map(|d| d.schedule.next());
-        let health = self.desks.iter().filter_map(|d| d.vitals.next());
+        let health = self.desks.iter().filter(|_| self.looks_at_health).filter_map(|d| d.vitals.next());
         let idle = Instant::now() + IDLE;
         discoveries
             .chain(imports)

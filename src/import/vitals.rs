@@ -3,7 +3,7 @@
 
 mod known;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +22,8 @@ use known::Known;
 
 /// Health checks and probes of one source that are followed; the rest stay unknown.
 const MAX_SUBJECTS: usize = 10_000;
+/// What is new is asked for after this, so that zones that come in together cost one look.
+const GATHERING: Duration = Duration::from_secs(1);
 /// Changes named in the log at a time.
 const NAMED: usize = 10;
 
@@ -34,23 +36,63 @@ pub(super) struct Vitals {
     probes: Vec<ProbePolicy>,
     known: BTreeMap<Subject, Known>,
     health: Arc<Health>,
-    /// Counts the changes of `health`.
-    version: u64,
-    /// What the last of them was about.
-    changed: Arc<HashSet<Subject>>,
     look: Round,
     /// One for each of `probes`.
     rounds: Vec<Round>,
     failures: u32,
     warned: Option<FailureKind>,
     is_full: bool,
+    is_slow: bool,
 }
 
 /// When something is asked next, and whether it is being asked.
 #[derive(Clone, Copy, Debug)]
 struct Round {
+    /// When everything is.
     due: Instant,
-    running: bool,
+    /// When what is new is, before that.
+    early: Option<Instant>,
+    running: Option<Running>,
+}
+
+/// A round under way.
+#[derive(Clone, Copy, Debug)]
+struct Running {
+    since: Instant,
+    /// It is about everything.
+    is_whole: bool,
+}
+
+impl Round {
+    /// Asks for what is new soon, and together with what else comes until then.
+    fn add(&mut self, now: Instant) {
+        self.early.get_or_insert(now + GATHERING);
+    }
+
+    /// Begins what is due; whether that is about everything.
+    fn begin(&mut self, now: Instant) -> Option<bool> {
+        let is_whole = self.due <= now;
+        let is_due = is_whole || self.early.is_some_and(|early| early <= now);
+        if self.running.is_some() || !is_due {
+            return None;
+        }
+        self.early = None;
+        self.running = Some(Running { since: now, is_whole });
+        Some(is_whole)
+    }
+
+    /// Ends what was under way: it is asked again after `wait`, where it was about everything.
+    fn end(&mut self, now: Instant, wait: Duration) -> Option<Running> {
+        let ended = self.running.take()?;
+        if ended.is_whole {
+            self.due = now + wait;
+        }
+        Some(ended)
+    }
+
+    fn next(&self) -> Option<Instant> {
+        self.running.is_none().then(|| self.early.map_or(self.due, |early| early.min(self.due)))
+    }
 }
 
 /// A round of probes to be made.
@@ -64,33 +106,27 @@ pub(super) struct ProbeRound {
 
 impl Vitals {
     pub fn new(policy: &SourcePolicy) -> Self {
-        let round = Round { due: Instant::now(), running: false };
+        let round = Round { due: Instant::now(), early: None, running: None };
         Self {
             policy: policy.health,
             probes: policy.probes.clone(),
             known: BTreeMap::new(),
             health: Arc::default(),
-            version: 0,
-            changed: Arc::default(),
             look: round,
             rounds: vec![round; policy.probes.len()],
             failures: 0,
             warned: None,
             is_full: false,
+            is_slow: false,
         }
     }
 
-    /// The states as they are, and how often they have changed.
-    pub fn health(&self) -> (Arc<Health>, u64) {
-        (Arc::clone(&self.health), self.version)
+    /// The states as they are.
+    pub fn health(&self) -> Arc<Health> {
+        Arc::clone(&self.health)
     }
 
-    /// What has changed since `version`; `None` where that is not known any more.
-    pub fn changed_since(&self, version: u64) -> Option<Arc<HashSet<Subject>>> {
-        (version.checked_add(1) == Some(self.version)).then(|| Arc::clone(&self.changed))
-    }
-
-    /// Follows `used` and nothing else. What is new is asked for at once.
+    /// Follows `used` and nothing else. What is new is asked for soon.
     pub fn follow(&mut self, used: BTreeSet<Subject>, now: Instant) {
         self.known.retain(|subject, _| used.contains(subject));
         for subject in used {
@@ -110,10 +146,8 @@ impl Vitals {
                     number.and_then(|number| self.rounds.get_mut(number))
                 }
             };
-            // A look that failed goes on at its own pace.
-            if let Some(round) = round.filter(|_| self.failures == 0 || matches!(subject, Subject::Probe(_)))
-            {
-                round.due = round.due.min(now);
+            if let Some(round) = round {
+                round.add(now);
             }
             self.known.insert(subject, Known::default());
         }
@@ -122,33 +156,35 @@ impl Vitals {
     /// Takes over what an earlier importer knew of the same source. What is not used will be dropped.
     pub fn inherit(&mut self, earlier: Self) {
         self.known = earlier.known;
-        self.refresh_health(HashSet::new());
+        self.refresh_health();
     }
 
-    fn checks(&self) -> impl Iterator<Item = &Box<str>> {
-        self.known.keys().filter_map(|subject| match subject {
-            Subject::Check(id) => Some(id),
+    fn checks(&self) -> impl Iterator<Item = (&Box<str>, State)> {
+        self.known.iter().filter_map(|(subject, known)| match subject {
+            Subject::Check(id) => Some((id, known.state())),
             Subject::Probe(_) => None,
         })
     }
 
     /// The checks to look at now, if that is due.
     pub fn next_look(&mut self, now: Instant) -> Option<Vec<Box<str>>> {
-        if self.policy.is_none() || self.look.running || self.look.due > now {
+        if self.policy.is_none() || self.checks().next().is_none() {
             return None;
         }
-        let checks: Vec<Box<str>> = self.checks().cloned().collect();
-        if checks.is_empty() {
+        let is_whole = self.look.begin(now)?;
+        let asked = self.checks().filter(|(_, state)| is_whole || *state == State::Unknown);
+        let asked: Vec<Box<str>> = asked.map(|(id, _)| id.clone()).collect();
+        if asked.is_empty() {
+            self.look.end(now, Duration::ZERO);
             return None;
         }
-        self.look.running = true;
-        Some(checks)
+        Some(asked)
     }
 
     /// The source turns out to know nothing of health: it is not asked again.
     pub fn knows_nothing(&mut self) {
         self.policy = None;
-        self.look.running = false;
+        self.look.running = None;
     }
 
     /// Takes the end of a look.
@@ -158,7 +194,6 @@ impl Vitals {
         metrics: &HealthMetrics,
         now: Instant,
     ) {
-        self.look.running = false;
         let Some(policy) = self.policy else { return };
         let wait = match result {
             Ok(sightings) => {
@@ -168,14 +203,21 @@ impl Vitals {
                 self.failures = 0;
                 for Sighting { check, state, age } in sightings {
                     if let Some(known) = self.known.get_mut(&Subject::Check(check)) {
-                        known.seen(state, now.checked_sub(age).unwrap_or(now), policy.max_age);
+                        known.seen(state, now.checked_sub(age).unwrap_or(now));
                     }
                 }
                 jitter(policy.every, 0.95, 1.05)
             }
-            Err(error) => self.look_failed(&error, metrics).max(policy.every / 2),
+            Err(error) => {
+                let wait = self.look_failed(&error, metrics).max(policy.every / 2);
+                // What is new is still not known.
+                if self.look.running.is_some_and(|running| !running.is_whole) {
+                    self.look.early = Some(now + wait);
+                }
+                wait
+            }
         };
-        self.look.due = now + wait;
+        self.look.end(now, wait);
         self.settle(metrics, now);
     }
 
@@ -200,31 +242,29 @@ impl Vitals {
 
     /// The probes to make now, if any are due.
     pub fn next_probes(&mut self, now: Instant) -> Option<ProbeRound> {
-        let is_due = |round: &Round| !round.running && round.due <= now;
         for number in 0..self.rounds.len() {
-            if !self.rounds.get(number).is_some_and(is_due) {
+            let Some(is_whole) = self.rounds.get_mut(number).and_then(|round| round.begin(now)) else {
                 continue;
-            }
-            let targets = self.targets_of(number);
+            };
+            let targets = self.targets_of(number, is_whole);
             let (Some(round), Some(policy)) = (self.rounds.get_mut(number), self.probes.get(number)) else {
                 continue;
             };
             if targets.is_empty() {
-                round.due = now + policy.every;
+                round.end(now, policy.every);
                 continue;
             }
-            round.running = true;
             return Some(ProbeRound { number, targets, timeout: policy.timeout });
         }
         None
     }
 
-    fn targets_of(&self, number: usize) -> Vec<ProbeTarget> {
-        let targets = self.known.keys().filter_map(|subject| match subject {
-            Subject::Probe(target) if number_of(&self.probes, target) == Some(number) => Some(target.clone()),
+    fn targets_of(&self, number: usize, is_whole: bool) -> Vec<ProbeTarget> {
+        let targets = self.known.iter().filter_map(|(subject, known)| match subject {
+            Subject::Probe(target) if is_whole || known.state() == State::Unknown => Some(target),
             _ => None,
         });
-        targets.collect()
+        targets.filter(|target| number_of(&self.probes, target) == Some(number)).cloned().collect()
     }
 
     /// Takes the end of a round of probes; `None` for one that did not come to an end.
@@ -232,7 +272,17 @@ impl Vitals {
         let (Some(round), Some(policy)) = (self.rounds.get_mut(number), self.probes.get(number)) else {
             return;
         };
-        *round = Round { due: now + jitter(policy.every, 0.95, 1.05), running: false };
+        // Each address is probed every so often, however long a round takes.
+        let every = jitter(policy.every, 0.95, 1.05);
+        let took =
+            round.running.map(|running| now.saturating_duration_since(running.since)).unwrap_or_default();
+        round.end(now, every.saturating_sub(took));
+        if took > policy.every && !std::mem::replace(&mut self.is_slow, true) {
+            warn!(
+                check = %policy.rule.probe, ?took, interval = ?policy.every,
+                "a round of probes takes longer than its interval: allow more time, or probe fewer names"
+            );
+        }
         for (target, is_well) in results.unwrap_or_default() {
             let counter = if is_well { &metrics.probes_ok } else { &metrics.probes_failed };
             counter.increment(1);
@@ -245,21 +295,27 @@ impl Vitals {
 
     /// Lets go of what is too old, and notes what has changed.
     pub fn settle(&mut self, metrics: &HealthMetrics, now: Instant) {
-        let mut changed = HashSet::new();
+        let max_age = self.max_age();
+        let mut changed = Vec::new();
         for (subject, known) in &mut self.known {
-            known.expire(now);
+            known.expire(now, max_age);
             if known.state() != self.health.state(subject) {
-                changed.insert(subject.clone());
+                changed.push(subject.clone());
             }
         }
         if !changed.is_empty() {
             metrics.changes.increment(changed.len() as u64);
             self.log(&changed);
-            self.refresh_health(changed);
+            self.refresh_health();
         }
     }
 
-    fn log(&self, changed: &HashSet<Subject>) {
+    /// How long a state of the origin's counts; without a policy, what was inherited counts no more.
+    fn max_age(&self) -> Duration {
+        self.policy.map_or(Duration::ZERO, |policy| policy.max_age)
+    }
+
+    fn log(&self, changed: &[Subject]) {
         for subject in changed.iter().take(NAMED) {
             let state = self.known.get(subject).map(Known::state).unwrap_or_default();
             info!(%subject, was = ?self.health.state(subject), is = ?state, "health changed");
@@ -269,20 +325,19 @@ impl Vitals {
         }
     }
 
-    fn refresh_health(&mut self, changed: HashSet<Subject>) {
+    fn refresh_health(&mut self) {
         let states = self.known.iter().map(|(subject, known)| (subject.clone(), known.state()));
         self.health = Arc::new(states.filter(|(_, state)| *state != State::Unknown).collect());
-        self.changed = Arc::new(changed);
-        self.version += 1;
     }
 
     /// When there is something to do next.
     pub fn next(&self) -> Option<Instant> {
-        let is_looking = self.policy.is_some() && !self.look.running && self.checks().next().is_some();
-        let look = is_looking.then_some(self.look.due);
+        let has_checks = self.policy.is_some() && self.checks().next().is_some();
         let has_probes = self.known.keys().any(|subject| matches!(subject, Subject::Probe(_)));
-        let rounds = self.rounds.iter().filter(|round| has_probes && !round.running).map(|round| round.due);
-        look.into_iter().chain(rounds).chain(self.known.values().filter_map(Known::until)).min()
+        let look = has_checks.then(|| self.look.next()).flatten();
+        let rounds = self.rounds.iter().filter(|_| has_probes).filter_map(Round::next);
+        let ends = self.known.values().filter_map(|known| known.until(self.max_age()));
+        look.into_iter().chain(rounds).chain(ends).min()
     }
 
     /// Adds what is followed to a count.

@@ -130,7 +130,7 @@ fn decision(told: &GroupTold, end: Option<&EndTold>) -> String {
         None if ends.is_empty() => format!("left out: a {policy} policy that only the origin can follow"),
         None => format!("left out: a {policy} policy whose likeliest outcome has no records in the zone"),
         Some(end) if end.end == "several" => {
-            format!("a {policy} policy, written as the records of all its sets{assumed}")
+            format!("a {policy} policy, written as the records of all its healthy sets{assumed}")
         }
         Some(_) if ends.len() == 1 => format!("a {policy} policy, written as its only outcome{assumed}"),
         Some(end) => {

@@ -121,7 +121,7 @@ fn what_plain_dns_cannot_say_is_written_as_what_it_comes_to_and_said_so() {
         "; f.corp.test. A: a failover policy, written as its only outcome, what has an unknown state of health \
          counting as healthy\n",
         "f.corp.test. 30 IN A 10.2.0.1\n",
-        "; m.corp.test. A: a multivalue policy, written as the records of all its sets\n",
+        "; m.corp.test. A: a multivalue policy, written as the records of all its healthy sets\n",
         "m.corp.test. 30 IN A 10.3.0.1\nm.corp.test. 30 IN A 10.3.0.2\n",
         "; l.corp.test. A: a latency policy, written as its only outcome\n",
         "; g.corp.test. A: left out: a geolocation policy whose likeliest outcome has no records in the zone\n",

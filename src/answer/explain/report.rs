@@ -26,7 +26,8 @@ pub struct Explanation {
     pub asked: Vec<Asked>,
     /// What would have to be asked next: there is no answer yet.
     pub missing: Option<Missing>,
-    /// Where the answer comes from: `zone`, `special`, `cache`, `upstream`, or `local` for a refusal.
+    /// Where the answer comes from: `zone`, `assumed` (of a zone, without knowing all health), `special`, `cache`,
+    /// `stale`, `upstream`, or `local` for a refusal.
     pub from: String,
     /// The answer.
     pub answer: Option<Answer>,
@@ -143,6 +144,8 @@ pub struct Consulted {
     pub cached: Option<Known>,
     /// What was fetched for this answer.
     pub fetched: Option<Known>,
+    /// What the cache held of it before, which is given since upstreams fail.
+    pub stale: Option<Known>,
     /// Why there is nothing: the failure that is remembered, or that came.
     pub failure: Option<String>,
 }

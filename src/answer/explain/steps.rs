@@ -59,7 +59,7 @@ impl Telling<'_> {
                     route: self.answerer.miss().tell(name.as_ref()),
                     ..Consulted::default()
                 })),
-                Event::Fetched(_) | Event::Cached { .. } | Event::Failed(_) => {
+                Event::Fetched(_) | Event::Cached { .. } | Event::Stale(_) | Event::Failed(_) => {
                     if let Some(Step::Upstream(consulted)) = steps.last_mut() {
                         self.note(consulted, event);
                     }
@@ -77,6 +77,7 @@ impl Telling<'_> {
             Event::Cached { entry, is_believed } => {
                 consulted.cached = Some(self.known(entry, *is_believed));
             }
+            Event::Stale(entry) => consulted.stale = Some(self.known(entry, true)),
             Event::Failed(failure) => consulted.failure = Some(failure.text.to_string()),
             _ => {}
         }

@@ -1,9 +1,10 @@
 //! The part of a walk behind an alias of a name elsewhere: what upstreams say of that name is answered
 //! under the owner, with no CNAME to be seen.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::trace::Trace;
+use super::trace::{Event, Trace};
 use super::{End, MAX_RESTARTS, Step, Walk, Why, done, failed};
 use crate::cache::EntryRef;
 use crate::metrics::AnswerSource;
@@ -86,6 +87,7 @@ impl<'w, T: Trace<'w>> Walk<'w, '_, '_, '_, T> {
         let (cache, now) = (self.cache, self.view.now);
         cache.with_stale(&key, now, MAX_STALE, |entry| {
             flat.is_stale = true;
+            self.trace.note(|| Event::Stale(Arc::new(entry.to_owned())));
             self.flatten(flat, name, entry)
         })
     }

@@ -41,6 +41,8 @@ pub enum Event<'w> {
         /// It is not a denial of a name that is known to exist.
         is_believed: bool,
     },
+    /// What the cache knew before upstreams failed is given.
+    Stale(Arc<Entry>),
     /// A failure is remembered.
     Failed(Arc<Failure>),
 }

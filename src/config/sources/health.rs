@@ -16,9 +16,13 @@ pub(super) fn health(section: &Section<'_>) -> Option<HealthPolicy> {
     // Read in any case: a bad value must not go unnoticed until it is needed.
     let every = section.read("health_refresh", SECOND * 60, |item| item.duration(SECOND * 10..=HOUR));
     let max_age = section.read("health_max_age", SECOND * 600, |item| item.duration(SECOND * 60..=HOUR * 24));
-    if max_age < every {
-        let fix = "write a longer time, or a shorter health_refresh";
-        section.reject("health_max_age", "is shorter than health_refresh", Some(fix));
+    // States are minutes old when they come, and one look may fail.
+    let least = every * 2 + SECOND * 180;
+    if max_age < least {
+        let what = format!(
+            "is too short for health_refresh: states would lapse between looks, {least:?} is the least"
+        );
+        section.reject("health_max_age", &what, Some("write a longer time, or a shorter health_refresh"));
     }
     is_on.then_some(HealthPolicy { every, max_age })
 }

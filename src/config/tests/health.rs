@@ -26,7 +26,8 @@ fn what_cannot_work_is_refused_with_its_key() {
     for (text, want) in [
         ("health = 'on'", "source[0].health: unknown value \"on\""),
         ("health_refresh = '1s'", "source[0].health_refresh: must be between"),
-        ("health_refresh = '20m'", "source[0].health_max_age: is shorter than health_refresh"),
+        ("health_refresh = '20m'", "source[0].health_max_age: is too short for health_refresh"),
+        ("health_max_age = '299s'", "300s is the least"),
         ("[[source.probe]]\ncheck = 'tcp:1'", "source[0].probe[0].names: is missing; write names"),
         ("[[source.probe]]\nnames = ['a.test']", "source[0].probe[0].check: is missing; write check"),
         ("[[source.probe]]\nnames = []\ncheck = 'tcp:1'", "source[0].probe[0].names"),

@@ -11,8 +11,8 @@ use crate::zone::State;
 #[derive(Debug, Default)]
 pub(super) struct Known {
     state: State,
-    /// The state counts until then; `None` for ever.
-    until: Option<Instant>,
+    /// As of when the origin said so; `None` where probes say it, which counts for ever.
+    seen: Option<Instant>,
     /// Results in a row that contradict the state.
     contrary: u32,
 }
@@ -22,17 +22,14 @@ impl Known {
         self.state
     }
 
-    pub fn until(&self) -> Option<Instant> {
-        self.until
+    /// Until when the state counts, as long as that is for `max_age`.
+    pub fn until(&self, max_age: Duration) -> Option<Instant> {
+        self.seen.map(|seen| seen + max_age)
     }
 
-    /// Takes a state that the origin was `seen` to say, which counts for `max_age`.
-    pub fn seen(&mut self, state: State, seen: Instant, max_age: Duration) {
-        let until = (state != State::Unknown).then(|| seen + max_age);
-        // News may come late, in any order.
-        if self.until.is_none_or(|standing| until.is_some_and(|until| until >= standing)) {
-            (self.state, self.until) = (state, until);
-        }
+    /// Takes what the origin says as of `seen`.
+    pub fn seen(&mut self, state: State, seen: Instant) {
+        (self.state, self.seen) = (state, (state != State::Unknown).then_some(seen));
     }
 
     /// Takes the result of a probe. The first decides; later ones only several in a row.
@@ -48,9 +45,9 @@ impl Known {
     }
 
     /// Lets a state go that is too old.
-    pub fn expire(&mut self, now: Instant) {
-        if self.until.is_some_and(|until| until <= now) {
-            (self.state, self.until) = (State::Unknown, None);
+    pub fn expire(&mut self, now: Instant, max_age: Duration) {
+        if self.until(max_age).is_some_and(|until| until <= now) {
+            (self.state, self.seen) = (State::Unknown, None);
         }
     }
 }

@@ -36,7 +36,7 @@ fn sighting(id: &str, state: State, age: u64) -> Sighting {
 }
 
 fn states(vitals: &Vitals, subjects: &[Subject]) -> Vec<State> {
-    subjects.iter().map(|subject| vitals.health().0.state(subject)).collect()
+    subjects.iter().map(|subject| vitals.health().state(subject)).collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -76,25 +76,55 @@ async fn a_state_counts_until_it_is_too_old_whatever_fails_meanwhile() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_changed_is_known_for_one_change() {
+async fn what_is_known_is_replaced_only_when_it_changes() {
     let now = Instant::now();
     let (mut vitals, metrics) = vitals(&[check("a"), check("b")], now);
-    let (_, before) = vitals.health();
+    let before = vitals.health();
     vitals.looked(Ok(vec![sighting("a", State::Healthy, 0)]), &metrics, now);
-    assert_eq!(*vitals.changed_since(before).unwrap(), [check("a")].into());
-    vitals.looked(Ok(vec![sighting("a", State::Healthy, 0)]), &metrics, now);
-    assert_eq!(vitals.health().1, before + 1, "nothing has changed");
-    vitals.looked(Ok(vec![sighting("b", State::Healthy, 0)]), &metrics, now);
-    assert_eq!(vitals.changed_since(before), None);
+    let first = vitals.health();
+    assert!(!Arc::ptr_eq(&before, &first));
+    vitals.looked(Ok(vec![sighting("a", State::Healthy, 90)]), &metrics, now);
+    assert!(Arc::ptr_eq(&first, &vitals.health()), "nothing has changed");
+    vitals.looked(Ok(vec![sighting("a", State::Unhealthy, 90)]), &metrics, now);
+    assert_eq!(states(&vitals, &[check("a")]), [State::Unhealthy], "the last word counts, whatever its age");
 }
 
 #[tokio::test(start_paused = true)]
-async fn older_news_do_not_replace_newer_ones() {
+async fn a_shorter_age_counts_for_what_was_known_before() {
+    let now = Instant::now();
+    let (mut earlier, metrics) = vitals(&[check("a")], now);
+    earlier.looked(Ok(vec![sighting("a", State::Unhealthy, 0)]), &metrics, now);
+    let policy = SourcePolicy {
+        health: Some(HealthPolicy { every: EVERY, max_age: MAX_AGE / 2 }),
+        ..SourcePolicy::default()
+    };
+    let mut next = Vitals::new(&policy);
+    next.inherit(earlier);
+    next.settle(&metrics, now + MAX_AGE / 2 - Duration::from_secs(1));
+    assert_eq!(states(&next, &[check("a")]), [State::Unhealthy]);
+    next.looked(Ok(vec![sighting("a", State::Healthy, 0)]), &metrics, now + MAX_AGE / 4);
+    assert_eq!(states(&next, &[check("a")]), [State::Healthy]);
+    next.settle(&metrics, now + MAX_AGE);
+    assert_eq!(states(&next, &[check("a")]), [State::Unknown]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_new_is_asked_for_soon_and_alone_also_when_a_look_is_under_way() {
     let now = Instant::now();
     let (mut vitals, metrics) = vitals(&[check("a")], now);
-    vitals.looked(Ok(vec![sighting("a", State::Unhealthy, 10)]), &metrics, now);
-    vitals.looked(Ok(vec![sighting("a", State::Healthy, 60)]), &metrics, now);
-    assert_eq!(states(&vitals, &[check("a")]), [State::Unhealthy]);
+    assert_eq!(vitals.next_look(now).unwrap(), ids(&["a"]));
+    vitals.follow([check("a"), check("b")].into(), now);
+    vitals.looked(Ok(vec![sighting("a", State::Healthy, 0)]), &metrics, now);
+    assert_eq!(vitals.next_look(now), None, "others may come in with it");
+    assert_eq!(vitals.next(), Some(now + GATHERING));
+    assert_eq!(vitals.next_look(now + GATHERING).unwrap(), ids(&["b"]));
+    vitals.looked(Ok(vec![]), &metrics, now + GATHERING);
+    assert_eq!(
+        vitals.next_look(now + EVERY / 2),
+        None,
+        "nobody knows of it; it has its turn with the others"
+    );
+    assert_eq!(vitals.next_look(now + EVERY * 2).unwrap(), ids(&["a", "b"]));
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,15 +9,15 @@ mod rules;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use aws_config::SdkConfig;
 use aws_sdk_route53::Client;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
 
 use crate::metrics::source::{ApiCall, SourceMetrics};
-use crate::source::{Sighting, SourceError};
+use crate::source::{BoxError, Sighting, SourceError};
 
 use super::Route53Source;
 use super::partition::Partition;
@@ -29,6 +29,8 @@ use rules::{Check, MAX_DEPTH, Picture, Reading};
 const MAX_CHECKS: usize = 10_000;
 /// The longest id that the API accepts.
 const MAX_ID: usize = 64;
+/// A look at one account's checks takes no longer.
+const ACCOUNT_LIMIT: Duration = Duration::from_secs(300);
 /// The most checks that one call lists.
 const PAGE: i32 = 100;
 
@@ -49,6 +51,8 @@ pub(super) struct Memory {
     accounts: OnceLock<Vec<Known>>,
     /// The account in which each check was found.
     homes: Mutex<HashMap<Box<str>, usize>>,
+    /// Accounts that were warned about.
+    warned: Mutex<HashSet<usize>>,
 }
 
 /// What is kept of one account.
@@ -89,24 +93,29 @@ impl Route53Source {
                 continue;
             }
             let account = Account { source: self, route53: &account.client, known };
-            match account.look(&asked).await {
+            // What one account refuses, or never answers, holds no other up.
+            let looked = timeout(ACCOUNT_LIMIT, account.look(&asked)).await;
+            match looked.unwrap_or_else(|elapsed| Err(too_long(elapsed.into()))) {
                 Ok(seen) => {
                     self.health.found(at, &seen, &ids);
                     sightings.extend(seen);
                 }
-                Err(error) => failure = Some(error),
+                Err(error) => failure = Some((at, error)),
             }
         }
-        // What one account refuses holds no other up.
         match failure {
-            Some(error) if sightings.is_empty() => Err(error),
-            Some(error) => {
-                debug!(error = %error, "health checks of one account were not looked at");
+            Some((_, error)) if sightings.is_empty() => Err(error),
+            Some((at, error)) => {
+                self.health.warn_once(at, session.accounts.get(at).map(|a| a.name()), &error);
                 Ok(sightings)
             }
             None => Ok(sightings),
         }
     }
+}
+
+fn too_long(cause: BoxError) -> SourceError {
+    SourceError::Failed { what: "a look at health checks".to_owned(), source: cause }
 }
 
 impl Memory {
@@ -124,6 +133,13 @@ impl Memory {
             homes.retain(|id, _| ids.contains(id));
         }
         homes.extend(seen.iter().map(|sighting| (sighting.check.clone(), at)));
+    }
+
+    fn warn_once(&self, at: usize, account: Option<String>, error: &SourceError) {
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.insert(at) {
+            warn!(account, %error, "health checks of this account cannot be looked at, they stay unknown");
+        }
     }
 
     fn homes(&self) -> MutexGuard<'_, HashMap<Box<str>, usize>> {

@@ -8,6 +8,9 @@ use super::{Compiled, Group, Held, ProbeRule, ProbeTarget, Subject};
 use crate::wire::{NameRef, Rtype};
 use crate::zone::data::{Content, Member};
 
+/// AWS' services of the machine over IPv6, `fd00:ec2::/32`.
+const METADATA: [u16; 2] = [0xfd00, 0x0ec2];
+
 /// Groups and subjects, both by their numbers.
 #[derive(Default)]
 pub(crate) struct Gathered {
@@ -77,6 +80,9 @@ fn is_probed(address: &IpAddr) -> bool {
         IpAddr::V4(v4) => {
             !(v4.is_link_local() || v4.is_multicast() || v4.is_broadcast() || v4.is_unspecified())
         }
-        IpAddr::V6(v6) => !(v6.is_unicast_link_local() || v6.is_multicast() || v6.is_unspecified()),
+        IpAddr::V6(v6) => {
+            let is_metadata = v6.segments()[..2] == METADATA;
+            !(is_metadata || v6.is_unicast_link_local() || v6.is_multicast() || v6.is_unspecified())
+        }
     }
 }

@@ -11,7 +11,6 @@ mod health;
 mod rank;
 mod tell;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::data::{Alias, Policy};
@@ -198,7 +197,13 @@ impl Zone {
         &self.subjects
     }
 
-    /// The health that they were last worked out for, of all that they hang on.
+    /// Whether this health is, for what the zone's choices hang on, the one that they were worked out for.
+    /// Cost: a look-up for each.
+    pub fn is_planned_for(&self, health: &Health) -> bool {
+        self.subjects.iter().all(|subject| self.health.state(subject) == health.state(subject))
+    }
+
+    /// The health that they were last worked out for.
     pub fn health(&self) -> &Health {
         &self.health
     }
@@ -210,27 +215,24 @@ impl Zone {
         self.health = Arc::clone(health);
     }
 
-    /// The same zone with those choices worked out anew that hang on what has `changed`, and how many
-    /// they are; `None` where there are none. Cost: that of the choices; nothing else is built again,
-    /// and the two share all but their plans.
-    pub fn replanned(&self, health: &Arc<Health>, changed: &HashSet<Subject>) -> Option<(Self, usize)> {
-        let is_changed: Vec<bool> = self.subjects.iter().map(|subject| changed.contains(subject)).collect();
+    /// The same zone with those choices worked out anew that hang on what is different in this health, and
+    /// how many they are. Cost: that of the choices; nothing else is built again, and the two share all
+    /// but their plans.
+    pub fn replanned(&self, health: &Arc<Health>) -> (Self, usize) {
+        let differs = |subject: &Subject| self.health.state(subject) != health.state(subject);
+        let differs: Vec<bool> = self.subjects.iter().map(differs).collect();
         let hangs = |plan: &Plan| {
-            plan.hangs_on.iter().any(|&n| is_changed.get(n as usize).is_some_and(|&changed| changed))
+            plan.hangs_on.iter().any(|&number| differs.get(number as usize).is_some_and(|&differs| differs))
         };
-        let touched: Vec<usize> =
-            self.plans.iter().enumerate().filter(|(_, plan)| hangs(plan)).map(|(number, _)| number).collect();
-        if touched.is_empty() {
-            return None;
-        }
-        let mut plans = self.plans.to_vec();
-        for &number in &touched {
-            if let Some(plan) = plans.get_mut(number) {
-                *plan = evaluate::plan(self, number, health);
+        let (mut zone, mut choices) = (Self { health: Arc::clone(health), ..self.clone() }, 0);
+        for number in 0..zone.plans.len() {
+            if zone.plans.get(number).is_some_and(hangs) {
+                let plan = evaluate::plan(&zone, number, health);
+                zone.plans[number] = plan;
+                choices += 1;
             }
         }
-        let renewed = Self { plans: plans.into(), health: Arc::clone(health), ..self.clone() };
-        Some((renewed, touched.len()))
+        (zone, choices)
     }
 
     fn block(&self, rtype: Rtype, block: Block) -> Rrset<'_> {

@@ -283,17 +283,17 @@ fn only_choices_that_hang_on_what_changed_are_worked_out_anew() {
     let check = |id: &str| Subject::Check(id.into());
     assert_eq!(zone.subjects().iter().cloned().collect::<BTreeSet<_>>(), [check("a"), check("b")].into());
 
-    let ill = health(&[("a", State::Unhealthy)]);
-    assert!(zone.replanned(&ill, &[check("c")].into()).is_none());
-    let (next, choices) = zone.replanned(&ill, &[check("a")].into()).unwrap();
+    let ill = health(&[("a", State::Unhealthy), ("c", State::Unhealthy)]);
+    assert!(!zone.is_planned_for(&ill) && zone.is_planned_for(&health(&[("c", State::Unhealthy)])));
+    let (next, choices) = zone.replanned(&ill);
     assert_eq!(choices, 2, "the group itself, and the alias that leads to it");
+    assert!(next.is_planned_for(&ill));
     assert_eq!(drawn(&next, "a.corp.internal"), [(2, 10_000)].into());
     assert_eq!(drawn(&next, "alias.corp.internal"), [(2, 10_000)].into());
     assert_eq!(drawn(&next, "b.corp.internal"), [(1, 10_000)].into());
     assert_eq!(drawn(&zone, "a.corp.internal"), [(1, 10_000)].into(), "who has the old zone keeps it");
 
-    let well = health(&[("a", State::Healthy)]);
-    let (back, _) = next.replanned(&well, &[check("a")].into()).unwrap();
+    let (back, _) = next.replanned(&health(&[("a", State::Healthy)]));
     assert_eq!(drawn(&back, "a.corp.internal"), [(1, 10_000)].into());
     assert!(!is_uncertain(&back, "a.corp.internal") && is_uncertain(&back, "b.corp.internal"));
 }

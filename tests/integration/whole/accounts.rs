@@ -1,6 +1,6 @@
 //! Zones of two accounts, and what remains when the role in one of them is taken back.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::imports::{DB1, route53, set, simulated};
 use crate::harness::program::{Home, forward, outside, until, upstream};
@@ -34,7 +34,15 @@ fn zones_of_a_lost_account_stay_over_a_restart_while_the_others_are_refreshed() 
     let (code, before) = program.terminate();
     assert_eq!(code, Some(0));
 
+    let rehearsed = || {
+        let output = home.run(&["import", "--json"]);
+        serde_json::from_slice::<Value>(&output.stdout).expect("a report")
+    };
+    let told = rehearsed();
+    let zones = told["zones"].as_array().unwrap();
+    assert!(zones.len() == 2 && zones.iter().all(|zone| zone["changes"].is_object()), "{told:#}");
     role(json!({ "arn": ROLE, "allowed": false }));
+    assert_eq!(rehearsed()["vanished"], json!([]), "an account that cannot be listed has lost nothing");
     let program = home.start();
     assert_eq!(program.ask("db.theirs.internal. A"), THEIRS, "from disk");
     let said = program.logged("zones of an account cannot be listed");
