@@ -57,6 +57,8 @@ pub(super) struct Effects {
     pub touched: BTreeSet<ZoneId>,
     /// Zones that are no more: their files go too.
     pub removed: Vec<ZoneId>,
+    /// Zones that turned out to be unreadable: that is kept in place of their records.
+    pub unread: Vec<ZoneId>,
     /// Owners and types of RRsets that changed.
     pub changed: Vec<(Name, Rtype)>,
 }
@@ -159,13 +161,12 @@ impl Desk {
         self.calls = 1 + readable.map(|z| u64::from(z.calls.max(1))).sum::<u64>();
     }
 
-    /// Installs content that an earlier process or importer had. It is fetched once a discovery
-    /// has listed the zone.
-    pub fn restore(&mut self, found: FoundZone, served: Served, calls: u32) {
+    /// Installs content that an earlier process or importer had, or that it could not read the zone. It is
+    /// fetched once a discovery has listed the zone.
+    pub fn restore(&mut self, found: FoundZone, served: Option<Served>, denied: bool, calls: u32) {
         let rank = (Reverse(0), self.zones.len());
         let mut entry = Entry::new(found.clone(), rank, self.next_generation());
-        entry.served = Some(served);
-        entry.calls = calls;
+        (entry.served, entry.denied, entry.calls) = (served, denied, calls);
         self.zones.insert(found.id, entry);
     }
 

@@ -99,6 +99,9 @@ impl Desk {
             }
             info!(source = self.source.label(), zone = %found.apex, %id, "zone found");
             warn_if_carved(&entry.found);
+            if !entry.is_readable() {
+                effects.unread.push(id.clone());
+            }
             self.zones.insert(id.clone(), entry);
             effects.publish = true;
             effects.touched.insert(id.clone());
@@ -124,7 +127,7 @@ impl Desk {
             if readable == (true, false) {
                 warn_if_carved(&entry.found);
                 (entry.served, entry.held, entry.denied) = (None, false, false);
-                effects.removed.push(id.clone());
+                effects.unread.push(id.clone());
                 self.schedule.remove(&id);
             }
             effects.publish = true;

@@ -11,9 +11,11 @@ use super::desk::{Desk, Effects};
 use super::entry::{Entry, Verdict, chain, kind_of};
 use super::job::{FileWish, Imported, Job, JobDone, Way};
 use super::pace::jitter;
+use super::state::{self, StateFile};
 use crate::clock::Clock;
 use crate::metrics::import::StateProblem;
-use crate::source::{SourceError, ZoneId};
+use crate::source::{Access, SourceError, ZoneId};
+use crate::zone::ZoneData;
 
 /// Imports of one source that run at a time.
 pub(super) const MAX_FETCHES: usize = 4;
@@ -154,6 +156,28 @@ impl Desk {
         (jitter(self.effective(), low, high), file)
     }
 
+    /// What is kept of a zone that cannot be read; `None` for one that can.
+    pub fn unread_file(&self, id: &ZoneId, entry: &Entry, clock: &Clock) -> Option<StateFile> {
+        let standing = match &entry.found.access {
+            Access::CarvedOut(why) => state::Standing::CarvedOut(why.clone()),
+            Access::Readable if entry.denied && entry.served.is_none() => {
+                state::Standing::Denied(entry.error.clone().unwrap_or_default())
+            }
+            Access::Readable => return None,
+        };
+        Some(StateFile {
+            kind: self.source.kind().to_owned(),
+            label: self.source.label().to_owned(),
+            origin: self.source.origin_of(id).or_else(|| self.source.origin()),
+            id: id.clone(),
+            fetched_at: state::millis_since_1970(clock.wall()),
+            calls: 0,
+            region: self.source.region(),
+            standing,
+            data: ZoneData { apex: entry.found.apex.clone(), sets: Vec::new(), skipped: Vec::new() },
+        })
+    }
+
     fn import_failed(
         &mut self,
         ticket: &Ticket,
@@ -169,7 +193,11 @@ impl Desk {
         let effective = self.effective();
         let Some(entry) = self.zones.get_mut(&ticket.id) else { return Duration::ZERO };
         entry.tally.throttles += u64::from(matches!(error, SourceError::Throttled { .. }));
+        let was_denied = entry.denied;
         let wait = entry.failed(error, now, effective);
+        if entry.denied && !was_denied && entry.served.is_none() {
+            effects.unread.push(ticket.id.clone());
+        }
         log_failure(self.source.label(), entry, error, wait);
         if entry.gone.is_some_and(|absence| absence.is_believed(now, effective)) && entry.served.is_some() {
             info!(zone = %entry.found.apex, id = %ticket.id, "zone removed, it does not exist any more");

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
@@ -146,8 +146,10 @@ impl Way {
             label: source.label().to_owned(),
             origin: source.origin_of(&found.id),
             id: found.id,
-            fetched_at: millis_since_1970(self.clock.wall()),
+            fetched_at: state::millis_since_1970(self.clock.wall()),
             calls,
+            region: source.region(),
+            standing: state::Standing::Records,
             data,
         };
         let is_written = self.file == FileWish::Always || (self.file == FileWish::IfChanged && changed);
@@ -162,9 +164,4 @@ impl Way {
             spent: Some(state.data),
         }
     }
-}
-
-fn millis_since_1970(time: SystemTime) -> u64 {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -113,8 +113,26 @@ impl Importer {
         for id in &effects.removed {
             self.put_file(at, id, Op::Delete);
         }
+        for id in &effects.unread {
+            self.keep_unread(at, id);
+        }
         if let Some(desk) = self.desks.get(at) {
             self.board.note(at, desk, effects.touched.iter());
+        }
+    }
+
+    /// Keeps that a zone cannot be read: without it the next process would deny its names in the name of a
+    /// zone above it.
+    fn keep_unread(&mut self, at: usize, id: &ZoneId) {
+        let Some(desk) = self.desks.get(at).filter(|_| self.store.is_some()) else { return };
+        let Some(file) = desk.zones.get(id).and_then(|entry| desk.unread_file(id, entry, &self.clock)) else {
+            return;
+        };
+        match state::encode_state(&file) {
+            Ok(bytes) => self.put_file(at, id, Op::Write(bytes)),
+            Err(error) => {
+                warn!(zone = %file.data.apex, %id, %error, "that a zone cannot be read is not kept")
+            }
         }
     }
 

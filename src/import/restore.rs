@@ -11,14 +11,14 @@ use tracing::{info, warn};
 use super::desk::Desk;
 use super::entry::{Age, Served, chain};
 use super::job::Skips;
-use super::state::StateFile;
+use super::state::{Standing, StateFile};
 use super::store::{self, LoadError};
 use super::vitals::Vitals;
 use crate::metrics::ZoneTally;
 use crate::metrics::import::{ImportMetrics, StateProblem};
 use crate::source::{Access, FoundZone, Origin, ZoneId};
 use crate::wire::Name;
-use crate::zone::{Zone, ZoneData, ZoneOptions};
+use crate::zone::{Region, Zone, ZoneData, ZoneOptions};
 
 /// What an importer served when it stopped, for the one that takes over with other settings.
 #[derive(Default)]
@@ -64,7 +64,7 @@ impl Kept {
             if let Some(desk) = desk_of(desks, zone.kind, &zone.label) {
                 let served = Served { confirmed: false, written: None, ..zone.served };
                 let id = zone.found.id.clone();
-                desk.restore(zone.found, served, zone.calls);
+                desk.restore(zone.found, Some(served), false, zone.calls);
                 if let Some(entry) = desk.zones.get_mut(&id) {
                     entry.tally = zone.tally;
                 }
@@ -102,7 +102,10 @@ impl Claimant {
 pub(super) struct Restored {
     pub desk: usize,
     pub found: FoundZone,
-    pub served: Served,
+    /// `None` for a zone that could not be read.
+    pub served: Option<Served>,
+    /// That was for want of a permission.
+    pub denied: bool,
     pub calls: u32,
 }
 
@@ -184,6 +187,15 @@ fn restore(
         return Err(Refusal::OtherOrigin(file.origin.unwrap_or_default()));
     }
     let options = (claimant.options)(&file.data.apex);
+    // The source may know where it is only when it has been asked.
+    let region = options.region.or_else(|| file.region.as_deref().and_then(Region::find));
+    let options = ZoneOptions { region, ..options };
+    let (access, denied) = match &file.standing {
+        Standing::Records => (Access::Readable, false),
+        Standing::Denied(_) => (Access::Readable, true),
+        Standing::CarvedOut(why) => (Access::CarvedOut(why.clone()), false),
+    };
+    let has_records = file.standing == Standing::Records;
     let age = Age { base: file.age(wall), since: now };
     let StateFile { origin, id, calls, data, .. } = file;
     let built = Zone::build(&data, &options);
@@ -197,6 +209,7 @@ fn restore(
         planned: Arc::default(),
         written: None,
     };
-    let found = FoundZone { id, apex: data.apex.clone(), access: Access::Readable, records: None };
-    Ok(Some((Restored { desk, found, served, calls }, data)))
+    let found = FoundZone { id, apex: data.apex.clone(), access, records: None };
+    let served = has_records.then_some(served);
+    Ok(Some((Restored { desk, found, served, denied, calls }, data)))
 }

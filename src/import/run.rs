@@ -48,7 +48,7 @@ pub struct Importer {
     pub(super) desks: Vec<Desk>,
     publisher: Publisher,
     pub(super) store: Option<Store>,
-    clock: Clock,
+    pub(super) clock: Clock,
     pub(super) metrics: Arc<ImportMetrics>,
     pub(super) board: StatusBoard,
     requests: mpsc::Receiver<Request>,
@@ -134,7 +134,7 @@ impl Importer {
             self.spent.extend(spent);
             for zone in zones {
                 if let Some(desk) = self.desks.get_mut(zone.desk) {
-                    desk.restore(zone.found, zone.served, zone.calls);
+                    desk.restore(zone.found, zone.served, zone.denied, zone.calls);
                 }
             }
         }

@@ -174,6 +174,8 @@ mod tests {
             id: ZoneId(id.into()),
             fetched_at: 1,
             calls: 1,
+            region: None,
+            standing: state::Standing::default(),
             data: ZoneData { apex: "z.test".parse().unwrap(), sets: vec![], skipped: vec![] },
         }
     }

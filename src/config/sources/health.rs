@@ -60,10 +60,14 @@ fn policy(table: &Section<'_>) -> Option<ProbePolicy> {
 
 fn pattern(item: &Item<'_>) -> Option<NamePattern> {
     let text = item.text()?.trim();
+    let fix = "write a name, or \"*.\" and a name for all below it".to_owned();
+    if text.strip_prefix("*.").unwrap_or(text).contains('*') {
+        item.reject(format!("{text:?} has a star inside"), Some(fix));
+        return None;
+    }
     match text.parse() {
         Ok(pattern) => Some(pattern),
         Err(error) => {
-            let fix = "write a name, or \"*.\" and a name for all below it".to_owned();
             item.reject(format!("{text:?} is not a name: {error}"), Some(fix));
             None
         }

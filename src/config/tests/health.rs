@@ -31,6 +31,7 @@ fn what_cannot_work_is_refused_with_its_key() {
         ("[[source.probe]]\ncheck = 'tcp:1'", "source[0].probe[0].names: is missing; write names"),
         ("[[source.probe]]\nnames = ['a.test']", "source[0].probe[0].check: is missing; write check"),
         ("[[source.probe]]\nnames = []\ncheck = 'tcp:1'", "source[0].probe[0].names"),
+        ("[[source.probe]]\nnames = ['a.*.x']\ncheck = 'tcp:1'", "\"a.*.x\" has a star inside; write a name"),
         ("[[source.probe]]\nnames = ['a..b']\ncheck = 'tcp:1'", "\"a..b\" is not a name"),
         ("[[source.probe]]\nnames = ['a']\ncheck = 'tcp:1'\nrise = 0", "source[0].probe[0].rise"),
         ("[[source.probe]]\nnames = ['a']\ncheck = 'tcp:1'\nevery = '1s'", "unknown key"),

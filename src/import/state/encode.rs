@@ -1,6 +1,6 @@
 //! The writer of state files.
 
-use super::{MAGIC, MAX_BYTES, MAX_SKIPPED, StateError, StateFile, VERSION, count, seal};
+use super::{MAGIC, MAX_BYTES, MAX_SKIPPED, Standing, StateError, StateFile, VERSION, count, seal};
 use crate::wire::Name;
 use crate::zone::{Alias, Body, Content, DeferredReason, Location, Member, Place, Policy};
 use crate::zone::{RecordSet, SkipReason, Skipped};
@@ -71,6 +71,21 @@ impl Writer {
         self.name(&state.data.apex);
         self.0.extend_from_slice(&state.fetched_at.to_be_bytes());
         self.u32(state.calls);
+        self.0.push(u8::from(state.region.is_some()));
+        if let Some(region) = &state.region {
+            self.bytes(region.as_bytes())?;
+        }
+        match &state.standing {
+            Standing::Records => self.0.push(0),
+            Standing::CarvedOut(why) => {
+                self.0.push(1);
+                self.bytes(clipped(why).as_bytes())?;
+            }
+            Standing::Denied(why) => {
+                self.0.push(2);
+                self.bytes(clipped(why).as_bytes())?;
+            }
+        }
         let (records, deferred) = count(&state.data.sets);
         self.count(state.data.sets.len())?;
         self.count(records)?;

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! "zonelet" 0x1a | version u16 | head | sets | skipped | SipHash-128 of everything before it
-//! head    = kind, label, origin?, zone id, apex, fetched-at (ms since 1970) u64, calls u32,
+//! head    = kind, label, origin?, zone id, apex, fetched-at (ms since 1970) u64, calls u32, region?,
+//!           standing u8 (0 its records, 1 carved out, 2 denied) and, where it has none, why,
 //!           number of sets, records, deferred sets and skipped entries, u32 each
 //! set     = owner, type u16, then 0, TTL u32, count u32, RDATA… or 1, reason u8 or 2, alias or 3, member
 //! alias   = flags u8 (1 inside, 2 evaluates health), target
@@ -25,7 +26,7 @@ pub use encode::encode_state;
 pub use parse::{parse_state, parse_unsealed};
 
 /// The version that is written. Older ones are read: version 1 had neither aliases nor members,
-/// version 2 no geoproximity, and they were otherwise the same.
+/// version 2 no geoproximity, neither said a Region or a standing, and they were otherwise the same.
 pub const VERSION: u16 = 3;
 /// No state file is larger, on writing and on reading.
 pub const MAX_BYTES: usize = 64 << 20;
@@ -74,8 +75,24 @@ pub struct StateFile {
     pub fetched_at: u64,
     /// Calls that a full fetch took.
     pub calls: u32,
+    /// The Region of the VPC, where the source knew.
+    pub region: Option<String>,
+    /// Whether it has records to be served.
+    pub standing: Standing,
     /// Its content.
     pub data: ZoneData,
+}
+
+/// Whether there are records of a zone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Standing {
+    /// They are in the file.
+    #[default]
+    Records,
+    /// It cannot be read, for this reason: its names are forwarded.
+    CarvedOut(String),
+    /// The source refused to give them, for this reason: its names are forwarded.
+    Denied(String),
 }
 
 impl StateFile {
@@ -113,6 +130,12 @@ fn count(sets: &[RecordSet]) -> (usize, usize) {
         Body::Alias(_) | Body::Member(_) => (records, deferred),
         Body::Deferred(_) => (records, deferred + 1),
     })
+}
+
+/// As a state file has it.
+pub(super) fn millis_since_1970(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

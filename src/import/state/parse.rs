@@ -1,6 +1,7 @@
 //! The parser of state files.
 
-use super::{MAGIC, MAX_BYTES, MAX_SKIPPED, PREFIX, SEAL, StateError, StateFile, VERSION, count, seal};
+use super::{MAGIC, MAX_BYTES, MAX_SKIPPED, PREFIX, SEAL, Standing, StateError, StateFile};
+use super::{VERSION, count, seal};
 use crate::source::{Origin, ZoneId};
 use crate::wire::{Name, Rtype};
 use crate::zone::{Alias, Body, Content, DeferredReason, Location, Member, Place, Policy};
@@ -18,16 +19,16 @@ pub fn parse_state(bytes: &[u8]) -> Result<StateFile, StateError> {
         return Err(StateError::TooLarge);
     }
     let rest = bytes.strip_prefix(MAGIC).ok_or(StateError::Foreign)?;
-    match rest.first_chunk().map(|b| u16::from_be_bytes(*b)) {
-        Some(1..=VERSION) => {}
+    let version = match rest.first_chunk().map(|b| u16::from_be_bytes(*b)) {
+        Some(version @ 1..=VERSION) => version,
         Some(other) => return Err(StateError::Version(other)),
         None => return Err(StateError::Checksum),
-    }
+    };
     let (sealed, expected) = bytes.split_last_chunk::<SEAL>().ok_or(StateError::Checksum)?;
     if seal(sealed) != *expected {
         return Err(StateError::Checksum);
     }
-    parse_unsealed(sealed.get(PREFIX..).ok_or(StateError::Checksum)?)
+    parse_body(sealed.get(PREFIX..).ok_or(StateError::Checksum)?, version)
 }
 
 /// Reads what stands between version and checksum: where fuzzing gets past the checksum.
@@ -35,8 +36,12 @@ pub fn parse_state(bytes: &[u8]) -> Result<StateFile, StateError> {
 /// # Errors
 /// [`StateError::Bad`] names the part that does not parse.
 pub fn parse_unsealed(body: &[u8]) -> Result<StateFile, StateError> {
+    parse_body(body, VERSION)
+}
+
+fn parse_body(body: &[u8], version: u16) -> Result<StateFile, StateError> {
     let mut reader = Reader { rest: body, section: "head" };
-    let (mut state, counts) = reader.head()?;
+    let (mut state, counts) = reader.head(version)?;
     reader.section = "records";
     for _ in 0..counts.sets {
         state.data.sets.push(reader.set()?);
@@ -118,7 +123,7 @@ impl<'a> Reader<'a> {
         Name::from_wire(self.take(usize::from(len))?).or_else(|_| self.bad())
     }
 
-    fn head(&mut self) -> Result<(StateFile, Counts), StateError> {
+    fn head(&mut self, version: u16) -> Result<(StateFile, Counts), StateError> {
         let (kind, label) = (self.text()?, self.text()?);
         let origin = match self.u8()? {
             0 => None,
@@ -128,11 +133,32 @@ impl<'a> Reader<'a> {
         let id = ZoneId(self.text()?.into());
         let apex = self.name()?;
         let (fetched_at, calls) = (u64::from_be_bytes(self.chunk()?), self.u32()?);
+        let (region, standing) = match version {
+            0..=2 => (None, Standing::Records),
+            _ => (self.region()?, self.standing()?),
+        };
         let counts =
             Counts { sets: self.u32()?, records: self.u32()?, deferred: self.u32()?, skipped: self.u32()? };
         self.require(counts.skipped as usize <= MAX_SKIPPED)?;
         let data = ZoneData { apex, sets: Vec::new(), skipped: Vec::new() };
-        Ok((StateFile { kind, label, origin, id, fetched_at, calls, data }, counts))
+        Ok((StateFile { kind, label, origin, id, fetched_at, calls, region, standing, data }, counts))
+    }
+
+    fn region(&mut self) -> Result<Option<String>, StateError> {
+        match self.u8()? {
+            0 => Ok(None),
+            1 => self.text().map(Some),
+            _ => self.bad(),
+        }
+    }
+
+    fn standing(&mut self) -> Result<Standing, StateError> {
+        Ok(match self.u8()? {
+            0 => Standing::Records,
+            1 => Standing::CarvedOut(self.text()?),
+            2 => Standing::Denied(self.text()?),
+            _ => return self.bad(),
+        })
     }
 
     fn set(&mut self) -> Result<RecordSet, StateError> {

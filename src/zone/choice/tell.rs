@@ -252,7 +252,8 @@ fn place_term(place: &Place) -> (&'static str, String) {
 
 /// To six places: what is beyond comes of the arithmetic.
 fn rounded(odds: f64) -> f64 {
-    (odds * 1e6).round() / 1e6
+    // A sum of nothing is minus zero.
+    (odds * 1e6).round() / 1e6 + 0.0
 }
 
 #[cfg(test)]

@@ -133,3 +133,37 @@ async fn files_are_rewritten_when_content_changes_and_now_and_then_for_their_age
     fs::remove_file(&path).unwrap();
     world.until_true("written for its age", |_| path.exists()).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_read_is_left_to_upstreams_over_a_restart_as_well() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = Scripted::new("s");
+    source.zone("Z1", "corp.test", &[("a", 1)]).carved("Z2", "vpce.corp.test");
+    source.zone("Z3", "sec.corp.test", &[("a", 3)]).always("Z3", Some(Fault::Denied));
+    let world = Setup::state(dir.path()).start(&[&source]);
+    for (qname, expected) in
+        [("a.corp.test", "1"), ("a.vpce.corp.test", "carved out"), ("a.sec.corp.test", "carved out")]
+    {
+        world.until(qname, expected).await;
+    }
+    world.stop().await;
+
+    source.listing_fault(Some(Fault::Failed));
+    let world = Setup::state(dir.path()).start(&[&source]);
+    world.until("a.corp.test", "1").await;
+    sleep(REFRESH).await;
+    for qname in ["a.vpce.corp.test", "a.sec.corp.test"] {
+        assert_eq!(world.ask(qname), "carved out", "{qname}: the zone above knows nothing of it");
+    }
+    source.listing_fault(None);
+    source.always("Z3", None);
+    source.unlist("Z2");
+    world.until("a.sec.corp.test", "3").await;
+    world.until("a.vpce.corp.test", "nxdomain of corp.test.").await;
+    world.stop().await;
+
+    source.listing_fault(Some(Fault::Failed));
+    let world = Setup::state(dir.path()).start(&[&source]);
+    world.until("a.sec.corp.test", "3").await;
+    assert_eq!(world.ask("a.vpce.corp.test"), "nxdomain of corp.test.", "nothing is left of it");
+}

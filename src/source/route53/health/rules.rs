@@ -59,7 +59,8 @@ impl Check {
     /// The state that the settings alone decide, if they do.
     pub fn fixed(&self) -> Option<State> {
         if self.is_disabled {
-            return Some(State::Healthy);
+            // AWS names the two together as the way to take something out of service.
+            return Some(if self.is_inverted { State::Unhealthy } else { State::Healthy });
         }
         let Calculation { threshold, children } = self.calculation.as_ref()?;
         match *threshold {

@@ -52,8 +52,10 @@ fn a_plain_check_is_what_was_measured_and_an_inverted_one_the_opposite() {
 
 #[test]
 fn settings_alone_decide_for_disabled_checks_and_thresholds_out_of_range() {
-    let disabled = [("x", Check { is_disabled: true, is_inverted: true, ..Check::default() })];
+    let disabled = [("x", Check { is_disabled: true, ..Check::default() })];
     assert_eq!(state("x", &disabled, &[("x", ILL, 60)]), Some((HEALTHY, 0)));
+    let out = [("x", Check { is_disabled: true, is_inverted: true, ..Check::default() })];
+    assert_eq!(state("x", &out, &[("x", HEALTHY, 60)]), Some((ILL, 0)), "taken out of service");
     let ill = [("x", ILL, 60)];
     assert_eq!(state("x", &[("x", calculated(0, &["a"]))], &ill), Some((HEALTHY, 0)));
     assert_eq!(state("x", &[("x", calculated(2, &["a"]))], &[("x", HEALTHY, 60)]), Some((ILL, 0)));

@@ -1,11 +1,13 @@
 //! States of health checks and hints, tried once.
 
 use crate::metrics::source::ApiCall;
+use crate::source::SourceError;
 use crate::source::route53::error::counted;
 use crate::source::route53::session::Session;
 use crate::source::route53::{Route53Source, health, hints};
 
 use super::Trial;
+use crate::source::trial::Finding;
 
 impl Route53Source {
     /// What the health of each account's checks is read by.
@@ -37,6 +39,10 @@ impl Route53Source {
             .visibility_timeout(0);
         let what = "sqs:ReceiveMessage";
         let received = counted(&self.metrics, ApiCall::ReceiveMessage, what, request.send()).await;
+        if matches!(received, Err(SourceError::Gone { .. })) {
+            let text = format!("there is no queue {}: correct the key, or make the queue", queue.url);
+            return trial.findings.push(Finding::fails("hints", text));
+        }
         trial.note(what, "sqs:ReceiveMessage and sqs:DeleteMessage", received, |_| {
             format!("{} may be read", queue.url)
         });
