@@ -92,10 +92,7 @@ impl Words {
                 self.line(0, &format!("zone: {apex} is the most specific one, serial {serial}{missing}"));
             }
             ("carved_out", _) => {
-                self.line(
-                    0,
-                    &format!("zone: {apex} exists but cannot be read here, so its names are forwarded"),
-                );
+                self.line(0, &format!("zone: {apex} is not answered here, its names are forwarded"));
             }
             (_, Some("forward")) => self.line(
                 0,
@@ -145,6 +142,10 @@ impl Words {
         self.line(1, &format!("policy: {policy} of {owner} {rtype}, {} sets{region}", group.sets.len()));
         for set in &group.sets {
             self.line(2, &sentences::set(set));
+        }
+        let mut here = group.sets.iter().filter(|set| set.is_for_here).peekable();
+        if here.peek().is_some() && here.all(|set| !set.is_healthy) {
+            self.line(2, "none of them is healthy, so all count as if they were");
         }
         match group.ends.is_empty() {
             true if group.region.is_none() && group.sets.iter().all(|set| !set.is_for_here) => {

@@ -60,7 +60,8 @@ pub(super) fn set(set: &SetTold) -> String {
         let _ = write!(text, ", {key} {value}");
     }
     for (check, state) in &set.health_checks {
-        let _ = write!(text, ", health check {check} {state}");
+        let what = if check.starts_with("probe ") { "" } else { "health check " };
+        let _ = write!(text, ", {what}{check} {state}");
     }
     let _ = match &set.alias {
         Some(target) => write!(

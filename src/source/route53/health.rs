@@ -66,6 +66,7 @@ struct Known {
 /// alone has their metrics.
 struct Account<'a> {
     source: &'a Route53Source,
+    name: String,
     route53: &'a Client,
     known: &'a Known,
 }
@@ -92,7 +93,7 @@ impl Route53Source {
             if asked.is_empty() {
                 continue;
             }
-            let account = Account { source: self, route53: &account.client, known };
+            let account = Account { source: self, name: account.name(), route53: &account.client, known };
             // What one account refuses, or never answers, holds no other up.
             let looked = timeout(ACCOUNT_LIMIT, account.look(&asked)).await;
             match looked.unwrap_or_else(|elapsed| Err(too_long(elapsed.into()))) {
@@ -173,6 +174,16 @@ impl Account<'_> {
             }
         }
         let sightings = self.sightings(ids, &readings);
+        // An account that has none of the checks may keep its settings to itself.
+        let refusal = if sightings.is_empty() { None } else { self.book().take_refusal() };
+        if let Some(error) = refusal {
+            warn!(
+                account = self.name,
+                error,
+                "health checks are judged by their metric alone, as if none were disabled, inverted or \
+                 calculated: allow route53:GetHealthCheck and route53:ListHealthChecks"
+            );
+        }
         match failure {
             Some(error) if sightings.is_empty() => Err(error),
             _ => Ok(sightings),
@@ -206,14 +217,8 @@ impl Account<'_> {
                 }
                 Ok(())
             }
-            Err(SourceError::Denied { what, source }) => {
-                if self.book().denied(Instant::now()) {
-                    warn!(
-                        error = %source, what,
-                        "health checks are judged by their metric alone, as if none were disabled, inverted or \
-                         calculated: allow route53:GetHealthCheck and route53:ListHealthChecks"
-                    );
-                }
+            Err(SourceError::Denied { source, .. }) => {
+                self.book().denied(source.to_string(), Instant::now());
                 Ok(())
             }
             Err(error) => Err(error),

@@ -44,6 +44,8 @@ pub struct Book {
     listing: Option<usize>,
     /// When we were last told that we may not read settings.
     denied: Option<Instant>,
+    /// Its words, until they have been passed on.
+    refusal: Option<String>,
 }
 
 impl Book {
@@ -88,9 +90,16 @@ impl Book {
         self.pages.retain(|_, page| now.saturating_duration_since(page.read) < FORGET);
     }
 
-    /// Notes that settings may not be read; whether that is news.
-    pub fn denied(&mut self, now: Instant) -> bool {
-        self.denied.replace(now).is_none()
+    /// Notes that settings may not be read, and what was said about it the first time.
+    pub fn denied(&mut self, words: String, now: Instant) {
+        if self.denied.replace(now).is_none() {
+            self.refusal = Some(words);
+        }
+    }
+
+    /// What was said when settings were first refused, once.
+    pub fn take_refusal(&mut self) -> Option<String> {
+        self.refusal.take()
     }
 
     /// Notes that settings could be read; whether that is news.
@@ -181,11 +190,13 @@ mod tests {
     fn a_refusal_is_news_once_and_rests() {
         let now = Instant::now();
         let mut book = Book::default();
-        assert!(book.denied(now));
+        book.denied("no".to_owned(), now);
+        assert_eq!(book.take_refusal().as_deref(), Some("no"));
         assert_eq!(book.plan(&ids(1), now), Plan::Nothing);
         assert!(book.knows("c0"));
         assert_eq!(book.plan(&ids(1), now + LOOK_AGAIN), Plan::Get(ids(1)));
-        assert!(!book.denied(now + LOOK_AGAIN));
+        book.denied("still no".to_owned(), now + LOOK_AGAIN);
+        assert_eq!(book.take_refusal(), None);
         assert!(book.allowed() && !book.allowed());
     }
 }
