@@ -2,6 +2,7 @@
 //! changed.
 
 mod known;
+mod round;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,11 +20,10 @@ use crate::source::{Sighting, SourceError};
 use crate::zone::{Health, ProbeTarget, State, Subject};
 
 use known::Known;
+use round::Round;
 
 /// Health checks and probes of one source that are followed; the rest stay unknown.
 const MAX_SUBJECTS: usize = 10_000;
-/// What is new is asked for after this, so that zones that come in together cost one look.
-const GATHERING: Duration = Duration::from_secs(1);
 /// Changes named in the log at a time.
 const NAMED: usize = 10;
 
@@ -45,56 +45,6 @@ pub(super) struct Vitals {
     is_slow: bool,
 }
 
-/// When something is asked next, and whether it is being asked.
-#[derive(Clone, Copy, Debug)]
-struct Round {
-    /// When everything is.
-    due: Instant,
-    /// When what is new is, before that.
-    early: Option<Instant>,
-    running: Option<Running>,
-}
-
-/// A round under way.
-#[derive(Clone, Copy, Debug)]
-struct Running {
-    since: Instant,
-    /// It is about everything.
-    is_whole: bool,
-}
-
-impl Round {
-    /// Asks for what is new soon, and together with what else comes until then.
-    fn add(&mut self, now: Instant) {
-        self.early.get_or_insert(now + GATHERING);
-    }
-
-    /// Begins what is due; whether that is about everything.
-    fn begin(&mut self, now: Instant) -> Option<bool> {
-        let is_whole = self.due <= now;
-        let is_due = is_whole || self.early.is_some_and(|early| early <= now);
-        if self.running.is_some() || !is_due {
-            return None;
-        }
-        self.early = None;
-        self.running = Some(Running { since: now, is_whole });
-        Some(is_whole)
-    }
-
-    /// Ends what was under way: it is asked again after `wait`, where it was about everything.
-    fn end(&mut self, now: Instant, wait: Duration) -> Option<Running> {
-        let ended = self.running.take()?;
-        if ended.is_whole {
-            self.due = now + wait;
-        }
-        Some(ended)
-    }
-
-    fn next(&self) -> Option<Instant> {
-        self.running.is_none().then(|| self.early.map_or(self.due, |early| early.min(self.due)))
-    }
-}
-
 /// A round of probes to be made.
 pub(super) struct ProbeRound {
     /// Its number.
@@ -106,7 +56,7 @@ pub(super) struct ProbeRound {
 
 impl Vitals {
     pub fn new(policy: &SourcePolicy) -> Self {
-        let round = Round { due: Instant::now(), early: None, running: None };
+        let round = Round::due(Instant::now());
         Self {
             policy: policy.health,
             probes: policy.probes.clone(),
@@ -184,7 +134,7 @@ impl Vitals {
     /// The source turns out to know nothing of health: it is not asked again.
     pub fn knows_nothing(&mut self) {
         self.policy = None;
-        self.look.running = None;
+        self.look.forget();
     }
 
     /// Takes the end of a look.
@@ -211,8 +161,8 @@ impl Vitals {
             Err(error) => {
                 let wait = self.look_failed(&error, metrics).max(policy.every / 2);
                 // What is new is still not known.
-                if self.look.running.is_some_and(|running| !running.is_whole) {
-                    self.look.early = Some(now + wait);
+                if self.look.is_early() {
+                    self.look.retry_early(now + wait);
                 }
                 wait
             }
@@ -274,8 +224,7 @@ impl Vitals {
         };
         // Each address is probed every so often, however long a round takes.
         let every = jitter(policy.every, 0.95, 1.05);
-        let took =
-            round.running.map(|running| now.saturating_duration_since(running.since)).unwrap_or_default();
+        let took = round.took(now);
         round.end(now, every.saturating_sub(took));
         if took > policy.every && !std::mem::replace(&mut self.is_slow, true) {
             warn!(

@@ -8,7 +8,7 @@ use std::fmt::Write;
 use super::choice::{EndTold, GroupTold, SetTold};
 use super::node::Node;
 use super::{AliasAt, AliasView, Rrset, RrsetView, Zone};
-use crate::wire::{NameRef, Rtype, present};
+use crate::wire::{NameRef, Rtype};
 
 impl Zone {
     /// The zone file: `$ORIGIN`, the SOA, then every RRset in canonical order of owners, all names absolute.
@@ -19,7 +19,7 @@ impl Zone {
     pub fn to_zone_file(&self) -> String {
         let mut file = File { zone: self, text: String::new() };
         file.line(&format!("$ORIGIN {}", self.apex));
-        file.records(self.apex.as_ref(), Rtype::SOA, self.soa().ttl(), &values(self.soa()));
+        file.records(self.apex.as_ref(), Rtype::SOA, self.soa().ttl(), &self.soa().told_values());
         for RrsetView { owner, rrset } in self.rrsets() {
             if rrset.rtype != Rtype::SOA {
                 file.rrset(owner, rrset);
@@ -27,10 +27,6 @@ impl Zone {
         }
         file.text
     }
-}
-
-fn values(rrset: Rrset<'_>) -> Vec<String> {
-    rrset.rdata().map(|data| present::rdata(rrset.rtype, data)).collect()
 }
 
 struct File<'z> {
@@ -74,7 +70,7 @@ impl File<'_> {
                 let what = format!("left out: only the zone's origin can answer it ({})", reason.label());
                 self.comment(owner, rrset.rtype, &what);
             }
-            None => self.records(owner, rrset.rtype, rrset.ttl(), &values(rrset)),
+            None => self.records(owner, rrset.rtype, rrset.ttl(), &rrset.told_values()),
         }
     }
 
@@ -96,7 +92,7 @@ impl File<'_> {
                 }
                 if rrset.is_plain() {
                     self.comment(owner, rtype, &format!("an alias of {target}, written as its records"));
-                    return self.records(owner, rtype, rrset.ttl(), &values(rrset));
+                    return self.records(owner, rtype, rrset.ttl(), &rrset.told_values());
                 }
                 "left out: an alias that leads to what only others can answer"
             }

@@ -167,8 +167,15 @@ impl Zone {
     }
 }
 
+impl Rrset<'_> {
+    /// The data of each record as text.
+    pub fn told_values(self) -> Vec<String> {
+        self.rdata().map(|data| present::rdata(self.rtype, data)).collect()
+    }
+}
+
 fn rrset_told(rrset: Rrset<'_>) -> RrsetTold {
-    let values = rrset.rdata().map(|data| present::rdata(rrset.rtype, data)).collect();
+    let values = rrset.told_values();
     let ttl = rrset.is_plain().then(|| rrset.ttl());
     RrsetTold { rtype: rrset.rtype.to_string(), kind: kind(rrset).to_owned(), ttl, values }
 }

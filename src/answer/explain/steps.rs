@@ -52,7 +52,9 @@ impl Telling<'_> {
                     let target = rrset.rdata().next().map(present::name).unwrap_or_default();
                     steps.push(Step::Cname { target, ttl: rrset.ttl() });
                 }
-                Event::Linked(rrset) => steps.push(Step::Linked { ttl: rrset.ttl(), values: values(rrset) }),
+                Event::Linked(rrset) => {
+                    steps.push(Step::Linked { ttl: rrset.ttl(), values: rrset.told_values() })
+                }
                 Event::Consult { name, must_exist } => steps.push(Step::Upstream(Consulted {
                     name: name.to_string(),
                     must_exist: *must_exist,
@@ -144,17 +146,15 @@ fn says(lookup: &Lookup<'_>) -> &'static str {
 
 fn chosen_step(chosen: &Chosen<'_>) -> Step {
     let (end, values, target) = match chosen {
-        Chosen::Records(rrset) => ("records", values(rrset), None),
-        Chosen::Several(several) => ("several", several.rrsets().flat_map(|r| values(&r)).collect(), None),
+        Chosen::Records(rrset) => ("records", rrset.told_values(), None),
+        Chosen::Several(several) => {
+            ("several", several.rrsets().flat_map(Rrset::told_values).collect(), None)
+        }
         Chosen::Outside(target) => ("outside", Vec::new(), Some(target.to_string())),
         Chosen::Nothing => ("nothing", Vec::new(), None),
         Chosen::Loop => ("loop", Vec::new(), None),
     };
     Step::Chosen { end: end.to_owned(), values, target }
-}
-
-fn values(rrset: &Rrset<'_>) -> Vec<String> {
-    rrset.rdata().map(|data| present::rdata(rrset.rtype, data)).collect()
 }
 
 /// The word for what an upstream's answer says.

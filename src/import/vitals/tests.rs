@@ -1,5 +1,6 @@
 //! States, ages and rounds.
 
+use super::round::GATHERING;
 use super::*;
 use crate::zone::{Probe, ProbeRule};
 

@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use super::evaluate::View;
 use super::{Compiled, Group, Held, Leaf, MAX_TOGETHER, Plan, Subject};
-use crate::wire::present;
 use crate::zone::data::{Location, Place, Policy};
 use crate::zone::{Rrset, Zone};
 
@@ -126,7 +125,7 @@ impl Zone {
                 .map(|member| member.identifier.to_string())
                 .collect(),
             ttl: rrsets.first().map(|rrset| rrset.ttl()),
-            values: rrsets.iter().flat_map(|&rrset| values(rrset)).collect(),
+            values: rrsets.iter().flat_map(|&rrset| rrset.told_values()).collect(),
             target,
         }
     }
@@ -137,16 +136,11 @@ impl Zone {
         EndTold {
             end: "records".to_owned(),
             ttl: rrset.map(Rrset::ttl),
-            values: rrset.map(values).unwrap_or_default(),
+            values: rrset.map(Rrset::told_values).unwrap_or_default(),
             target: node.map(|node| node.name().to_string()),
             ..EndTold::default()
         }
     }
-}
-
-/// The data of each record as text.
-pub(in crate::zone) fn values(rrset: Rrset<'_>) -> Vec<String> {
-    rrset.rdata().map(|data| present::rdata(rrset.rtype, data)).collect()
 }
 
 struct Telling<'z> {
@@ -190,7 +184,7 @@ impl Telling<'_> {
         match &member.content {
             Held::Block(block) => {
                 let rrset = self.zone.block(self.group.rtype, *block);
-                SetTold { ttl: Some(rrset.ttl()), values: values(rrset), ..told }
+                SetTold { ttl: Some(rrset.ttl()), values: rrset.told_values(), ..told }
             }
             Held::Alias(alias) => SetTold {
                 alias: Some(alias.target.to_string()),
