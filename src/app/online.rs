@@ -9,7 +9,7 @@ use crate::config::{Config, Source, SourceKind};
 use crate::source::file::FileSource;
 use crate::source::settings::FileSettings;
 use crate::source::trial::Finding;
-use crate::source::{Progress, ZoneSource};
+use crate::source::{Progress, ZoneSource, chain};
 use crate::upstream::Forwarder;
 
 /// One source, tried.
@@ -63,11 +63,6 @@ async fn try_file(settings: &FileSettings) -> Finding {
         Ok(fetched) => Finding::works(what, format!("zone {}, {} sets", zone.apex, fetched.data.sets.len())),
         Err(error) => Finding::fails(what, chain(&error)),
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |&e| e.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// The IAM policies that the sources of a configuration need, told without asking anybody.

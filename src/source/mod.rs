@@ -230,6 +230,13 @@ pub enum SourceError {
     Misconfigured(String),
 }
 
+/// An error with its causes in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |&e| e.source());
+    let texts: Vec<String> = causes.map(ToString::to_string).collect();
+    texts.join(": ")
+}
+
 /// Resolves host names for sources through zonelet's own upstreams, never through the system's
 /// resolver file, which may point back at us.
 pub trait HostResolver: Send + Sync + fmt::Debug + 'static {

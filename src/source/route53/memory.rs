@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
-use crate::source::{Origin, SourceError};
+use crate::source::{Origin, SourceError, chain};
 
 use super::listing::Listing;
 use super::rules::Rule;
@@ -129,13 +129,6 @@ impl Memory {
             info!(account, "zones of the account are listed again");
         }
     }
-}
-
-/// An error with its causes in one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |&e| e.source());
-    let texts: Vec<String> = causes.map(ToString::to_string).collect();
-    texts.join(": ")
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::source::SourceError;
 use crate::source::settings::{VpcSelector, ZoneSelector};
-use crate::wire::{Name, NameRef};
+use crate::wire::{NamePattern, NameRef};
 
 /// The id without the `/hostedzone/` that some calls put in front.
 pub fn bare_id(id: &str) -> &str {
@@ -26,18 +26,11 @@ pub fn label(zones: &ZoneSelector) -> String {
     if parts.is_empty() { "account".into() } else { parts.join(" ") }
 }
 
-/// A zone name, or everything below one.
-#[derive(Debug)]
-enum Pattern {
-    Exactly(Name),
-    Below(Name),
-}
-
 /// The ids, names and tags of a [`ZoneSelector`], all of which must match.
 #[derive(Debug, Default)]
 pub struct Wanted {
     ids: Vec<String>,
-    patterns: Vec<Pattern>,
+    patterns: Vec<NamePattern>,
     tags: BTreeMap<String, String>,
 }
 
@@ -80,29 +73,20 @@ impl Wanted {
     /// Whether a zone is wanted, its tags aside.
     pub fn matches(&self, id: &str, apex: NameRef<'_>) -> bool {
         let by_id = self.ids.is_empty() || self.ids.iter().any(|wanted| wanted == id);
-        let by_name = |pattern: &Pattern| match pattern {
-            Pattern::Exactly(name) => name.as_ref() == apex,
-            Pattern::Below(name) => name.as_ref() != apex && apex.is_at_or_below(name.as_ref()),
-        };
+        let by_name = |pattern: &NamePattern| pattern.matches(apex);
         by_id && (self.patterns.is_empty() || self.patterns.iter().any(by_name))
     }
 }
 
-fn pattern(text: &str) -> Result<Pattern, SourceError> {
-    let read = |name: &str| {
-        let problem =
-            |e| SourceError::Misconfigured(format!("zones.names: {text:?} is not a zone name: {e}"));
-        name.parse().map_err(problem)
-    };
-    match text.strip_prefix("*.") {
-        Some(name) => Ok(Pattern::Below(read(name)?)),
-        None => Ok(Pattern::Exactly(read(text)?)),
-    }
+fn pattern(text: &str) -> Result<NamePattern, SourceError> {
+    let problem = |e| SourceError::Misconfigured(format!("zones.names: {text:?} is not a zone name: {e}"));
+    text.parse().map_err(problem)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::Name;
 
     fn wanted(ids: &[&str], names: &[&str]) -> Wanted {
         let owned = |texts: &[&str]| texts.iter().map(|t| (*t).to_owned()).collect();

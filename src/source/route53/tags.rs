@@ -10,12 +10,11 @@ use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use crate::metrics::source::ApiCall;
-use crate::source::{Access, SourceError};
+use crate::source::{Access, SourceError, chain};
 
 use super::Route53Source;
 use super::error::is_role_refused;
 use super::listing::Listing;
-use super::memory::chain;
 use super::select::Wanted;
 
 /// The tags of a known zone are looked at again after this long.

@@ -9,13 +9,12 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;
 
 use crate::metrics::source::ApiCall;
-use crate::source::SourceError;
 use crate::source::trial::Finding;
+use crate::source::{SourceError, chain};
 
 use super::Route53Source;
 use super::accounts::Account;
 use super::listing::Listing;
-use super::memory::chain;
 use super::select::Wanted;
 use super::session::Session;
 use super::vpc::Vpc;

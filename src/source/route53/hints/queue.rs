@@ -3,11 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, Region};
+use aws_config::Region;
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::config::StalledStreamProtectionConfig;
 use aws_sdk_sqs::types::DeleteMessageBatchRequestEntry;
-use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use tokio::sync::OnceCell;
 use tracing::debug;
@@ -155,13 +153,9 @@ pub fn client(queue: &HintQueue, session: &Session, connection: &Connection) -> 
         .operation_attempt_timeout(longest)
         .operation_timeout(longest);
     let config = aws_sdk_sqs::config::Builder::from(&session.sdk)
-        .behavior_version(BehaviorVersion::latest())
-        .http_client(session.http.clone())
         .region(Region::new(region.to_owned()))
         .endpoint_url(queue.endpoint())
-        .retry_config(RetryConfig::disabled())
         .timeout_config(timeouts.build())
-        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .interceptor(CappedReplies);
     Client::from_conf(config.build())
 }
