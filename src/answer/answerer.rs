@@ -10,11 +10,12 @@ use arc_swap::{ArcSwap, Guard};
 use ipnet::IpNet;
 
 use super::access::AccessList;
+use super::keeping::Keepings;
 use super::lane::OwnLane;
 use super::miss::{Landed, MissPath};
 use super::settings::SpecialNames;
 use super::walk::trace::Untraced;
-use super::walk::{End, MAX_RESTARTS, Missing, Resolved, Walk, Why};
+use super::walk::{End, Expired, MAX_RESTARTS, Missing, Resolved, Walk, Why};
 use super::{Asker, Disposition, Lane, PendingQuery, Reply, Responder, Settings, Transport};
 use crate::cache::Cache;
 use crate::clock::{Clock, Moment};
@@ -51,11 +52,16 @@ struct Inner {
 pub(super) struct Rules {
     access: AccessList,
     pub special: SpecialNames,
+    pub keepings: Arc<Keepings>,
 }
 
 impl Rules {
     fn of(settings: &Settings) -> Self {
-        Self { access: AccessList::new(&settings.access), special: settings.special }
+        Self {
+            access: AccessList::new(&settings.access),
+            special: settings.special,
+            keepings: Arc::new(Keepings::of(settings)),
+        }
     }
 
     /// The network of the access list that the client is let in by.
@@ -72,6 +78,8 @@ pub struct View {
     pub(super) landed: Landed,
     /// The zones of the batch.
     pub table: Guard<Arc<ZoneTable>>,
+    /// Whether there is leisure to learn anew what is about to expire.
+    pub(super) has_leisure: bool,
     pub(super) rules: Guard<Arc<Rules>>,
 }
 
@@ -91,8 +99,9 @@ impl Answerer {
 
     /// Takes other settings from the next batch on.
     pub fn reload(&self, settings: Settings) {
-        self.0.miss.reload(&settings);
-        self.0.rules.store(Arc::new(Rules::of(&settings)));
+        let rules = Rules::of(&settings);
+        self.0.miss.reload(&settings, Arc::clone(&rules.keepings));
+        self.0.rules.store(Arc::new(rules));
     }
 
     #[allow(clippy::too_many_arguments)] // All of them are what one query is; a struct would be written and read once.
@@ -134,17 +143,18 @@ impl Answerer {
             source: AnswerSource::Cache,
             restarts_left: MAX_RESTARTS,
             due: None,
+            stale: None,
             trace: Untraced,
         };
         let end = match walk.run(query.suffixes()) {
             End::Missing(_) if resolved.len() >= MAX_FETCHES => End::Failed(Why::ChainTooLong),
             end => end,
         };
-        let Walk { source, authoritative, authentic, due, .. } = walk;
+        let Walk { source, authoritative, authentic, due, stale, .. } = walk;
         if let Some(question) = due {
             self.renew(&question, &query);
         }
-        finish(response, end, Said { source, authoritative, authentic }, tally)
+        finish(response, end, Said { source, authoritative, authentic, stale }, tally)
     }
 
     #[cold]
@@ -179,7 +189,8 @@ impl Answerer {
 
     fn view_at(&self, now: Moment) -> View {
         let landed = self.0.miss.landed();
-        View { now, landed, table: self.0.table.load(), rules: self.0.rules.load() }
+        let has_leisure = self.0.miss.has_leisure(now);
+        View { now, landed, table: self.0.table.load(), has_leisure, rules: self.0.rules.load() }
     }
 
     /// What a query that came now would be answered from.
@@ -272,10 +283,11 @@ struct Said {
     source: AnswerSource,
     authoritative: bool,
     authentic: bool,
+    stale: Option<Box<Expired>>,
 }
 
 fn finish(mut response: Response<'_, '_>, end: End, said: Said, tally: &Tally) -> Outcome {
-    let Said { source, authoritative, authentic } = said;
+    let Said { mut source, authoritative, authentic, stale } = said;
     match end {
         End::Missing(missing) => Outcome::Missing(missing),
         End::Failed(why) => {
@@ -285,7 +297,11 @@ fn finish(mut response: Response<'_, '_>, end: End, said: Said, tally: &Tally) -
                 response.finish(Verdict { ede: Some(why.ede()), ..Verdict::code(Rcode::SERVFAIL) }),
             )
         }
-        End::Done { rcode, ede } => {
+        End::Done { rcode, mut ede } => {
+            if let Some(expired) = stale {
+                source = AnswerSource::Stale;
+                ede = Some(Box::new(expired.ede(rcode)));
+            }
             tally.response(source, rcode);
             if response.is_truncated() {
                 tally.truncated();

@@ -5,26 +5,32 @@ mod departure;
 mod few;
 mod flights;
 mod landing;
+mod renewals;
+mod stale;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 
 use super::Settings;
-use crate::cache::{Cache, CacheKey, Entry, Failure};
+use super::keeping::Keepings;
+use crate::cache::{Cache, CacheKey, Entry, Failure, Stale};
 use crate::clock::{Clock, Moment};
 use crate::metrics::{MissMetrics, Refusal};
 use crate::upstream::{
     Desk, Errand, ExchangeError, Forwarder, Lane, MAX_HOPS, Question, RouteTold, Stamps, What,
 };
-use crate::wire::{EdeCode, Learned, NameRef, Rcode};
+use crate::wire::{EdeCode, Learned, NameRef, Rcode, Rtype};
 
 use flights::{Flights, Waiter};
+use renewals::Renewals;
 
 pub use flights::Landed;
+pub use stale::stale;
 
 /// A question that neither a zone nor the cache answers.
 #[derive(Clone, Debug)]
@@ -41,11 +47,27 @@ pub struct Want {
     pub client: SocketAddr,
     /// The content of the query's loop marker option.
     pub marker: Option<Box<[u8]>>,
+    /// Clients have been given an answer to it that has expired since.
+    pub was_in_use: bool,
     /// An answer that is [due](crate::cache::EntryRef::is_due) is not enough.
     pub renews: bool,
 }
 
 impl Want {
+    /// A question that nobody asks, so that its answer is known when somebody does.
+    fn renewal(question: Question, dnssec_ok: bool, checking_disabled: bool) -> Self {
+        Self {
+            question,
+            dnssec_ok,
+            checking_disabled,
+            must_exist: false,
+            client: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+            marker: None,
+            was_in_use: false,
+            renews: true,
+        }
+    }
+
     fn key(&self) -> CacheKey<'_> {
         CacheKey {
             qname: self.question.qname(),
@@ -61,6 +83,8 @@ impl Want {
 pub enum Fetched {
     /// The upstream's answer, kept in the cache or not.
     Entry(Arc<Entry>),
+    /// What it answered before, and why there is nothing newer.
+    Stale(Stale, Arc<Failure>),
     /// There is none; the client is told why.
     Failed(Arc<Failure>),
 }
@@ -91,6 +115,8 @@ struct Shared {
     waiting: AtomicUsize,
     max_in_flight: AtomicUsize,
     max_waiters: AtomicUsize,
+    keepings: ArcSwap<Keepings>,
+    renewals: Renewals,
     metrics: MissMetrics,
 }
 
@@ -104,6 +130,7 @@ impl MissPath {
         runtime: Handle,
     ) -> Self {
         let shared = Shared {
+            renewals: Renewals::new(clock.clone()),
             cache,
             forwarder,
             clock,
@@ -112,15 +139,18 @@ impl MissPath {
             waiting: AtomicUsize::new(0),
             max_in_flight: AtomicUsize::new(0),
             max_waiters: AtomicUsize::new(0),
+            keepings: ArcSwap::from_pointee(Keepings::of(settings)),
             metrics: MissMetrics::register(),
         };
         let path = Self(Arc::new(shared));
-        path.reload(settings);
+        path.reload(settings, Arc::new(Keepings::of(settings)));
         path
     }
 
-    /// Puts the caps of new settings in force; who waits already goes on waiting.
-    pub fn reload(&self, settings: &Settings) {
+    /// Puts the caps of new settings in force, and the rules made of them; who waits already goes on waiting.
+    pub(super) fn reload(&self, settings: &Settings, keepings: Arc<Keepings>) {
+        self.0.keepings.store(keepings);
+        self.0.renewals.reload(settings.max_renewals);
         self.0.max_in_flight.store(settings.max_in_flight, Ordering::Relaxed);
         self.0.max_waiters.store(settings.max_waiters, Ordering::Relaxed);
     }
@@ -161,29 +191,29 @@ impl MissPath {
         self.fetch_by(want, lane.moment(), done, Some((lane, seen)));
     }
 
-    /// Has the answer to a question learned anew, unless that is being done, or too much waits for
-    /// upstreams as it is. Nobody is told; may be called for each query that meets a due answer.
+    /// Has the answer to a question learned anew, unless that is being done, or there is no leisure for it.
+    /// Nobody is told; may be called for each query that meets a due answer. Addresses of both families are
+    /// learned together, where both are asked for.
     pub fn renew(&self, question: Question, dnssec_ok: bool, checking_disabled: bool) {
-        let is_busy = self.waiting() >= self.0.max_in_flight.load(Ordering::Relaxed) / 2;
-        if is_busy || self.0.flights.is_asked(&question) {
+        let now = self.0.clock.now();
+        if !self.has_leisure(now) || self.0.flights.is_asked(&question) {
             return;
         }
-        let client = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-        let want = Want {
-            question,
-            dnssec_ok,
-            checking_disabled,
-            must_exist: false,
-            client,
-            marker: None,
-            renews: true,
-        };
+        let want = Want::renewal(question, dnssec_ok, checking_disabled);
         // Upstreams that have just failed are left alone.
-        if self.0.cache.failure(&want.key(), self.0.clock.now()).is_some() {
+        if self.0.cache.failure(&want.key(), now).is_some() || !self.0.renewals.take(now) {
             return;
         }
-        self.0.metrics.renewals.increment(1);
-        self.fetch(want, Box::new(|_: Fetched| ()));
+        let sibling = self.0.sibling(&want, now);
+        for want in [Some(want), sibling].into_iter().flatten() {
+            self.0.metrics.renewals.increment(1);
+            self.fetch(want, Box::new(|_: Fetched| ()));
+        }
+    }
+
+    /// Whether answers may be learned anew that nobody waits for. Cost: two loads.
+    pub fn has_leisure(&self, now: Moment) -> bool {
+        self.0.renewals.may_be(now) && self.waiting() < self.0.max_in_flight.load(Ordering::Relaxed) / 2
     }
 
     /// What has been fetched by now, for any question.
@@ -215,9 +245,14 @@ impl MissPath {
         if self.0.waiting.fetch_add(1, Ordering::Relaxed) >= self.0.max_in_flight.load(Ordering::Relaxed) {
             self.0.waiting.fetch_sub(1, Ordering::Relaxed);
             self.0.metrics.refused(Refusal::InFlight);
-            return done.told(overloaded("too many queries wait for upstreams"), now);
+            let text = "too many queries wait for upstreams";
+            return done.told(self.0.refused(&want.key(), want.must_exist, text, now), now);
         }
+        let sibling = want.was_in_use.then(|| self.0.sibling(&want, now)).flatten();
         self.0.place(want, now, stamps, done, lane);
+        if let Some(sibling) = sibling {
+            self.renew(sibling.question, sibling.dnssec_ok, sibling.checking_disabled);
+        }
     }
 }
 
@@ -256,7 +291,25 @@ impl Shared {
         let too_old = |e: &Arc<Entry>| want.renews && e.view().is_due(now);
         let believed = |e: &Arc<Entry>| !wrong(e) && !too_old(e);
         let entry = self.cache.get(&key, now).filter(believed).map(Fetched::Entry);
-        entry.or_else(|| self.cache.failure(&key, now).map(Fetched::Failed))
+        entry.or_else(|| {
+            let failure = self.cache.failure(&key, now)?;
+            Some(self.instead(&key, want.must_exist, failure, now))
+        })
+    }
+
+    /// The question for addresses of the other family, if that is asked for, too, and its answer has expired
+    /// or will soon: stubs ask for both at once, and wait for both.
+    fn sibling(&self, want: &Want, now: Moment) -> Option<Want> {
+        let qtype = match want.question.qtype() {
+            Rtype::A => Rtype::AAAA,
+            Rtype::AAAA => Rtype::A,
+            _ => return None,
+        };
+        let question = Question::new(want.question.qname(), qtype);
+        let sibling = Want::renewal(question, want.dnssec_ok, want.checking_disabled);
+        let max_stale = self.keepings.load().find(sibling.question.qname()).max_stale;
+        let is_wanted = self.cache.is_worth_renewing(&sibling.key(), now, max_stale);
+        (is_wanted && !self.flights.is_asked(&sibling.question)).then_some(sibling)
     }
 
     fn finish(&self, waiter: Waiter, fetched: Fetched, now: Moment) {
@@ -267,8 +320,4 @@ impl Shared {
 
 fn failure(text: &str) -> Failure {
     Failure { rcode: Rcode::SERVFAIL, ede: EdeCode::OTHER, text: text.into() }
-}
-
-fn overloaded(text: &str) -> Fetched {
-    Fetched::Failed(Arc::new(failure(text)))
 }

@@ -3,6 +3,7 @@
 mod access;
 mod answerer;
 pub mod explain;
+mod keeping;
 mod lane;
 pub mod miss;
 mod pending;

@@ -1,6 +1,10 @@
 //! What decides on answers, checked.
 
+use std::time::Duration;
+
 use ipnet::IpNet;
+
+use crate::wire::Name;
 
 /// Reloaded while serving.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +17,48 @@ pub struct Settings {
     pub max_in_flight: usize,
     /// Clients waiting for one and the same question; one more gets SERVFAIL at once.
     pub max_waiters: usize,
+    /// How answers are kept, by forwarded domain; the longest one that covers a name decides.
+    pub keeping: Vec<(Name, Keeping)>,
+    /// Questions asked again before their answers expire, each second.
+    pub max_renewals: u32,
+}
+
+/// How the answers of one forwarded domain are kept, and given when its upstreams fail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keeping {
+    /// How long ago an answer may have expired that is still given when upstreams fail (RFC 8767 §4); zero:
+    /// none is.
+    pub max_stale: Duration,
+    /// How long upstreams are waited for before such an answer is given (RFC 8767 §5, the client response
+    /// timer); zero: not at all, they are asked beside it.
+    pub stale_timer: Duration,
+    /// The most such an answer has for a TTL.
+    pub stale_ttl: Duration,
+    /// How long upstreams are not asked again after they failed, where there is such an answer.
+    pub stale_recheck: Duration,
+    /// How long after it expired a positive answer is still given where upstreams now say that there is none.
+    pub keep_positive: Duration,
+    /// Bounds on lifetimes that are tighter than the cache's own.
+    pub max_ttl: Duration,
+    /// The same for negative answers.
+    pub max_negative_ttl: Duration,
+    /// Whether answers in use are learned anew before they expire.
+    pub renews: bool,
+}
+
+impl Default for Keeping {
+    fn default() -> Self {
+        Self {
+            max_stale: Duration::from_secs(86_400),
+            stale_timer: Duration::from_millis(1800),
+            stale_ttl: Duration::from_secs(30),
+            stale_recheck: Duration::from_secs(30),
+            keep_positive: Duration::ZERO,
+            max_ttl: Duration::MAX,
+            max_negative_ttl: Duration::MAX,
+            renews: true,
+        }
+    }
 }
 
 /// Which special names are answered here.
@@ -61,6 +107,13 @@ pub fn named_networks(word: &str) -> Option<Vec<IpNet>> {
 impl Default for Settings {
     fn default() -> Self {
         let access = ["loopback", "private"].iter().filter_map(|w| named_networks(w)).flatten().collect();
-        Self { access, special: SpecialNames::default(), max_in_flight: 4096, max_waiters: 512 }
+        Self {
+            access,
+            special: SpecialNames::default(),
+            max_in_flight: 4096,
+            max_waiters: 512,
+            keeping: vec![(Name::root(), Keeping::default())],
+            max_renewals: 100,
+        }
     }
 }

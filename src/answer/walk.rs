@@ -6,6 +6,7 @@ mod forwarded;
 pub mod trace;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::answerer::View;
 use super::miss::Fetched;
@@ -30,6 +31,8 @@ pub struct Missing {
     pub question: Question,
     /// The name is known to exist, so NXDOMAIN would be a lie.
     pub must_exist: bool,
+    /// Clients have been given an answer to it that has expired since.
+    pub was_in_use: bool,
 }
 
 /// A question that was fetched for this query, and what came of it.
@@ -114,8 +117,31 @@ pub struct Walk<'w, 'r, 'o, 'q, T> {
     pub restarts_left: usize,
     /// A question whose cached answer was used and is to be learned anew before it expires.
     pub due: Option<Box<Question>>,
+    /// Why something was given that has expired.
+    pub stale: Option<Box<Expired>>,
     /// Told of every step; for who answers queries, nobody.
     pub trace: T,
+}
+
+/// Why an expired answer is given, for the extended error.
+#[derive(Debug)]
+pub struct Expired {
+    /// How long ago it expired.
+    since: Duration,
+    /// What upstreams said, or did not say.
+    failure: Arc<Failure>,
+}
+
+impl Expired {
+    /// The extended error of an answer with this code (RFC 8914 §4.4, §4.20).
+    pub fn ede(&self, rcode: Rcode) -> (EdeCode, Box<str>) {
+        let code = if rcode == Rcode::NXDOMAIN { EdeCode::STALE_NXDOMAIN } else { EdeCode::STALE };
+        let text = match self.since.as_secs() {
+            0 => format!("given in spite of: {}", self.failure.text),
+            seconds => format!("expired {seconds} s ago: {}", self.failure.text),
+        };
+        (code, text.into())
+    }
 }
 
 enum Step {

@@ -1,5 +1,8 @@
 //! One response with the time it was learned: by itself, or where it lies in the cache.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use crate::clock::Moment;
 use crate::wire::{Learned, LearnedRef, Rtype};
 
@@ -37,9 +40,19 @@ impl Entry {
             learned: self.learned.view(),
             stored: self.stored,
             expires: self.expires,
+            uses: 0,
             qtype: self.qtype,
         }
     }
+}
+
+/// An answer that is given though it has expired, or may soon be denied (RFC 8767).
+#[derive(Clone, Debug)]
+pub struct Stale {
+    /// The answer, as if it had been learned just now with the TTLs that stale answers have.
+    pub entry: Arc<Entry>,
+    /// How long ago it expired.
+    pub expired: Duration,
 }
 
 /// A response where it lies, in the cache's memory or in an [`Entry`].
@@ -51,15 +64,28 @@ pub struct EntryRef<'a> {
     pub stored: Moment,
     /// From then on it is no answer any more.
     pub expires: Moment,
+    /// How often the cache had handed it out before, up to three.
+    pub uses: u8,
     pub(super) qtype: Option<Rtype>,
 }
 
 impl EntryRef<'_> {
-    /// Whether the response should be learned anew, if it is wanted further: the last tenth of its
-    /// lifetime has begun.
+    /// Whether the response should be learned anew, if it is wanted further: the last part of its
+    /// lifetime has begun. Mostly that is somewhat less than a tenth, and not the same part for all, so that
+    /// what was learned together is not asked for together again.
     pub fn is_due(&self, now: Moment) -> bool {
-        let (whole, left) = (self.expires.since(self.stored), self.expires.since(now));
-        !whole.is_zero() && left <= whole / 10
+        let (stored, expires) = (self.stored.as_millis(), self.expires.as_millis());
+        let (whole, left) = (expires.saturating_sub(stored), expires.saturating_sub(now.as_millis()));
+        whole > 0 && left.saturating_mul(10 + stored % 8) <= whole
+    }
+
+    /// The same as an answer that has expired: with TTLs of at most `ttl` seconds, counted from now on.
+    pub(super) fn to_stale(self, now: Moment, ttl: u32) -> Stale {
+        let mut entry = self.to_owned();
+        entry.learned.cap_ttls(ttl, ttl);
+        entry.stored = now;
+        entry.expires = now.after(Duration::from_secs(entry.learned.lifetime.into()));
+        Stale { entry: Arc::new(entry), expired: now.since(self.expires) }
     }
 
     /// A copy by itself. Cost: two allocations, three with an extended error.

@@ -109,12 +109,19 @@ impl Failures {
         self.store.get(&Probe::of(key)).filter(|r| now < r.until).map(|r| r.failure)
     }
 
-    pub(super) fn remember(&self, key: &CacheKey<'_>, failure: Failure, now: Moment) -> Arc<Failure> {
+    /// Remembers a failure for as long as the row it stands in says, or as `fixed`.
+    pub(super) fn remember(
+        &self,
+        key: &CacheKey<'_>,
+        failure: Failure,
+        fixed: Option<Duration>,
+        now: Moment,
+    ) -> Arc<Failure> {
         let Spans { first, most } = **self.spans.load();
         // Failures are in a row if the last one has not been over for longer than the longest pause.
         let before = self.store.get(&Probe::of(key)).filter(|r| now < r.until.after(most));
         let lasts = before.map_or(first, |r| r.lasts.saturating_mul(2)).min(most);
-        let (failure, until) = (Arc::new(failure), now.after(lasts));
+        let (failure, until) = (Arc::new(failure), now.after(fixed.unwrap_or(lasts)));
         let question = Question { flags: key.flags(), qtype: key.qtype, qname: key.qname.to_owned() };
         self.store.insert(question, Remembered { failure: Arc::clone(&failure), until, lasts });
         self.over.fetch_max(until.after(most).as_millis(), Ordering::Relaxed);

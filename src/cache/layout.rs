@@ -101,7 +101,7 @@ impl<'a> Packed<'a> {
         (self.head[14] & ANY_TYPE == 0).then(|| Rtype(self.u16(12)))
     }
 
-    fn stored(self) -> Moment {
+    pub(super) fn stored(self) -> Moment {
         Moment::from_millis(u64::from(self.u32(20)) << 32 | u64::from(self.u32(16)))
     }
 
@@ -145,7 +145,13 @@ impl<'a> Packed<'a> {
             lifetime: self.u32(24),
             ede,
         };
-        Some(EntryRef { learned, stored: self.stored(), expires: self.expires(), qtype: self.qtype() })
+        Some(EntryRef {
+            learned,
+            stored: self.stored(),
+            expires: self.expires(),
+            uses: self.uses(),
+            qtype: self.qtype(),
+        })
     }
 }
 

@@ -23,7 +23,7 @@ use key::NameHash;
 use layout::Fresh;
 use shard::Shard;
 
-pub use entry::{Entry, EntryRef};
+pub use entry::{Entry, EntryRef, Stale};
 pub use failures::Failure;
 pub use key::CacheKey;
 pub use settings::Settings;
@@ -120,22 +120,45 @@ impl Cache {
         now: Moment,
         serve: impl FnOnce(EntryRef<'_>) -> R,
     ) -> Option<R> {
-        let hash = NameHash::of(key.qname);
-        self.shard(hash).get(hash.tag, key, now).map(serve)
+        self.consult(key, now, serve).ok()
     }
 
-    /// [`Cache::with`] for an answer that may have expired, up to `max_stale` ago (RFC 8767 §4).
-    pub fn with_stale<R>(
+    /// [`Cache::with`] for those who want to know more of what is not there.
+    ///
+    /// # Errors
+    /// There is no fresh answer; `true`: there was one, which clients have been given.
+    pub fn consult<R>(
+        &self,
+        key: &CacheKey<'_>,
+        now: Moment,
+        serve: impl FnOnce(EntryRef<'_>) -> R,
+    ) -> Result<R, bool> {
+        let hash = NameHash::of(key.qname);
+        self.shard(hash).get(hash.tag, key, now).map(serve).map_err(|was_in_use| was_in_use.0)
+    }
+
+    /// What was last answered, if that has expired no longer than `max_stale` ago, with TTLs of at most `ttl`
+    /// (RFC 8767 §4, §5). Cost: a copy.
+    pub fn stale(
         &self,
         key: &CacheKey<'_>,
         now: Moment,
         max_stale: Duration,
-        serve: impl FnOnce(EntryRef<'_>) -> R,
-    ) -> Option<R> {
+        ttl: Duration,
+    ) -> Option<Stale> {
         let hash = NameHash::of(key.qname);
-        let mut shard = self.shard(hash);
-        let stale = shard.get(hash.tag, key, now.before(max_stale))?;
-        Some(serve(stale))
+        let shard = self.shard(hash);
+        let latest = shard.latest(hash.tag, key, now.before(max_stale))?;
+        Some(latest.to_stale(now, seconds(ttl)))
+    }
+
+    /// Whether clients have been given an answer that is due or has expired, up to `max_stale` ago: one that
+    /// is worth learning anew.
+    pub fn is_worth_renewing(&self, key: &CacheKey<'_>, now: Moment, max_stale: Duration) -> bool {
+        let hash = NameHash::of(key.qname);
+        let shard = self.shard(hash);
+        let latest = shard.latest(hash.tag, key, now.before(max_stale));
+        latest.is_some_and(|entry| entry.uses > 0 && entry.is_due(now))
     }
 
     /// Has what is looked at first for a name of this hash (see [`name_hash`](crate::wire::name_hash))
@@ -198,7 +221,20 @@ impl Cache {
     /// a row up to the cap of the settings. A good answer is never touched by it.
     pub fn remember_failure(&self, key: &CacheKey<'_>, failure: Failure, now: Moment) -> Arc<Failure> {
         self.metrics.failures.increment(1);
-        self.failures.remember(key, failure, now)
+        self.failures.remember(key, failure, None, now)
+    }
+
+    /// The same for a question that an expired answer stands in for: for so long nobody asks again
+    /// (RFC 8767 §5, the failure recheck timer).
+    pub fn remember_failure_for(
+        &self,
+        key: &CacheKey<'_>,
+        failure: Failure,
+        recheck: Duration,
+        now: Moment,
+    ) -> Arc<Failure> {
+        self.metrics.failures.increment(1);
+        self.failures.remember(key, failure, Some(recheck), now)
     }
 
     /// Forgets what is known of a name, for any type, and that asking for this type failed. Cost: a lock.

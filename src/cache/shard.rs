@@ -39,6 +39,10 @@ enum Which {
     Main,
 }
 
+/// Whether an expired answer had been handed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct WasInUse(pub(super) bool);
+
 #[derive(Debug)]
 pub(super) struct Shard {
     chunks: Chunks,
@@ -90,23 +94,43 @@ impl Shard {
     }
 
     /// Finds the fresh answer to a question, and counts that it was handed out.
-    pub(super) fn get(&mut self, tag: u32, key: &CacheKey<'_>, now: Moment) -> Option<EntryRef<'_>> {
-        let (mut found, mut for_name) = (None, None);
+    ///
+    /// # Errors
+    /// There is none; the error says whether there was one that was in use.
+    pub(super) fn get(
+        &mut self,
+        tag: u32,
+        key: &CacheKey<'_>,
+        now: Moment,
+    ) -> Result<EntryRef<'_>, WasInUse> {
+        let (mut found, mut for_name, mut was_in_use) = (None, None, WasInUse(false));
         for (address, packed) in self.index.about(tag, key, &self.chunks) {
             let qtype = packed.qtype();
-            if qtype == Some(key.qtype) && now < packed.expires() {
+            if now >= packed.expires() {
+                was_in_use.0 |= qtype == Some(key.qtype) && packed.uses() > 0;
+            } else if qtype == Some(key.qtype) {
                 found = Some((address, packed.uses()));
                 break;
-            } else if qtype.is_none() && now < packed.expires() {
+            } else if qtype.is_none() {
                 for_name = Some((address, packed.uses()));
             }
         }
-        let (address, uses) = found.or(for_name)?;
+        let (address, uses) = found.or(for_name).ok_or(was_in_use)?;
         // Names in steady use are not written to.
-        if uses < 3 {
-            layout::set_uses(self.chunks.get_mut(address)?, uses + 1);
+        if uses < 3
+            && let Some(bytes) = self.chunks.get_mut(address)
+        {
+            layout::set_uses(bytes, uses + 1);
         }
-        Packed::at(self.chunks.get(address)?)?.entry()
+        let packed = self.chunks.get(address).and_then(Packed::at).ok_or(was_in_use)?;
+        packed.entry().map(|entry| EntryRef { uses, ..entry }).ok_or(was_in_use)
+    }
+
+    /// What was said last about a question, fresh or expired after `oldest`. It is not counted.
+    pub(super) fn latest(&self, tag: u32, key: &CacheKey<'_>, oldest: Moment) -> Option<EntryRef<'_>> {
+        let about = self.index.about(tag, key, &self.chunks).map(|(_, packed)| packed);
+        let answers = about.filter(|packed| packed.qtype().is_none_or(|qtype| qtype == key.qtype));
+        answers.filter(|packed| oldest < packed.expires()).max_by_key(|packed| packed.stored())?.entry()
     }
 
     /// Puts a response in, in place of what is known for its key and of what it contradicts: the

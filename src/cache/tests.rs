@@ -259,3 +259,61 @@ fn what_is_forgotten_of_a_name_is_all_of_it_and_nothing_else() {
     assert!(cache.get(&key(&there, Rtype::A), now).is_some());
     assert_eq!(cache.size().0, 1);
 }
+
+/// What a stale answer of `qname` says: code, TTLs, how long ago it expired.
+fn given_stale(cache: &Cache, key: &CacheKey<'_>, now: Moment, max: u64) -> Option<(Rcode, Vec<u32>, u64)> {
+    let stale = cache.stale(key, now, Duration::from_secs(max), Duration::from_secs(30))?;
+    let ttls = stale.entry.learned.records().map(|record| record.ttl).collect();
+    assert_eq!((stale.entry.stored, stale.entry.is_fresh(now)), (now, true));
+    Some((stale.entry.learned.rcode, ttls, stale.expired.as_secs()))
+}
+
+#[test]
+fn an_expired_answer_is_given_with_a_short_ttl_for_as_long_as_it_may_be() {
+    let (cache, qname) = (cache(&Settings::default()), name("a.test"));
+    let key = key(&qname, Rtype::A);
+    cache.insert(&key, good(300), Moment::default());
+    let at = |seconds: u64| Moment::from_millis(seconds * 1000);
+    assert!(cache.get(&key, at(400)).is_none());
+    assert_eq!(given_stale(&cache, &key, at(400), 3600), Some((Rcode::NOERROR, vec![30], 100)));
+    assert_eq!(given_stale(&cache, &key, at(3899), 3600), Some((Rcode::NOERROR, vec![30], 3599)));
+    assert_eq!(given_stale(&cache, &key, at(3900), 3600), None);
+    cache.insert(&key, good(10), at(4000));
+    assert_eq!(
+        given_stale(&cache, &key, at(4011), 3600),
+        Some((Rcode::NOERROR, vec![10], 1)),
+        "no TTL grows"
+    );
+}
+
+#[test]
+fn of_what_has_expired_the_last_word_counts_however_long_it_was_good_for() {
+    let (cache, qname) = (cache(&Settings::default()), name("a.test"));
+    let key = key(&qname, Rtype::A);
+    let at = |seconds: u64| Moment::from_millis(seconds * 1000);
+    cache.insert(&key, good(60), at(0));
+    cache.insert(
+        &super::CacheKey { qtype: Rtype::AAAA, ..key },
+        learned("a.test", Rtype::AAAA, Rcode::NXDOMAIN, &[], &[soa("test", 30, 30)]),
+        at(50),
+    );
+    assert!(cache.get(&key, at(55)).is_some_and(|entry| entry.learned.rcode == Rcode::NOERROR));
+    let (rcode, ..) = given_stale(&cache, &key, at(500), 3600).unwrap();
+    assert_eq!(rcode, Rcode::NXDOMAIN);
+}
+
+#[test]
+fn only_what_clients_were_given_is_worth_renewing_and_not_before_its_end_is_near() {
+    let (cache, qname) = (cache(&Settings::default()), name("a.test"));
+    let (key, hour) = (key(&qname, Rtype::A), Duration::from_secs(3600));
+    let at = |seconds: u64| Moment::from_millis(seconds * 1000);
+    cache.insert(&key, good(300), at(0));
+    assert!(!cache.is_worth_renewing(&key, at(299), hour), "nobody has asked");
+    assert_eq!(cache.consult(&key, at(400), |_| ()), Err(false));
+    assert_eq!(cache.consult(&key, at(1), |entry| entry.uses), Ok(0));
+    assert_eq!(cache.consult(&key, at(1), |entry| entry.uses), Ok(1));
+    assert!(!cache.is_worth_renewing(&key, at(200), hour));
+    assert!(cache.is_worth_renewing(&key, at(299), hour) && cache.is_worth_renewing(&key, at(3899), hour));
+    assert!(!cache.is_worth_renewing(&key, at(3900), hour));
+    assert_eq!(cache.consult(&key, at(400), |_| ()), Err(true));
+}

@@ -2,21 +2,35 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use crate::answer::settings::Keeping;
+use crate::upstream;
 use crate::upstream::settings::{ForwardDomain, UpstreamSpec};
 use crate::wire::Name;
 
 use super::read::{Item, Section};
+use super::sections;
 
-/// All forwarded domains: the default where there is no `[[forward]]`.
-pub(super) fn forwards(
-    root: &Section<'_>,
-    default: Vec<ForwardDomain>,
-    listen: &[SocketAddr],
-) -> Vec<ForwardDomain> {
-    let Some(sections) = root.tables("forward") else { return default };
+/// What all `[[forward]]` say.
+pub(super) struct Forwards {
+    /// Whom to ask.
+    pub domains: Vec<ForwardDomain>,
+    /// How what they answer is kept.
+    pub keeping: Vec<(Name, Keeping)>,
+}
+
+/// All forwarded domains: the default where there is no `[[forward]]`. What a domain does not say of keeping
+/// its answers is as in `base`.
+pub(super) fn forwards(root: &Section<'_>, base: &Keeping, listen: &[SocketAddr]) -> Forwards {
+    let Some(sections) = root.tables("forward") else {
+        let keeping = vec![(Name::root(), base.clone())];
+        return Forwards { domains: upstream::Settings::default().domains, keeping };
+    };
     let mut domains: Vec<ForwardDomain> = Vec::new();
+    let mut keeping = Vec::new();
     for section in sections {
+        let kept = sections::lifetimes(&section, sections::keeping(&section, base));
         let Some(forward) = forward(&section, listen) else { continue };
+        keeping.push((forward.domain.clone(), kept));
         if domains.iter().any(|other| other.domain == forward.domain) {
             let what = format!("{} is forwarded twice", forward.domain);
             section.reject("domain", &what, Some("list all its upstreams in one [[forward]]"));
@@ -27,7 +41,7 @@ pub(super) fn forwards(
         let what = "no [[forward]] has domain = \".\": names of other domains get SERVFAIL";
         root.warn("forward", what, Some("add one with upstreams = [\"system\"]"));
     }
-    domains
+    Forwards { domains, keeping }
 }
 
 fn forward(section: &Section<'_>, listen: &[SocketAddr]) -> Option<ForwardDomain> {

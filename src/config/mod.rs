@@ -26,6 +26,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::answer::settings::Keeping;
 use crate::import::settings::SourcePolicy;
 use crate::source::settings::{FileSettings, Route53Settings};
 use crate::{admin, answer, cache, import, server, upstream};
@@ -189,12 +190,13 @@ impl Config {
         let [special, cache, drain] = ["special", "cache", "drain"].map(|key| root.section(key));
         let [state, log] = ["state", "log"].map(|key| root.section(key));
         let transports = sections::server(&server, &limits);
-        let domains = forwards::forwards(root, upstream::Settings::default().domains, &transports.listen);
+        let keeping = sections::keeping(&cache, &Keeping::default());
+        let forwards = forwards::forwards(root, &keeping, &transports.listen);
         let config = Self {
             admin: sections::admin(&admin, base, environment),
             sources: sources::sources(root, base),
-            upstream: sections::upstream(domains, &limits),
-            answer: sections::answer(&server, &special, &limits),
+            upstream: sections::upstream(forwards.domains, &limits),
+            answer: sections::answer(&server, &special, &limits, forwards.keeping),
             cache: sections::cache(&cache),
             import: sections::state(&state, base, environment),
             drain: sections::drain(&drain, &transports.listen),

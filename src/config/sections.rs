@@ -5,6 +5,8 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::answer::settings::Keeping;
+use crate::wire::Name;
 use crate::{admin, answer, cache, import, server, upstream};
 
 use super::address::is_private;
@@ -49,7 +51,12 @@ pub(super) fn server(section: &Section<'_>, limits: &Section<'_>) -> server::Set
 }
 
 /// `server.access`, `[special]` and the part of `[limits]` that answers keep to.
-pub(super) fn answer(server: &Section<'_>, special: &Section<'_>, limits: &Section<'_>) -> answer::Settings {
+pub(super) fn answer(
+    server: &Section<'_>,
+    special: &Section<'_>,
+    limits: &Section<'_>,
+    keeping: Vec<(Name, Keeping)>,
+) -> answer::Settings {
     let default = answer::Settings::default();
     let access = |item: &Item<'_>| {
         let lists = item.filled_list(|i| i.networks(), "[\"loopback\", \"private\"]")?;
@@ -69,6 +76,9 @@ pub(super) fn answer(server: &Section<'_>, special: &Section<'_>, limits: &Secti
         },
         max_in_flight: limits.read("in_flight", default.max_in_flight, |i| i.count(1..=1 << 20)),
         max_waiters: limits.read("waiters", default.max_waiters, |i| i.count(1..=1 << 20)),
+        keeping,
+        max_renewals: limits
+            .read("renewals", default.max_renewals, |i| u32::try_from(i.integer(0..=1_000_000)?).ok()),
     }
 }
 
@@ -86,6 +96,33 @@ pub(super) fn upstream(
         }),
         sockets: limits.read("upstream_sockets", default.sockets, |i| i.count(1..=16_384)),
         ..default
+    }
+}
+
+/// How answers are kept: `[cache]` for all domains, and what a `[[forward]]` says otherwise of its own.
+pub(super) fn keeping(section: &Section<'_>, base: &Keeping) -> Keeping {
+    let (second, day) = (Duration::from_secs(1), Duration::from_secs(86_400));
+    let span = |key, default, least, most| section.read(key, default, |i| i.duration(times(least, most)));
+    Keeping {
+        // RFC 8767 §5: a day to three, and whatever is long enough for an outage.
+        max_stale: span("stale", base.max_stale, Duration::ZERO, 7 * day),
+        stale_timer: span("stale_timer", base.stale_timer, Duration::ZERO, MINUTE),
+        stale_ttl: span("stale_ttl", base.stale_ttl, second, 60 * MINUTE),
+        stale_recheck: span("stale_recheck", base.stale_recheck, second, 5 * MINUTE),
+        keep_positive: span("keep_positive", base.keep_positive, Duration::ZERO, 60 * MINUTE),
+        renews: section.read("renew", base.renews, Item::boolean),
+        ..base.clone()
+    }
+}
+
+/// The bounds on lifetimes that one domain has of its own.
+pub(super) fn lifetimes(section: &Section<'_>, base: Keeping) -> Keeping {
+    let week = Duration::from_secs(7 * 86_400);
+    let span = |key, default, least| section.read(key, default, |i| i.duration(times(least, week)));
+    Keeping {
+        max_ttl: span("max_ttl", base.max_ttl, Duration::from_secs(1)),
+        max_negative_ttl: span("max_negative_ttl", base.max_negative_ttl, Duration::ZERO),
+        ..base
     }
 }
 

@@ -29,6 +29,10 @@ pub const MISS_WAITING: &str = "zonelet_miss_waiting";
 pub const MISS_COALESCED: &str = "zonelet_miss_coalesced_total";
 /// Questions asked again for the cache before their answers expire.
 pub const MISS_RENEWALS: &str = "zonelet_miss_renewals_total";
+/// Questions whose clients were given an expired answer because upstreams had been silent for too long.
+pub const MISS_OVERDUE: &str = "zonelet_miss_overdue_total";
+/// Denials that were not believed for a while (`keep_positive`).
+pub const MISS_KEPT_POSITIVE: &str = "zonelet_miss_kept_positive_total";
 /// Client questions refused. `reason` as [`Refusal::label`].
 pub const MISS_REFUSED: &str = "zonelet_miss_refused_total";
 
@@ -160,6 +164,10 @@ pub struct MissMetrics {
     pub coalesced: Counter,
     /// [`MISS_RENEWALS`].
     pub renewals: Counter,
+    /// [`MISS_OVERDUE`].
+    pub overdue: Counter,
+    /// [`MISS_KEPT_POSITIVE`].
+    pub kept_positive: Counter,
     refused: [Counter; 4],
 }
 
@@ -169,11 +177,19 @@ impl MissMetrics {
         describe_gauge!(MISS_WAITING, Unit::Count, "Client questions that wait for an upstream.");
         describe_counter!(MISS_COALESCED, Unit::Count, "Client questions that joined one already asked.");
         describe_counter!(MISS_RENEWALS, Unit::Count, "Questions asked again before their answers expire.");
+        describe_counter!(
+            MISS_OVERDUE,
+            Unit::Count,
+            "Questions that were given an expired answer meanwhile."
+        );
+        describe_counter!(MISS_KEPT_POSITIVE, Unit::Count, "Denials that were not believed for a while.");
         describe_counter!(MISS_REFUSED, Unit::Count, "Client questions refused by a cap or for a loop.");
         Self {
             waiting: gauge!(MISS_WAITING),
             coalesced: counter!(MISS_COALESCED),
             renewals: counter!(MISS_RENEWALS),
+            overdue: counter!(MISS_OVERDUE),
+            kept_positive: counter!(MISS_KEPT_POSITIVE),
             refused: Refusal::ALL.map(|why| counter!(MISS_REFUSED, "reason" => why.label())),
         }
     }

@@ -162,7 +162,7 @@ impl Forwarder {
         let client = client.to_canonical();
         let from_upstream = route.upstreams.iter().any(|u| u.address().ip().to_canonical() == client);
         let index = route.first_usual(now);
-        Look { from_upstream, head: index.map(|index| Head { route, index, started }) }
+        Look { from_upstream, head: index.map(|index| Head { route, index, started, most: Duration::MAX }) }
     }
 
     /// Goes on with a question whose first query was sent by a lane, as [`Forwarder::exchange`]

@@ -20,6 +20,8 @@ pub struct Head {
     /// Which of the route's upstreams.
     pub(super) index: usize,
     pub(super) started: Instant,
+    /// The longest that its reply is waited for alone, if that is less than usual.
+    pub(super) most: Duration,
 }
 
 impl Head {
@@ -29,13 +31,18 @@ impl Head {
     }
 
     /// When it is sent.
-    pub(super) fn started(&self) -> Instant {
+    pub fn started(&self) -> Instant {
         self.started
     }
 
     /// How long its reply is waited for alone.
-    pub(super) fn patience(&self) -> Duration {
-        self.route.first_patience()
+    pub fn patience(&self) -> Duration {
+        self.route.first_patience().min(self.most)
+    }
+
+    /// Has its reply be waited for alone no longer than this.
+    pub fn hurry(&mut self, most: Duration) {
+        self.most = most;
     }
 
     /// How long its reply is waited for at all.

@@ -1,6 +1,7 @@
 //! Floor 0: DNS messages as bytes. Knows no clock, no socket and no other crate's DNS types.
 
 pub mod ask;
+mod domains;
 mod hash;
 pub mod learn;
 pub mod learned;
@@ -18,6 +19,7 @@ pub(crate) mod sample;
 pub mod suffix;
 pub mod types;
 
+pub use domains::Domains;
 pub use hash::{Prehashed, name_hash, name_hash_with};
 pub use learn::learn;
 pub use learned::{Learned, LearnedRef, Outcome, Sections};

@@ -115,6 +115,8 @@ pub struct EdeCode(pub u16);
 impl EdeCode {
     /// Other Error: the text says what.
     pub const OTHER: EdeCode = EdeCode(0);
+    /// Stale NXDOMAIN Answer.
+    pub const STALE_NXDOMAIN: Self = Self(19);
     /// Stale Answer.
     pub const STALE: EdeCode = EdeCode(3);
     /// Cached Error: a failure remembered (RFC 9520).

@@ -31,6 +31,7 @@ impl Answerer {
             checking_disabled: query.checking_disabled(),
             must_exist: missing.must_exist,
             client: pending.asker().client,
+            was_in_use: missing.was_in_use,
             renews: false,
             marker: query.edns.and_then(|edns| edns.option(MARKER_OPTION)).map(Into::into),
         };

@@ -100,7 +100,7 @@ impl Trial<'_> {
                 milliseconds: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
                 outcome: match &fetched {
                     Fetched::Entry(entry) => steps::outcome(entry.learned.outcome).to_owned(),
-                    Fetched::Failed(failure) => failure.text.to_string(),
+                    Fetched::Stale(_, failure) | Fetched::Failed(failure) => failure.text.to_string(),
                 },
             });
             resolved.push(Resolved { question: missing.question, fetched });
@@ -116,6 +116,7 @@ impl Trial<'_> {
             must_exist: missing.must_exist,
             client: self.asker.client,
             marker: None,
+            was_in_use: missing.was_in_use,
             renews: false,
         };
         // Who waits may have lost patience.
@@ -192,10 +193,12 @@ impl Trial<'_> {
             source: AnswerSource::Cache,
             restarts_left: MAX_RESTARTS,
             due: None,
+            stale: None,
             trace: Recorder::default(),
         };
         walk.run(query.suffixes());
-        (walk.trace.0, walk.source)
+        let source = if walk.stale.is_some() { AnswerSource::Stale } else { walk.source };
+        (walk.trace.0, source)
     }
 }
 

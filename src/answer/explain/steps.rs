@@ -75,7 +75,9 @@ impl Telling<'_> {
     fn note(&self, consulted: &mut Consulted, event: &Event<'_>) {
         match event {
             Event::Fetched(Fetched::Entry(entry)) => consulted.fetched = Some(self.known(entry, true)),
-            Event::Fetched(Fetched::Failed(failure)) => consulted.failure = Some(failure.text.to_string()),
+            Event::Fetched(Fetched::Stale(_, failure) | Fetched::Failed(failure)) => {
+                consulted.failure = Some(failure.text.to_string())
+            }
             Event::Cached { entry, is_believed } => {
                 consulted.cached = Some(self.known(entry, *is_believed));
             }

@@ -1,11 +1,14 @@
 //! How a question is taken in and asked: by a lane, by an exchange, or by the one and then the other.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use tokio::time::timeout_at;
+
 use super::flights::{Applicant, Kind, Landed, Seat, Standing, Takeover, Waiter};
-use super::{Done, Shared, Want, overloaded};
+use super::{Done, Shared, Want};
 use crate::clock::Moment;
 use crate::metrics::Refusal;
 use crate::upstream::{
@@ -32,7 +35,12 @@ impl Shared {
     ) {
         let started = lane.as_ref().map_or_else(Instant::now, |(lane, _)| lane.now());
         let look = self.forwarder.look(want.question.qname(), want.client.ip(), started, now);
-        let quick = lane.filter(|_| stamps.hops() == 0).zip(look.head);
+        let mut head = look.head.filter(|_| stamps.hops() == 0);
+        if let Some(head) = &mut head {
+            let timer = self.keepings.load().hurry(want.question.qname(), head.patience());
+            timer.into_iter().for_each(|timer| head.hurry(timer));
+        }
+        let quick = lane.zip(head);
         let quick = quick.map(|((lane, seen), head)| Quick { lane, head, seen });
         self.seat(want, now, stamps, look.from_upstream, done, quick);
     }
@@ -72,7 +80,8 @@ impl Shared {
             Seat::Known(waiter, fetched) => self.finish(waiter, fetched, now),
             Seat::Full(waiter) => {
                 self.metrics.refused(Refusal::Waiters);
-                self.finish(waiter, overloaded("too many clients wait for this answer"), now);
+                let text = "too many clients wait for this answer";
+                self.finish(waiter, self.refused(&want.key(), want.must_exist, text, now), now);
             }
             Seat::Started { number, signs: Some(signs), .. } => {
                 let ask = ask(&want.question, kind, stamps, signs);
@@ -164,9 +173,22 @@ struct Landing {
 impl Landing {
     async fn fly(mut self, begun: Option<(Head, Heard)>) {
         if let Some(ask) = self.ask.clone() {
-            let result = match begun {
-                Some((head, heard)) => self.shared.forwarder.resume(&ask, &head, heard).await,
-                None => self.shared.forwarder.exchange(&ask).await,
+            let started = begun.as_ref().map(|(head, _)| tokio::time::Instant::from_std(head.started()));
+            let started = started.unwrap_or_else(tokio::time::Instant::now);
+            let overdue = started + self.shared.stale_timer(&self.question);
+            let forwarder = Arc::clone(&self.shared.forwarder);
+            let mut exchange = pin!(async {
+                match begun {
+                    Some((head, heard)) => forwarder.resume(&ask, &head, heard).await,
+                    None => forwarder.exchange(&ask).await,
+                }
+            });
+            let result = match timeout_at(overdue, &mut exchange).await {
+                Ok(result) => result,
+                Err(_) => {
+                    self.shared.overdue(&self.question, self.kind, self.number);
+                    exchange.await
+                }
             };
             self.ask = None;
             self.shared.land(&self.question, self.kind, self.number, result);

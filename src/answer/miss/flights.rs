@@ -193,6 +193,22 @@ impl Flights {
         flights.take(|f| f.number == number).ok_or(None)
     }
 
+    /// Takes out those who wait for a flight, as far as `may` says, and leaves it in the air. Who waits with a
+    /// question of another kind stays.
+    pub(super) fn release(
+        &self,
+        question: &Question,
+        number: u64,
+        may: impl Fn(&Waiter) -> bool,
+    ) -> Vec<Waiter> {
+        let Some(mut flights) = self.by_question.get_mut(question) else { return Vec::new() };
+        let Some(flight) = flights.iter_mut().find(|f| f.number == number) else { return Vec::new() };
+        let waiters = std::mem::take(&mut flight.waiters).into_iter();
+        let (released, kept): (Vec<_>, Vec<_>) = waiters.partition(|w| w.again.is_none() && may(w));
+        kept.into_iter().for_each(|waiter| flight.waiters.push(waiter));
+        released
+    }
+
     /// How the flight that a lane has begun stands, after which it is an exchange's.
     pub(super) fn hand_over(&self, question: &Question, number: u64) -> Standing {
         let Some(mut flights) = self.by_question.get_mut(question) else { return Standing::Gone };
@@ -251,6 +267,7 @@ mod tests {
             must_exist: false,
             client: ([192, 0, 2, 1], 1).into(),
             marker: None,
+            was_in_use: false,
             renews: false,
         };
         let returns = is_returning.then_some(|| Box::new((want, Stamps::default())));

@@ -1,9 +1,11 @@
 //! How a question ends: what was brought is kept, and all who wait are told.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::flights::{Flight, Kind};
 use super::{Fetched, Shared, failure};
+use crate::answer::settings::Keeping;
 use crate::cache::CacheKey;
 use crate::clock::Moment;
 use crate::upstream::{Errand, ExchangeError, Question, What};
@@ -73,6 +75,16 @@ impl Shared {
         }
     }
 
+    /// Holds lifetimes down to what the domain's rules allow.
+    fn cap(&self, key: &CacheKey<'_>, learned: &mut Learned) {
+        let keepings = self.keepings.load();
+        let Keeping { max_ttl, max_negative_ttl, .. } = keepings.find(key.qname);
+        let seconds = |span: &Duration| u32::try_from(span.as_secs()).unwrap_or(u32::MAX);
+        if seconds(max_ttl.min(max_negative_ttl)) < u32::MAX {
+            learned.cap_ttls(seconds(max_ttl), seconds(max_negative_ttl));
+        }
+    }
+
     /// Keeps what a flight brought. Returns it, and what those get to whom it cannot be true.
     fn keep(
         &self,
@@ -82,35 +94,27 @@ impl Shared {
         result: Result<Learned, ExchangeError>,
         now: Moment,
     ) -> (Fetched, Option<Fetched>) {
-        let key = key(question, kind);
+        let key = kind.key(question);
         match result {
-            Ok(learned) if learned.denies_qname() && flight.waiters.iter().any(|w| w.must_exist) => {
-                let denied = failure("the upstream denies a name that a zone here holds");
-                let denied = self.cache.remember_failure(&key, denied, now);
-                (Fetched::Entry(self.cache.entry(&key, learned, now)), Some(Fetched::Failed(denied)))
+            Ok(mut learned) => {
+                if let Some(kept) = self.doubts(&key, &learned, now) {
+                    return (kept, None);
+                }
+                self.cap(&key, &mut learned);
+                if learned.denies_qname() && flight.waiters.iter().any(|w| w.must_exist) {
+                    let denied = failure("the upstream denies a name that a zone here holds");
+                    let denied = self.cache.remember_failure(&key, denied, now);
+                    let denied = self.instead(&key, true, denied, now);
+                    return (Fetched::Entry(self.cache.entry(&key, learned, now)), Some(denied));
+                }
+                (Fetched::Entry(self.cache.insert(&key, learned, now)), None)
             }
-            Ok(learned) => (Fetched::Entry(self.cache.insert(&key, learned, now)), None),
             Err(error) => {
-                let failure = error.failure();
                 tracing::debug!(qname = %question.qname(), qtype = %question.qtype(), %error, "no answer");
-                let remembered = !error.is_local() && !may_be_forged(kind, &error);
-                let failure = if remembered {
-                    self.cache.remember_failure(&key, failure, now)
-                } else {
-                    Arc::new(failure)
-                };
-                (Fetched::Failed(failure), None)
+                let local = error.is_local() || may_be_forged(kind, &error);
+                self.failed(&key, error.failure(), local, now)
             }
         }
-    }
-}
-
-fn key(question: &Question, kind: Kind) -> CacheKey<'_> {
-    CacheKey {
-        qname: question.qname(),
-        qtype: question.qtype(),
-        dnssec_ok: kind.dnssec_ok,
-        checking_disabled: kind.checking_disabled,
     }
 }
 

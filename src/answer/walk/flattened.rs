@@ -1,25 +1,13 @@
 //! The part of a walk behind an alias of a name elsewhere: what upstreams say of that name is answered
 //! under the owner, with no CNAME to be seen.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use super::trace::{Event, Trace};
-use super::{End, MAX_RESTARTS, Step, Walk, Why, done, failed};
+use super::trace::Trace;
+use super::{MAX_RESTARTS, Step, Walk, Why, done, failed};
 use crate::cache::EntryRef;
-use crate::metrics::AnswerSource;
-use crate::upstream::Question;
 use crate::wire::learned::RecordView;
 use crate::wire::response::{Full, NameAt};
-use crate::wire::{EdeCode, LearnedRef, Name, NameRef, Outcome, Rcode, Rtype};
+use crate::wire::{LearnedRef, Name, NameRef, Outcome, Rcode, Rtype};
 use crate::zone::Zone;
-
-/// How long ago an answer may have expired that is still given (RFC 8767 §4), and the TTL it then has,
-/// seconds (§5).
-const MAX_STALE: Duration = Duration::from_secs(24 * 3600);
-const STALE_TTL: u32 = 30;
-/// What is said then.
-const STALE: &str = "the upstreams fail for the target of the alias; this is what they said before";
 
 /// What an upstream's word about one name of the target's chain comes to.
 enum Part {
@@ -35,14 +23,11 @@ struct Flat<'w, 'a> {
     owner: NameAt<'a>,
     /// The least of the chain so far, seconds.
     ttl: u32,
-    /// Something of it had expired.
-    is_stale: bool,
 }
 
 impl<'w, T: Trace<'w>> Walk<'w, '_, '_, '_, T> {
     /// Answers with the records that `target` has of the type asked for, their TTL the least of its
-    /// chain; with NODATA where it has none, since the owner exists. Where upstreams fail, what they
-    /// said before is given for a while (RFC 8767).
+    /// chain; with NODATA where it has none, since the owner exists.
     pub(super) fn flattened(
         &mut self,
         zone: &'w Zone,
@@ -50,7 +35,7 @@ impl<'w, T: Trace<'w>> Walk<'w, '_, '_, '_, T> {
         target: NameRef<'w>,
         first: bool,
     ) -> Result<Step, Full> {
-        let mut flat = Flat { zone, owner, ttl: u32::MAX, is_stale: false };
+        let mut flat = Flat { zone, owner, ttl: u32::MAX };
         let mut next: Option<Name> = None;
         let note = |walk: &mut Self, source| {
             if first {
@@ -59,51 +44,19 @@ impl<'w, T: Trace<'w>> Walk<'w, '_, '_, '_, T> {
         };
         for _ in 0..=MAX_RESTARTS {
             let name = next.as_ref().map_or(target, Name::as_ref);
-            let said = self.consult(name, false, note, |walk, entry| walk.flatten(&mut flat, name, entry));
-            let mut part = match said {
-                Ok(part) => part?,
-                Err(step) => Part::Found(step),
-            };
-            if let Part::Found(Step::End(End::Failed(Why::Upstream(_) | Why::Target))) = part
-                && let Some(stale) = self.stale(&mut flat, name)
-            {
-                part = stale?;
-            }
-            match part {
+            let said = self.consult(name, false, note, |walk, entry| walk.flatten(&mut flat, entry));
+            match said.map_or_else(|step| Ok(Part::Found(step)), |part| part)? {
                 Part::On(name) => next = Some(name),
-                Part::Found(step) if flat.is_stale => {
-                    note(self, AnswerSource::Stale);
-                    return Ok(with_ede(step));
-                }
                 Part::Found(step) => return Ok(step),
             }
         }
         Ok(failed(Why::ChainTooLong))
     }
 
-    /// What upstreams said of a name before they failed.
-    fn stale(&mut self, flat: &mut Flat<'w, '_>, name: NameRef<'_>) -> Option<Result<Part, Full>> {
-        let key = self.key(name);
-        let (cache, now) = (self.cache, self.view.now);
-        cache.with_stale(&key, now, MAX_STALE, |entry| {
-            flat.is_stale = true;
-            self.trace.note(|| Event::Stale(Arc::new(entry.to_owned())));
-            self.flatten(flat, name, entry)
-        })
-    }
-
-    fn flatten(
-        &mut self,
-        flat: &mut Flat<'w, '_>,
-        name: NameRef<'_>,
-        entry: EntryRef<'_>,
-    ) -> Result<Part, Full> {
+    fn flatten(&mut self, flat: &mut Flat<'w, '_>, entry: EntryRef<'_>) -> Result<Part, Full> {
         let (learned, now) = (entry.learned, self.view.now);
-        if self.due.is_none() && now < entry.expires && entry.is_due(now) {
-            self.due = Some(Box::new(Question::new(name, self.qtype)));
-        }
         let age = now.secs_since(entry.stored);
-        let left = |ttl: u32| if flat.is_stale { ttl.min(STALE_TTL) } else { ttl.saturating_sub(age) };
+        let left = |ttl: u32| ttl.saturating_sub(age);
         let answers = learned.records().take(learned.answers.into());
         flat.ttl = answers.map(|record| left(record.ttl)).fold(flat.ttl, u32::min);
         match (learned.outcome, learned.chain_target()) {
@@ -135,15 +88,5 @@ impl<'w, T: Trace<'w>> Walk<'w, '_, '_, '_, T> {
         let soa = zone.soa().rdata().next().unwrap_or_default();
         self.response.record(true, apex_at, Rtype::SOA, zone.negative_ttl().min(left), soa)?;
         Ok(done(Rcode::NOERROR))
-    }
-}
-
-/// Says that what is given had expired (RFC 8914 §4.4).
-fn with_ede(step: Step) -> Step {
-    match step {
-        Step::End(End::Done { rcode, ede: None }) => {
-            Step::End(End::Done { rcode, ede: Some(Box::new((EdeCode::STALE, STALE.into()))) })
-        }
-        step => step,
     }
 }

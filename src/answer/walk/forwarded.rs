@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use super::trace::{Event, Trace};
-use super::{End, Fallback, Missing, Step, Walk, Why, failed};
-use crate::answer::miss::Fetched;
-use crate::cache::{CacheKey, EntryRef};
+use super::{End, Expired, Fallback, Missing, Step, Walk, Why, failed};
+use crate::answer::miss::{Fetched, stale};
+use crate::cache::{CacheKey, EntryRef, Failure, Stale};
 use crate::metrics::AnswerSource;
 use crate::upstream::Question;
 use crate::wire::learned::{Outcome, Sections};
 use crate::wire::query::HEADER;
 use crate::wire::response::{Full, NameAt};
-use crate::wire::{LearnedRef, NameRef, Rcode, Rtype, Suffixes};
+use crate::wire::{EdeCode, LearnedRef, NameRef, Rcode, Rtype, Suffixes};
 use crate::zone::{Authority, WhenUnloaded};
 
 impl<'w, T: Trace<'w>> Walk<'w, '_, '_, '_, T> {
@@ -30,7 +30,7 @@ impl<'w, T: Trace<'w>> Walk<'w, '_, '_, '_, T> {
     }
 
     /// Hands to `serve` what upstreams say of a name: what was fetched for this query, else what the
-    /// cache holds. `note` is told which before it is known what that is.
+    /// cache holds, or held while they fail. `note` is told which before it is known what that is.
     ///
     /// # Errors
     /// How the walk goes on where they say nothing: with a failure, or something to be fetched.
@@ -39,7 +39,7 @@ impl<'w, T: Trace<'w>> Walk<'w, '_, '_, '_, T> {
         name: NameRef<'_>,
         must_exist: bool,
         note: impl Fn(&mut Self, AnswerSource),
-        serve: impl FnOnce(&mut Self, EntryRef<'_>) -> R,
+        mut serve: impl FnMut(&mut Self, EntryRef<'_>) -> R,
     ) -> Result<R, Step> {
         let resolved = self.resolved;
         self.trace.note(|| Event::Consult { name: name.to_owned(), must_exist });
@@ -48,28 +48,85 @@ impl<'w, T: Trace<'w>> Walk<'w, '_, '_, '_, T> {
             self.trace.note(|| Event::Fetched(&resolved.fetched));
             return match &resolved.fetched {
                 Fetched::Entry(entry) => Ok(serve(self, entry.view())),
+                Fetched::Stale(stale, failure) => Ok(self.expired(stale, failure, serve)),
                 Fetched::Failed(failure) => Err(failed(Why::Upstream(Arc::clone(failure)))),
             };
         }
         note(self, AnswerSource::Cache);
         let key = self.key(name);
         let (cache, now) = (self.cache, self.view.now);
-        let cached = cache.with(&key, now, |entry| {
+        let cached = cache.consult(&key, now, |entry| {
             // A denial learned before the name was imported says nothing now.
             let is_believed = !(must_exist && entry.learned.denies_qname());
             self.trace.note(|| Event::Cached { entry: Arc::new(entry.to_owned()), is_believed });
+            if entry.uses > 0 && entry.is_due(now) {
+                self.note_due(name, entry);
+            }
             is_believed.then(|| serve(self, entry))
         });
-        cached.flatten().ok_or_else(|| match cache.failure(&key, now) {
-            Some(failure) => {
-                self.trace.note(|| Event::Failed(Arc::clone(&failure)));
-                failed(Why::Upstream(failure))
-            }
-            None => {
-                let question = Question::new(name, self.qtype);
-                Step::End(End::Missing(Missing { question, must_exist }))
-            }
-        })
+        match cached {
+            Ok(Some(served)) => Ok(served),
+            Ok(None) => self.not_fresh(&key, must_exist, false, serve),
+            Err(was_in_use) => self.not_fresh(&key, must_exist, was_in_use, serve),
+        }
+    }
+
+    /// Goes on where the cache has no fresh answer: with an expired one where upstreams fail, or are not to
+    /// be waited for.
+    #[cold]
+    fn not_fresh<R>(
+        &mut self,
+        key: &CacheKey<'_>,
+        must_exist: bool,
+        was_in_use: bool,
+        serve: impl FnOnce(&mut Self, EntryRef<'_>) -> R,
+    ) -> Result<R, Step> {
+        let (view, now) = (self.view, self.view.now);
+        if let Some(failure) = self.cache.failure(key, now) {
+            self.trace.note(|| Event::Failed(Arc::clone(&failure)));
+            let keeping = view.rules.keepings.find(key.qname);
+            return match stale(self.cache, key, keeping, must_exist, now) {
+                Some(stale) => Ok(self.expired(&stale, &failure, serve)),
+                None => Err(failed(Why::Upstream(failure))),
+            };
+        }
+        let immediate = view.rules.keepings.immediate(key.qname);
+        if let Some(stale) = immediate.and_then(|k| stale(self.cache, key, k, must_exist, now)) {
+            self.due = Some(Box::new(Question::new(key.qname, key.qtype)));
+            let text = "the upstreams are asked beside it".into();
+            let failure = Failure { rcode: Rcode::NOERROR, ede: EdeCode::STALE, text };
+            return Ok(self.expired(&stale, &Arc::new(failure), serve));
+        }
+        let question = Question::new(key.qname, key.qtype);
+        Err(Step::End(End::Missing(Missing { question, must_exist, was_in_use })))
+    }
+
+    /// Gives an answer that has expired, and says why.
+    fn expired<R>(
+        &mut self,
+        stale: &Stale,
+        failure: &Arc<Failure>,
+        serve: impl FnOnce(&mut Self, EntryRef<'_>) -> R,
+    ) -> R {
+        self.trace.note(|| Event::Stale(Arc::clone(&stale.entry)));
+        self.stale = Some(Box::new(Expired { since: stale.expired, failure: Arc::clone(failure) }));
+        // Signatures may have expired with it.
+        self.authentic = false;
+        serve(self, stale.entry.view())
+    }
+
+    /// Notes that an answer in use is to be learned anew, unless there is no leisure for it, or it only says
+    /// that the name does not exist.
+    #[cold]
+    fn note_due(&mut self, name: NameRef<'_>, entry: EntryRef<'_>) {
+        let renews = || self.view.rules.keepings.find(name).renews;
+        if self.view.has_leisure
+            && self.due.is_none()
+            && entry.learned.outcome != Outcome::NxDomain
+            && renews()
+        {
+            self.due = Some(Box::new(Question::new(name, self.qtype)));
+        }
     }
 
     /// What a name is found by in the cache.

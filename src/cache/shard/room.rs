@@ -1,5 +1,7 @@
 //! Making room in a shard: the oldest chunk goes, but for what is in use.
 
+use std::time::Duration;
+
 use super::{Shard, Which};
 use crate::cache::chunks::Address;
 use crate::cache::layout::{self, Packed};
@@ -9,6 +11,9 @@ use crate::clock::Moment;
 const SMALL_PART: usize = 10;
 /// An entry longer than this part of a chunk gets one of its own.
 const SHARED_PART: usize = 8;
+/// What was in use is spared for so long after it expired: it may be all there is when upstreams fail
+/// (RFC 8767 §4).
+const STALE_FOR: Duration = Duration::from_secs(24 * 3600);
 /// Chunks looked through for entries to spare; the next one goes whole.
 const MAX_SPARED: usize = 4;
 
@@ -73,8 +78,10 @@ impl Shard {
             if packed.is_dead() {
                 continue;
             }
-            let is_wanted = may_spare && uses > 0 && now < packed.expires();
-            if is_wanted && self.spare(address, tag, len, uses - 1).is_some() {
+            let is_wanted = may_spare && uses > 0 && now.before(STALE_FOR) < packed.expires();
+            // What has expired gets one more round, and no more.
+            let uses = if now < packed.expires() { uses.saturating_sub(1) } else { 0 };
+            if is_wanted && self.spare(address, tag, len, uses).is_some() {
                 continue;
             }
             self.take_out(tag, address);

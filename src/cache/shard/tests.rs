@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::index::MAX_CHAIN;
 use super::super::{Cache, CacheKey, Settings};
-use crate::clock::{Clock, Moment};
+use crate::clock::Moment;
 use crate::metrics::CacheMetrics;
 use crate::wire::sample::{Rec, name, response, soa};
 use crate::wire::{Learned, Name, Rcode, Rtype, learn};
@@ -96,15 +96,29 @@ fn what_comes_again_soon_after_it_was_dropped_stays_longer() {
 }
 
 #[test]
-fn expired_answers_are_not_spared_however_often_they_were_asked_for() {
-    let (cache, clock) = (cache(64 << 10), Clock::manual());
-    (0..200).for_each(|n| put(&cache, n, clock.now()));
-    (0..5).for_each(|_| (0..200).for_each(|n| assert!(knows(&cache, n, clock.now()))));
-    clock.advance(Duration::from_secs(61));
-    let before = cache.size().0;
-    (1000..1600).for_each(|n| put(&cache, n, clock.now()));
-    let fresh = (1000..1600).filter(|&n| knows(&cache, n, clock.now())).count();
-    assert!(fresh + 60 > cache.size().0, "{fresh} of {} are fresh, {before} before", cache.size().0);
+fn expired_answers_that_were_in_use_are_spared_once_for_as_long_as_they_may_be_given() {
+    let (day, now) = (Duration::from_secs(86_400), Moment::from_millis(100_000_000));
+    let left_of = |expired: Duration| {
+        let cache = cache(64 << 10);
+        (0..200).for_each(|n| put(&cache, n, now));
+        (0..5).for_each(|_| (0..200).for_each(|n| assert!(knows(&cache, n, now))));
+        let later = now.after(Duration::from_secs(60) + expired);
+        let left_after = |more: std::ops::Range<u32>| {
+            more.for_each(|n| {
+                put(&cache, n, later);
+                (0..2).for_each(|_| assert!(knows(&cache, n, later)));
+            });
+            let is_there = |n: &u32| {
+                let qname = name(&format!("n{n}.test"));
+                cache.stale(&key(&qname, Rtype::TXT), later, 2 * day, day).is_some()
+            };
+            (0..200).filter(is_there).count()
+        };
+        let room = cache.size().0 as u32;
+        (left_after(1000..1000 + 2 * room), left_after(5000..5000 + 20 * room))
+    };
+    let ((soon, late), (too_old, _)) = (left_of(Duration::from_secs(1)), left_of(day));
+    assert!(soon > too_old + 20 && late == 0, "{soon} and {too_old} of 200, {late} in the end");
 }
 
 #[test]

@@ -60,6 +60,7 @@ impl Agent {
             question: asked(name(qname).as_ref(), qtype),
             dnssec_ok: false,
             checking_disabled: false,
+            was_in_use: false,
             renews: false,
             must_exist: false,
             client: (Ipv4Addr::new(127, 0, 0, 99), 4711).into(),
@@ -108,6 +109,7 @@ impl Agent {
             question: asked(question.qname.as_ref(), question.qtype),
             dnssec_ok: question.dnssec_ok(),
             checking_disabled: question.checking_disabled(),
+            was_in_use: false,
             renews: false,
             must_exist: false,
             client: from,
@@ -143,7 +145,8 @@ fn key(want: &Want) -> CacheKey<'_> {
 
 fn respond(question: &Question, fetched: Fetched, clock: &Clock) -> Vec<u8> {
     match fetched {
-        Fetched::Failed(failure) => {
+        // What is played here has nothing to do with stale answers.
+        Fetched::Stale(_, failure) | Fetched::Failed(failure) => {
             with_ede(question.reply(failure.rcode.0 as u8, &[], &[]), failure.ede.0, &failure.text)
         }
         Fetched::Entry(entry) => {
@@ -166,6 +169,7 @@ pub fn failed(fetched: Fetched) -> (u16, String) {
     match fetched {
         Fetched::Failed(failure) => (failure.ede.0, failure.text.to_string()),
         Fetched::Entry(entry) => panic!("answered: {:?}", entry.learned),
+        Fetched::Stale(stale, _) => panic!("answered: {:?}", stale.entry.learned),
     }
 }
 
@@ -176,6 +180,6 @@ pub fn ttls(fetched: &Fetched, clock: &Clock) -> Vec<u32> {
             let age = entry.age(clock.now());
             entry.learned.records().map(|r| r.ttl.saturating_sub(age)).collect()
         }
-        Fetched::Failed(failure) => panic!("failed: {failure:?}"),
+        Fetched::Stale(_, failure) | Fetched::Failed(failure) => panic!("failed: {failure:?}"),
     }
 }

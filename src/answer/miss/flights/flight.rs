@@ -4,8 +4,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::answer::miss::few::Few;
 use crate::answer::miss::{Done, Fetched, Want};
+use crate::cache::CacheKey;
 use crate::clock::Moment;
-use crate::upstream::{Head, Heard, Line, Signs, Stamps};
+use crate::upstream::{Head, Heard, Line, Question, Signs, Stamps};
 
 /// What else tells flights for one name and type apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +22,16 @@ impl Kind {
     /// with a longer marker, or a forger could have it refused further on for everybody.
     pub(super) fn may_join(self, other: Kind) -> bool {
         self.is_answered_by(other) && self.hops >= other.hops
+    }
+
+    /// What an answer of this kind is found by in the cache.
+    pub(in crate::answer::miss) fn key(self, question: &Question) -> CacheKey<'_> {
+        CacheKey {
+            qname: question.qname(),
+            qtype: question.qtype(),
+            dnssec_ok: self.dnssec_ok,
+            checking_disabled: self.checking_disabled,
+        }
     }
 
     /// Whether what answers the kind `other` answers this one.
