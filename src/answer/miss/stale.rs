@@ -43,8 +43,11 @@ impl Shared {
         let stale = stale(&self.cache, key, keeping, false, now);
         let failure = match &stale {
             _ if local => Arc::new(failure),
-            Some(_) => self.cache.remember_failure_for(key, failure, keeping.stale_recheck, now),
-            None => self.cache.remember_failure(key, failure, now),
+            // One that is still good was to be renewed: that can be tried again before it expires.
+            Some(stale) if !stale.expired.is_zero() => {
+                self.cache.remember_failure_for(key, failure, keeping.stale_recheck, now)
+            }
+            _ => self.cache.remember_failure(key, failure, now),
         };
         match stale {
             Some(stale) => {
