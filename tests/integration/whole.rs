@@ -14,6 +14,7 @@ mod loops;
 #[cfg(feature = "route53")]
 mod rehearsal;
 mod reload;
+mod soak;
 #[cfg(feature = "route53")]
 mod state;
 

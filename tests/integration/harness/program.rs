@@ -198,6 +198,11 @@ impl Program {
         self.addr
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Standard output so far.
     pub fn banner(&self) -> Vec<String> {
         self.output.0.lock().unwrap().clone()
