@@ -10,11 +10,12 @@ use std::time::Duration;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use scene::{Learnt, Opt, Scene, UDP, a, cname, name, positive, query, soa, zone};
 use zonelet::answer::Asker;
+use zonelet::cache::{CacheKey, Failure};
 use zonelet::metrics::Board;
 use zonelet::source::file::json;
 use zonelet::wire::query::Query;
 use zonelet::wire::response::NameAt;
-use zonelet::wire::{Name, Rcode, Response, Rtype, Suffixes, Verdict, learn};
+use zonelet::wire::{EdeCode, Name, Rcode, Response, Rtype, Suffixes, Verdict, learn};
 use zonelet::zone::{Authority, Lookup, Zone, ZoneOptions, ZoneTable};
 
 /// Different names asked in turn, so that nothing is measured with its cache lines always warm.
@@ -65,6 +66,33 @@ fn scene() -> Scene {
         }
     }
     scene
+}
+
+/// Answers that have expired, given while the failure of their upstreams is remembered.
+fn stale(c: &mut Criterion) {
+    let scene = scene();
+    scene.clock.advance(Duration::from_secs(3600));
+    let failure = Failure {
+        rcode: Rcode::SERVFAIL,
+        ede: EdeCode::NO_REACHABLE_AUTHORITY,
+        text: "no reply from 10.0.0.2".into(),
+    };
+    let (mut out, tally, mut turn) = (vec![0; 1232], Board::default().register_own(), 0);
+    let names: Vec<Name> = (0..NAMES).map(|n| name(&format!("svc-{n}.example.net"))).collect();
+    for qname in &names {
+        let (dnssec_ok, checking_disabled) = (false, false);
+        let key = CacheKey { qname: qname.as_ref(), qtype: Rtype::A, dnssec_ok, checking_disabled };
+        let (hour, now) = (Duration::from_secs(3600), scene.clock.now());
+        scene.cache.remember_failure_for(&key, failure.clone(), hour, now);
+    }
+    let queries: Vec<Vec<u8>> = names.iter().map(|qname| query(qname, Rtype::A, OPT)).collect();
+    assert!(queries.iter().all(|query| scene.answer(query, UDP, &mut out, &tally).is_some()));
+    c.bench_function("answer/stale", |b| {
+        b.iter(|| {
+            turn = (turn + 1) % NAMES;
+            scene.answer(black_box(&queries[turn]), UDP, &mut out, &tally)
+        });
+    });
 }
 
 /// Whole answers to a thousand questions in turn.
@@ -228,5 +256,5 @@ fn import(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(fast_path, parse, suffixes, tables, lookups, writing, answers, learning, import);
+criterion_group!(fast_path, parse, suffixes, tables, lookups, writing, answers, stale, learning, import);
 criterion_main!(fast_path);

@@ -45,7 +45,7 @@ impl<'w, T: Trace<'w>> Walk<'w, '_, '_, '_, T> {
         for _ in 0..=MAX_RESTARTS {
             let name = next.as_ref().map_or(target, Name::as_ref);
             let said = self.consult(name, false, note, |walk, entry| walk.flatten(&mut flat, entry));
-            match said.map_or_else(|step| Ok(Part::Found(step)), |part| part)? {
+            match said.unwrap_or_else(|step| Ok(Part::Found(step)))? {
                 Part::On(name) => next = Some(name),
                 Part::Found(step) => return Ok(step),
             }
