@@ -2,11 +2,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tracing::warn;
 
 use super::Flag;
 use super::imports::SharedBoard;
 use crate::admin::Health;
 use crate::upstream::Forwarder;
+
+/// How often readiness is looked at while it is waited for.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// The process's state, as probes see it.
 pub struct State {
@@ -22,6 +28,21 @@ impl State {
     /// Not draining.
     pub fn new(imports: SharedBoard, forwarder: Arc<Forwarder>) -> Self {
         Self { draining: Flag::new(false), started: Flag::new(false), imports, forwarder }
+    }
+}
+
+impl State {
+    /// Waits until it is ready, at most for `patience`.
+    pub async fn until_ready(&self, patience: Duration) {
+        let ready = async {
+            while self.ready().is_err() {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        if tokio::time::timeout(patience, ready).await.is_err() {
+            let why = self.ready().err();
+            warn!(why, "taking over without being ready");
+        }
     }
 }
 

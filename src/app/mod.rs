@@ -3,25 +3,29 @@
 mod banner;
 mod claims;
 mod export;
+mod handover;
 mod health;
 mod imports;
 pub mod offline;
 pub mod online;
 mod reload;
+mod snapshot;
 mod status;
 
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::admin::{HttpListener, Pages, SocketListener};
 use crate::answer::Answerer;
@@ -29,18 +33,29 @@ use crate::answer::miss::MissPath;
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::{Config, Drain, Environment, Log};
-use crate::metrics::{AnswerMetrics, Board, CacheMetrics, Exporter, ImportMetrics, ReloadMetrics};
+use crate::metrics::{
+    AnswerMetrics, Board, CacheMetrics, Exporter, HandoverMetrics, HeritageMetrics, ImportMetrics,
+    ReloadMetrics,
+};
 use crate::server::{Running, Server};
-use crate::sys;
+use crate::sys::{self, Estate, SocketName};
 use crate::upstream::{self, Forwarder};
 use crate::zone::{SharedTable, ZoneTable};
 
+use handover::{Begin, Commit, Giver, Meeting, Offer};
 use health::State;
 use imports::{Around, Imports};
+use snapshot::{Keeper, Shelf};
 use status::{Scrape, Status};
 
 /// After the drain, tasks that do not end by themselves get this long.
 const TASKS_GRACE: Duration = Duration::from_secs(6);
+
+/// At SIGTERM a hand-over that has begun gets this long to come to an end.
+const SETTLE: Duration = Duration::from_secs(10);
+
+/// While another process serves, this one waits so long for its zones before it takes over without them.
+const FIRST_IMPORT: Duration = Duration::from_secs(60);
 
 /// What `zonelet run` was given.
 pub struct Setup {
@@ -54,7 +69,7 @@ pub struct Setup {
     pub set_level: Box<dyn Fn(&Log) + Send + Sync>,
 }
 
-/// Serves until SIGTERM or SIGINT, then drains. Must run on a multi-thread runtime.
+/// Serves until SIGTERM or SIGINT, then drains, or until a successor does. Must run on a multi-thread runtime.
 ///
 /// # Errors
 /// What kept it from starting: an address that cannot be bound, named with a hint.
@@ -67,12 +82,27 @@ pub async fn run(setup: Setup) -> anyhow::Result<()> {
         warn!(%error, "the limit of open files stays as it is");
     }
     let mut app = App::start(setup).await?;
-    tokio::select! {
-        _ = terminate.recv() => info!("SIGTERM: draining"),
-        _ = interrupt.recv() => info!("SIGINT: draining"),
-        never = app.follow_config(hangup) => match never {},
+    let commit = tokio::select! {
+        _ = terminate.recv() => {
+            info!("SIGTERM: draining");
+            None
+        }
+        _ = interrupt.recv() => {
+            info!("SIGINT: draining");
+            None
+        }
+        commit = app.follow_config(hangup) => Some(commit),
+    };
+    let signals = [terminate, interrupt];
+    // What a successor has been given must not be drained.
+    let commit = match (commit, &mut app.giver) {
+        (None, Some(giver)) => giver.settle(SETTLE).await,
+        (commit, _) => commit,
+    };
+    match commit {
+        Some(commit) => app.leave(commit, signals).await,
+        None => app.drain(signals).await,
     }
-    app.drain([terminate, interrupt]).await;
     Ok(())
 }
 
@@ -86,13 +116,22 @@ struct App {
     server: Running,
     state: Arc<State>,
     reloads: ReloadMetrics,
+    /// Whom a successor finds; `None` where nothing is handed over.
+    giver: Option<Giver>,
+    keeper: Option<Keeper>,
+    /// Whom the cache's answers come from.
+    origin: Arc<AtomicU64>,
+    /// Ends the admin listeners alone.
+    admin: CancellationToken,
+    /// That the admin socket's file is a successor's.
+    admin_file: Option<Arc<Flag>>,
     tasks: TaskTracker,
     shutdown: CancellationToken,
 }
 
 impl App {
     /// The order of design.md: settings are checked, last-good zones load, sockets are bound and
-    /// served, sources start. Nothing waits for a source or an upstream.
+    /// served, sources start. Nothing waits for a source or an upstream, unless another process serves meanwhile.
     async fn start(setup: Setup) -> anyhow::Result<Self> {
         let exporter = Exporter::install()?;
         let config = &setup.config;
@@ -100,7 +139,14 @@ impl App {
         let table: SharedTable = Arc::new(ArcSwap::from_pointee(ZoneTable::default()));
         let cache = Arc::new(Cache::new(&config.cache, CacheMetrics::register()));
 
-        let bound = Server::bind(config.server.clone())?;
+        let heritage = HeritageMetrics::register();
+        let origin = Arc::new(AtomicU64::new(snapshot::origin(&config.upstream)));
+        let meeting = config.handover.socket.as_deref();
+        let fingerprint = origin.load(Ordering::Relaxed);
+        let mut begin = Begin::at(meeting, (&cache, &clock), fingerprint, &heritage).await?;
+
+        let bound = Server::succeed(config.server.clone(), &mut begin.estate)?;
+        begin.check().await?;
         let own = bound.local_addrs();
         let upstream_settings = upstream::Settings { own: own.clone(), ..config.upstream.clone() };
         let forwarder = Forwarder::new(upstream_settings, clock.clone(), Handle::current());
@@ -130,13 +176,20 @@ impl App {
             &board,
         );
         let server_metrics = bound.metrics();
-        let pages = bind_admin(config).await?;
-        let server = bound.start(Arc::new(answerer.clone()), &board).context("the server cannot start")?;
+        let pages = bind_admin(config, &mut begin.estate).await?;
+        let (admin_sockets, admin_file) = pages.shared()?;
 
         let state = Arc::new(State::new(imports.status(), Arc::clone(&forwarder)));
         let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
+        let admin = shutdown.child_token();
         tasks.spawn(exporter.clone().run(shutdown.clone()));
         tasks.spawn(Arc::clone(&forwarder).run(shutdown.clone()));
+        if begin.is_followed() {
+            state.until_ready(FIRST_IMPORT).await;
+        }
+        let is_loaded = begin.is_followed();
+        let server = bound.start(Arc::new(answerer.clone()), &board).context("the server cannot start")?;
+        let flushed = Arc::new(Notify::new());
         let scrape = Scrape {
             exporter,
             answers: AnswerMetrics::register(),
@@ -154,11 +207,47 @@ impl App {
             cache: Arc::clone(&cache),
             answerer: answerer.clone(),
             table: Arc::clone(&table),
+            flushed: Arc::clone(&flushed),
         });
-        serve_admin(pages, scrape, status, &state, &tasks, &shutdown);
+        serve_admin(pages, scrape, status, &state, &tasks, &admin);
+        begin.serving(&heritage).await?;
+        let shelf = config.import.state_dir.clone().map(|dir| Shelf {
+            dir,
+            cache: Arc::clone(&cache),
+            clock: clock.clone(),
+            origin: Arc::clone(&origin),
+            max_bytes: config.cache.max_bytes,
+        });
+        let keeper = shelf.zip(config.keep.snapshot);
+        let keeper = keeper.map(|(shelf, every)| Keeper::start(shelf, every, is_loaded, flushed, heritage));
+        let offer = Offer {
+            server: server.sockets(),
+            admin: admin_sockets,
+            cache: Arc::clone(&cache),
+            clock,
+            origin: Arc::clone(&origin),
+            metrics: HandoverMetrics::register("given"),
+        };
+        let giver = meet(config, offer, &shutdown);
         tasks.spawn(banner::print(own, imports.status(), table, shutdown.clone()));
         let reloads = ReloadMetrics::register();
-        Ok(Self { setup, forwarder, answerer, cache, imports, server, state, reloads, tasks, shutdown })
+        Ok(Self {
+            setup,
+            forwarder,
+            answerer,
+            cache,
+            imports,
+            server,
+            state,
+            reloads,
+            giver,
+            keeper,
+            origin,
+            admin,
+            admin_file,
+            tasks,
+            shutdown,
+        })
     }
 
     /// Not ready → keep answering for the delay → read the queues dry and close → finish what is
@@ -172,6 +261,34 @@ impl App {
             _ = terminate.recv() => info!("second signal: the drain delay is cut short"),
             _ = interrupt.recv() => info!("second signal: the drain delay is cut short"),
         }
+        self.end(grace, true).await;
+    }
+
+    /// A successor serves: nothing more is read of what it took, the rest is closed in good order, connections are
+    /// served to their end. A signal cuts that short.
+    async fn leave(mut self, commit: Commit, signals: [Signal; 2]) {
+        self.server.hand_over(&commit.taken).await;
+        if let Some(file) = &self.admin_file {
+            let is_taken = commit.taken.iter().any(|name| name.kind == "admin");
+            file.store(is_taken, Ordering::Relaxed);
+        }
+        self.admin.cancel();
+        // It may be gone again; who serves then is its supervisor's concern.
+        let _ = commit.stopped.send(());
+        info!("a successor serves: open connections are served to their end");
+        let [mut terminate, mut interrupt] = signals;
+        tokio::select! {
+            () = self.server.connections_ended() => {}
+            () = tokio::time::sleep(self.setup.config.handover.linger) => {}
+            _ = terminate.recv() => info!("SIGTERM: open connections are closed"),
+            _ = interrupt.recv() => info!("SIGINT: open connections are closed"),
+        }
+        let grace = self.setup.config.drain.grace;
+        self.end(grace, false).await;
+    }
+
+    /// Closes what is open, finishes what is pending within `grace`, and stops everything else.
+    async fn end(self, grace: Duration, is_last: bool) {
         let leftover = self.server.drain(grace).await;
         if leftover != crate::server::Leftover::default() {
             warn!(
@@ -183,6 +300,9 @@ impl App {
         self.shutdown.cancel();
         self.tasks.close();
         let rest = async {
+            if let Some(keeper) = self.keeper {
+                keeper.end(is_last).await;
+            }
             self.imports.stop().await;
             self.tasks.wait().await;
         };
@@ -193,18 +313,41 @@ impl App {
     }
 }
 
+/// Lets a successor find this process, where the configuration says so.
+fn meet(config: &Config, offer: Offer, shutdown: &CancellationToken) -> Option<Giver> {
+    let path = config.handover.socket.as_deref()?;
+    match Meeting::bind(path) {
+        Ok(meeting) => Some(Giver::start(meeting, offer, shutdown.clone())),
+        Err(error) => {
+            error!(path = %path.display(), %error, "no successor will find this process: no socket for it");
+            None
+        }
+    }
+}
+
 /// The admin listeners, bound before anything is served.
 struct Admin {
     http: Option<HttpListener>,
     socket: Option<SocketListener>,
 }
 
-async fn bind_admin(config: &Config) -> anyhow::Result<Admin> {
+impl Admin {
+    /// What of it a successor takes, and how the socket's file is left to it.
+    fn shared(&self) -> anyhow::Result<(Vec<(SocketName, OwnedFd)>, Option<Arc<Flag>>)> {
+        let http = self.http.as_ref().map(HttpListener::duplicate).transpose()?;
+        let socket = self.socket.as_ref().map(SocketListener::duplicate).transpose()?;
+        let file = self.socket.as_ref().map(SocketListener::file_is_anothers);
+        Ok((http.into_iter().chain(socket).collect(), file))
+    }
+}
+
+async fn bind_admin(config: &Config, estate: &mut Estate) -> anyhow::Result<Admin> {
     let http = match config.admin.listen {
-        Some(address) => Some(HttpListener::bind(address).await?),
+        Some(address) => Some(HttpListener::succeed(address, estate).await?),
         None => None,
     };
-    let socket = config.admin.socket.as_deref().map(SocketListener::bind).transpose()?;
+    let socket = config.admin.socket.as_deref();
+    let socket = socket.map(|path| SocketListener::succeed(path, estate)).transpose()?;
     Ok(Admin { http, socket })
 }
 

@@ -1,8 +1,9 @@
 //! A changed configuration, taken over without losing a query; a bad one is refused whole.
 
-use std::convert::Infallible;
+use std::future::pending;
 use std::hash::Hasher;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use siphasher::sip::SipHasher13;
@@ -10,7 +11,8 @@ use tokio::signal::unix::Signal;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
-use super::App;
+use super::handover::{Commit, Giver};
+use super::{App, snapshot};
 use crate::config::Config;
 use crate::upstream;
 
@@ -21,8 +23,9 @@ const POLL: Duration = Duration::from_secs(5);
 const SETTLE: Duration = Duration::from_secs(1);
 
 impl App {
-    /// Reloads at SIGHUP and when the content of the file has changed. Never returns.
-    pub(super) async fn follow_config(&mut self, mut hangup: Signal) -> Infallible {
+    /// Reloads at SIGHUP and when the content of the file has changed. Returns, between two reloads, when a successor
+    /// serves.
+    pub(super) async fn follow_config(&mut self, mut hangup: Signal) -> Commit {
         let mut ticks = interval(POLL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut watched = Watched { taken: self.fingerprint().await, settling: None };
@@ -30,6 +33,7 @@ impl App {
             let asked = tokio::select! {
                 _ = hangup.recv() => true,
                 _ = ticks.tick() => false,
+                commit = succession(&mut self.giver) => return commit,
             };
             match watched.look(self.fingerprint().await, asked) {
                 Look::Take => self.reload().await,
@@ -72,6 +76,7 @@ impl App {
         }
         if forwards {
             let own = self.server.local_addrs().to_vec();
+            self.origin.store(snapshot::origin(&new.upstream), Ordering::Relaxed);
             self.forwarder.reload(upstream::Settings { own, ..new.upstream.clone() });
         }
         if sources {
@@ -80,6 +85,18 @@ impl App {
         self.setup.config = new;
         self.reloads.taken.increment(1);
         info!(file = %shown(path), sources, forwards, "configuration reloaded");
+    }
+}
+
+/// Waits for a successor to serve.
+async fn succession(giver: &mut Option<Giver>) -> Commit {
+    match giver {
+        Some(giver) => match giver.commits.recv().await {
+            Some(commit) => commit,
+            // Nobody can come any more.
+            None => pending().await,
+        },
+        None => pending().await,
     }
 }
 

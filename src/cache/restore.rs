@@ -64,7 +64,13 @@ impl Cache {
 
     /// Puts in a response that was learned `age` ago, if it may still be of use and nothing newer is known. Whether it
     /// was.
-    pub(super) fn restore(&self, key: &CacheKey<'_>, mut learned: Learned, age: Duration, now: Moment) -> bool {
+    pub(super) fn restore(
+        &self,
+        key: &CacheKey<'_>,
+        mut learned: Learned,
+        age: Duration,
+        now: Moment,
+    ) -> bool {
         let stored = now.before(age);
         // A clock that does not reach so far back would make it younger than it is.
         if now.since(stored) != age || learned.outcome == Outcome::Error || learned.lifetime == 0 {

@@ -158,6 +158,14 @@ pub fn check(input: &mut impl Read, origin: u64, today: &Stamp) -> Result<u64, S
     read::walk(input, origin, today, |_| {})
 }
 
+/// Reads what is left of a snapshot that turned out to be [useless](SnapshotError::Useless), where more follows it.
+///
+/// # Errors
+/// [`SnapshotError`]: there is no telling where it ends.
+pub fn skip(input: &mut impl Read) -> Result<(), SnapshotError> {
+    read::skip(input)
+}
+
 /// Puts what a snapshot holds into the cache, as old as it is, where the cache knows nothing newer; says how many
 /// entries were put in. `today` is `now` by the machine's clocks.
 ///

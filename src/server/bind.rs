@@ -299,8 +299,7 @@ mod tests {
         let first = bind(&settings(&["127.0.0.1:0"])).unwrap();
         let addr = first[0].addr;
         drop(first);
-        let places =
-            bind(&settings(&[&addr.to_string(), &format!("[::ffff:127.0.0.1]:{}", addr.port())]));
+        let places = bind(&settings(&[&addr.to_string(), &format!("[::ffff:127.0.0.1]:{}", addr.port())]));
         assert_eq!(places.unwrap().iter().map(|place| place.addr).collect::<Vec<_>>(), [addr]);
     }
 

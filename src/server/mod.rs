@@ -299,7 +299,8 @@ impl Sockets {
     /// # Errors
     /// No descriptor is left.
     pub fn duplicate(&self) -> io::Result<Vec<(SocketName, OwnedFd)>> {
-        let udp = self.udp.iter().filter_map(|(name, endpoint)| Some((name, endpoint.upgrade()?.duplicate())));
+        let udp =
+            self.udp.iter().filter_map(|(name, endpoint)| Some((name, endpoint.upgrade()?.duplicate())));
         let tcp = self.tcp.iter().filter_map(|door| Some((&door.name, door.duplicate()?)));
         udp.chain(tcp).map(|(name, socket)| Ok((name.clone(), socket?))).collect()
     }

@@ -86,6 +86,11 @@ impl Estate {
         self.sockets.len()
     }
 
+    /// The names of what was taken so far.
+    pub fn taken(&self) -> &[SocketName] {
+        &self.taken
+    }
+
     /// The names of what was taken; the rest is closed.
     pub fn close(self) -> Vec<SocketName> {
         self.taken

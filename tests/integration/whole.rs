@@ -4,6 +4,7 @@
 mod accounts;
 mod drain;
 mod example;
+mod handover;
 #[cfg(feature = "route53")]
 mod hints;
 #[cfg(feature = "route53")]

@@ -65,6 +65,13 @@ pub(super) fn walk(
     }
 }
 
+/// Reads up to the last block.
+pub(super) fn skip(input: &mut impl Read) -> Result<(), SnapshotError> {
+    let mut block = Vec::new();
+    while next(input, &mut block)?.0 != b'Z' {}
+    Ok(())
+}
+
 /// How long ago it was taken.
 fn elapsed(header: &[u8], origin: u64, today: &Stamp) -> Result<Duration, SnapshotError> {
     let header: Header = serde_json::from_slice(header).map_err(|_| SnapshotError::Damaged("its header"))?;
