@@ -8,6 +8,7 @@ use tracing::warn;
 
 use super::Flag;
 use super::imports::SharedBoard;
+use super::watchdog::Verdict;
 use crate::admin::Health;
 use crate::upstream::Forwarder;
 
@@ -18,6 +19,8 @@ const LOOK: Duration = Duration::from_millis(20);
 pub struct State {
     /// The drain has begun.
     pub draining: Flag,
+    /// What the watchdog has found.
+    pub verdict: Verdict,
     /// The first imports were finished once; a reload starts others, but serves all the while.
     started: Flag,
     imports: SharedBoard,
@@ -27,7 +30,13 @@ pub struct State {
 impl State {
     /// Not draining.
     pub fn new(imports: SharedBoard, forwarder: Arc<Forwarder>) -> Self {
-        Self { draining: Flag::new(false), started: Flag::new(false), imports, forwarder }
+        Self {
+            draining: Flag::new(false),
+            verdict: Verdict::default(),
+            started: Flag::new(false),
+            imports,
+            forwarder,
+        }
     }
 }
 
@@ -47,9 +56,9 @@ impl State {
 }
 
 impl Health for State {
-    /// A worker that panics ends the process, so one that answers here is alive.
+    /// A worker that panics ends the process; one that hangs is found by the watchdog.
     fn live(&self) -> Result<(), String> {
-        Ok(())
+        self.verdict.get()
     }
 
     fn ready(&self) -> Result<(), String> {

@@ -2,17 +2,20 @@
 
 mod banner;
 mod claims;
+mod end;
 mod export;
 mod handover;
 mod health;
 mod imports;
+pub mod lastgood;
+mod listeners;
 pub mod offline;
 pub mod online;
 mod reload;
 mod snapshot;
 mod status;
+mod watchdog;
 
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -21,30 +24,31 @@ use std::time::Duration;
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
-use crate::admin::{HttpListener, Pages, SocketListener};
 use crate::answer::Answerer;
 use crate::answer::miss::MissPath;
 use crate::cache::Cache;
 use crate::clock::Clock;
-use crate::config::{Config, Drain, Environment, Log};
+use crate::config::{Config, Environment, Log};
+use crate::metrics::continuity::config_fallback;
 use crate::metrics::{
     AnswerMetrics, Board, CacheMetrics, Exporter, HandoverMetrics, HeritageMetrics, ImportMetrics,
     ReloadMetrics,
 };
 use crate::server::{Running, Server};
-use crate::sys::{self, Estate, SocketName};
+use crate::sys;
 use crate::upstream::{self, Forwarder};
 use crate::zone::{SharedTable, ZoneTable};
 
-use handover::{Begin, Commit, Giver, Meeting, Offer};
+use handover::{Begin, Giver, Meeting, Offer};
 use health::State;
 use imports::{Around, Imports};
+use listeners::{bind_admin, serve_admin};
 use snapshot::{Keeper, Shelf};
 use status::{Scrape, Status};
 
@@ -63,6 +67,10 @@ pub struct Setup {
     pub config: Config,
     /// The file it was read from, watched for changes; `None` for the built-in defaults.
     pub path: Option<PathBuf>,
+    /// The text of that file, kept for a start with a bad one.
+    pub text: Option<String>,
+    /// The file has problems, and the configuration is the last good one.
+    pub is_fallback: bool,
     /// The overrides it was read with, applied again at each reload.
     pub environment: Environment,
     /// Takes over a changed `log.level`.
@@ -119,6 +127,7 @@ struct App {
     /// Whom a successor finds; `None` where nothing is handed over.
     giver: Option<Giver>,
     keeper: Option<Keeper>,
+    watchdog: Option<watchdog::Guard>,
     /// Whom the cache's answers come from.
     origin: Arc<AtomicU64>,
     /// Ends the admin listeners alone.
@@ -177,7 +186,7 @@ impl App {
         );
         let server_metrics = bound.metrics();
         let pages = bind_admin(config, &mut begin.estate).await?;
-        let (admin_sockets, admin_file) = pages.shared()?;
+        let shared = pages.shared()?;
 
         let state = Arc::new(State::new(imports.status(), Arc::clone(&forwarder)));
         let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
@@ -222,15 +231,19 @@ impl App {
         let keeper = keeper.map(|(shelf, every)| Keeper::start(shelf, every, is_loaded, flushed, heritage));
         let offer = Offer {
             server: server.sockets(),
-            admin: admin_sockets,
+            admin: shared.sockets,
             cache: Arc::clone(&cache),
             clock,
             origin: Arc::clone(&origin),
             metrics: HandoverMetrics::register("given"),
         };
         let giver = meet(config, offer, &shutdown);
+        let watchdog = watch(config, &server, state.verdict.clone());
         tasks.spawn(banner::print(own, imports.status(), table, shutdown.clone()));
         let reloads = ReloadMetrics::register();
+        let fallback = f64::from(u8::from(setup.is_fallback));
+        config_fallback().set(fallback);
+        keep_config(config, setup.text.clone()).await;
         Ok(Self {
             setup,
             forwarder,
@@ -242,75 +255,34 @@ impl App {
             reloads,
             giver,
             keeper,
+            watchdog,
             origin,
             admin,
-            admin_file,
+            admin_file: shared.file,
             tasks,
             shutdown,
         })
     }
+}
 
-    /// Not ready → keep answering for the delay → read the queues dry and close → finish what is
-    /// pending within the grace period → stop everything else. A second signal cuts the delay.
-    async fn drain(self, signals: [Signal; 2]) {
-        let Drain { delay, grace } = self.setup.config.drain;
-        self.state.draining.store(true, Ordering::Relaxed);
-        let [mut terminate, mut interrupt] = signals;
-        tokio::select! {
-            () = tokio::time::sleep(delay) => {}
-            _ = terminate.recv() => info!("second signal: the drain delay is cut short"),
-            _ = interrupt.recv() => info!("second signal: the drain delay is cut short"),
-        }
-        self.end(grace, true).await;
+/// Keeps the text of a configuration that is at work, where that is wanted.
+async fn keep_config(config: &Config, text: Option<String>) {
+    let dir = config.import.state_dir.clone().filter(|_| config.keep.last_good_config);
+    let (Some(dir), Some(text)) = (dir, text) else { return };
+    let shown = dir.display().to_string();
+    match tokio::task::spawn_blocking(move || lastgood::keep(&dir, &text)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => warn!(dir = shown, %error, "the configuration is not kept for later"),
+        Err(error) => warn!(dir = shown, %error, "the configuration is not kept for later"),
     }
+}
 
-    /// A successor serves: nothing more is read of what it took, the rest is closed in good order, connections are
-    /// served to their end. A signal cuts that short.
-    async fn leave(mut self, commit: Commit, signals: [Signal; 2]) {
-        self.server.hand_over(&commit.taken).await;
-        if let Some(file) = &self.admin_file {
-            let is_taken = commit.taken.iter().any(|name| name.kind == "admin");
-            file.store(is_taken, Ordering::Relaxed);
-        }
-        self.admin.cancel();
-        // It may be gone again; who serves then is its supervisor's concern.
-        let _ = commit.stopped.send(());
-        info!("a successor serves: open connections are served to their end");
-        let [mut terminate, mut interrupt] = signals;
-        tokio::select! {
-            () = self.server.connections_ended() => {}
-            () = tokio::time::sleep(self.setup.config.handover.linger) => {}
-            _ = terminate.recv() => info!("SIGTERM: open connections are closed"),
-            _ = interrupt.recv() => info!("SIGINT: open connections are closed"),
-        }
-        let grace = self.setup.config.drain.grace;
-        self.end(grace, false).await;
-    }
-
-    /// Closes what is open, finishes what is pending within `grace`, and stops everything else.
-    async fn end(self, grace: Duration, is_last: bool) {
-        let leftover = self.server.drain(grace).await;
-        if leftover != crate::server::Leftover::default() {
-            warn!(
-                replies = leftover.replies,
-                connections = leftover.connections,
-                "not everything was finished in time"
-            );
-        }
-        self.shutdown.cancel();
-        self.tasks.close();
-        let rest = async {
-            if let Some(keeper) = self.keeper {
-                keeper.end(is_last).await;
-            }
-            self.imports.stop().await;
-            self.tasks.wait().await;
-        };
-        if tokio::time::timeout(TASKS_GRACE, rest).await.is_err() {
-            warn!("some tasks did not end in time");
-        }
-        info!("stopped");
-    }
+/// Has the workers watched, where the configuration says so.
+fn watch(config: &Config, server: &Running, verdict: watchdog::Verdict) -> Option<watchdog::Guard> {
+    let settings = config.watchdog?;
+    let question = watchdog::question(config.answer.special.localhost);
+    let started = watchdog::start(settings, server.pulses(), question, verdict, server.metrics());
+    started.inspect_err(|error| error!(%error, "the watchdog cannot start")).ok()
 }
 
 /// Lets a successor find this process, where the configuration says so.
@@ -322,52 +294,6 @@ fn meet(config: &Config, offer: Offer, shutdown: &CancellationToken) -> Option<G
             error!(path = %path.display(), %error, "no successor will find this process: no socket for it");
             None
         }
-    }
-}
-
-/// The admin listeners, bound before anything is served.
-struct Admin {
-    http: Option<HttpListener>,
-    socket: Option<SocketListener>,
-}
-
-impl Admin {
-    /// What of it a successor takes, and how the socket's file is left to it.
-    fn shared(&self) -> anyhow::Result<(Vec<(SocketName, OwnedFd)>, Option<Arc<Flag>>)> {
-        let http = self.http.as_ref().map(HttpListener::duplicate).transpose()?;
-        let socket = self.socket.as_ref().map(SocketListener::duplicate).transpose()?;
-        let file = self.socket.as_ref().map(SocketListener::file_is_anothers);
-        Ok((http.into_iter().chain(socket).collect(), file))
-    }
-}
-
-async fn bind_admin(config: &Config, estate: &mut Estate) -> anyhow::Result<Admin> {
-    let http = match config.admin.listen {
-        Some(address) => Some(HttpListener::succeed(address, estate).await?),
-        None => None,
-    };
-    let socket = config.admin.socket.as_deref();
-    let socket = socket.map(|path| SocketListener::succeed(path, estate)).transpose()?;
-    Ok(Admin { http, socket })
-}
-
-fn serve_admin(
-    admin: Admin,
-    scrape: Scrape,
-    status: Arc<Status>,
-    state: &Arc<State>,
-    tasks: &TaskTracker,
-    shutdown: &CancellationToken,
-) {
-    if let Some(http) = admin.http {
-        info!(address = %http.local_addr(), "metrics and health");
-        let render = Arc::new(move || scrape.render());
-        let pages = Pages { health: Arc::clone(state) as Arc<_>, render };
-        tasks.spawn(http.run(pages, shutdown.clone()));
-    }
-    if let Some(socket) = admin.socket {
-        info!(path = %socket.path().display(), "admin socket");
-        tasks.spawn(socket.run(status, shutdown.clone()));
     }
 }
 

@@ -12,8 +12,9 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
 use super::handover::{Commit, Giver};
-use super::{App, snapshot};
+use super::{App, keep_config, snapshot};
 use crate::config::Config;
+use crate::metrics::continuity::config_fallback;
 use crate::upstream;
 
 /// The file is read this often: cheaper than it sounds, and right for symlinks that are swapped.
@@ -55,8 +56,8 @@ impl App {
     pub(super) async fn reload(&mut self) {
         let path = self.setup.path.clone();
         let path = path.as_deref();
-        let new = match Config::load(path, &self.setup.environment) {
-            Ok(new) => new,
+        let (new, text) = match Config::load_with_text(path, &self.setup.environment) {
+            Ok(loaded) => loaded,
             Err(problems) => {
                 self.reloads.refused.increment(1);
                 return error!(file = %shown(path), "the new configuration is refused, the old one stays:\n{problems}");
@@ -83,6 +84,8 @@ impl App {
             self.imports.replace(&new).await;
         }
         self.setup.config = new;
+        config_fallback().set(0.0);
+        keep_config(&self.setup.config, text).await;
         self.reloads.taken.increment(1);
         info!(file = %shown(path), sources, forwards, "configuration reloaded");
     }

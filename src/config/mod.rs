@@ -268,15 +268,17 @@ impl Config {
     /// The keys whose values differ in `new` and cannot change while zonelet runs: what sockets were
     /// made with, and what their owners were started with. Everything else may be taken over.
     pub fn needs_restart(&self, new: &Self) -> Vec<&'static str> {
+        // What lies in the state directory moves with it.
+        let has_moved = self.import.state_dir != new.import.state_dir;
         let changed = [
             ("server.listen", self.server.listen != new.server.listen),
             ("server.workers", self.server.workers != new.server.workers),
             ("limits.receive_buffer", self.server.receive_buffer != new.server.receive_buffer),
             ("admin.listen", self.admin.listen != new.admin.listen),
             ("admin.socket", self.admin.socket != new.admin.socket),
-            ("state.dir", self.import.state_dir != new.import.state_dir),
+            ("state.dir", has_moved),
             ("state.snapshot", self.keep.snapshot != new.keep.snapshot),
-            ("handover.socket", self.handover.socket != new.handover.socket),
+            ("handover.socket", !has_moved && self.handover.socket != new.handover.socket),
             ("watchdog", self.watchdog != new.watchdog),
             ("log.format", self.log.format != new.log.format),
         ];

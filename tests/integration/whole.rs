@@ -2,6 +2,7 @@
 
 #[cfg(feature = "route53")]
 mod accounts;
+mod continuity;
 mod drain;
 mod example;
 mod handover;
