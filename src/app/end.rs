@@ -6,23 +6,42 @@ use std::time::Duration;
 use tokio::signal::unix::Signal;
 use tracing::{info, warn};
 
-use super::handover::Commit;
+use super::handover::{Commit, succession};
 use super::{App, TASKS_GRACE};
 use crate::config::Drain;
 
+/// A hand-over that has begun when the queues are to be read dry gets this long to come to an end.
+const SETTLE: Duration = Duration::from_secs(10);
+
 impl App {
     /// Not ready → keep answering for the delay → read the queues dry and close → finish what is
-    /// pending within the grace period → stop everything else. A second signal cuts the delay.
-    pub(super) async fn drain(self, signals: [Signal; 2]) {
+    /// pending within the grace period → stop everything else. A second signal cuts the delay. A successor that
+    /// comes before the queues are read dry still takes over.
+    pub(super) async fn drain(mut self, signals: [Signal; 2]) {
         let Drain { delay, grace } = self.setup.config.drain;
         self.state.draining.store(true, Ordering::Relaxed);
         let [mut terminate, mut interrupt] = signals;
-        tokio::select! {
-            () = tokio::time::sleep(delay) => {}
-            _ = terminate.recv() => info!("second signal: the drain delay is cut short"),
-            _ = interrupt.recv() => info!("second signal: the drain delay is cut short"),
+        let commit = tokio::select! {
+            () = tokio::time::sleep(delay) => None,
+            _ = terminate.recv() => {
+                info!("second signal: the drain delay is cut short");
+                None
+            }
+            _ = interrupt.recv() => {
+                info!("second signal: the drain delay is cut short");
+                None
+            }
+            commit = succession(&mut self.giver) => Some(commit),
+        };
+        // What a successor has been given must not be drained.
+        let commit = match (commit, &mut self.giver) {
+            (None, Some(giver)) => giver.settle(SETTLE).await,
+            (commit, _) => commit,
+        };
+        match commit {
+            Some(commit) => self.leave(commit, [terminate, interrupt]).await,
+            None => self.end(grace, true).await,
         }
-        self.end(grace, true).await;
     }
 
     /// A successor serves: nothing more is read of what it took, the rest is closed in good order, connections are
@@ -38,6 +57,11 @@ impl App {
         // It may be gone again; who serves then is its supervisor's concern.
         let _ = commit.stopped.send(());
         info!("a successor serves: open connections are served to their end");
+        // The files in the state directory are the successor's from now on.
+        self.imports.halt();
+        if let Some(keeper) = self.keeper.take() {
+            keeper.end(false).await;
+        }
         let [mut terminate, mut interrupt] = signals;
         tokio::select! {
             () = self.server.connections_ended() => {}

@@ -55,9 +55,6 @@ use status::{Scrape, Status};
 /// After the drain, tasks that do not end by themselves get this long.
 const TASKS_GRACE: Duration = Duration::from_secs(6);
 
-/// At SIGTERM a hand-over that has begun gets this long to come to an end.
-const SETTLE: Duration = Duration::from_secs(10);
-
 /// While another process serves, this one waits so long for its zones before it takes over without them.
 const FIRST_IMPORT: Duration = Duration::from_secs(60);
 
@@ -102,11 +99,6 @@ pub async fn run(setup: Setup) -> anyhow::Result<()> {
         commit = app.follow_config(hangup) => Some(commit),
     };
     let signals = [terminate, interrupt];
-    // What a successor has been given must not be drained.
-    let commit = match (commit, &mut app.giver) {
-        (None, Some(giver)) => giver.settle(SETTLE).await,
-        (commit, _) => commit,
-    };
     match commit {
         Some(commit) => app.leave(commit, signals).await,
         None => app.drain(signals).await,

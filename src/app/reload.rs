@@ -1,6 +1,5 @@
 //! A changed configuration, taken over without losing a query; a bad one is refused whole.
 
-use std::future::pending;
 use std::hash::Hasher;
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -11,7 +10,7 @@ use tokio::signal::unix::Signal;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
-use super::handover::{Commit, Giver};
+use super::handover::{Commit, succession};
 use super::{App, keep_config, snapshot};
 use crate::config::Config;
 use crate::metrics::continuity::config_fallback;
@@ -88,18 +87,6 @@ impl App {
         keep_config(&self.setup.config, text).await;
         self.reloads.taken.increment(1);
         info!(file = %shown(path), sources, forwards, "configuration reloaded");
-    }
-}
-
-/// Waits for a successor to serve.
-async fn succession(giver: &mut Option<Giver>) -> Commit {
-    match giver {
-        Some(giver) => match giver.commits.recv().await {
-            Some(commit) => commit,
-            // Nobody can come any more.
-            None => pending().await,
-        },
-        None => pending().await,
     }
 }
 

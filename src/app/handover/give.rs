@@ -1,5 +1,6 @@
 //! The old process: gives its sockets away, and goes on serving until somebody else does.
 
+use std::future::pending;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -52,6 +53,18 @@ pub struct Giver {
     pub commits: tasks::Receiver<Commit>,
     underway: watch::Receiver<bool>,
     flags: Arc<Flags>,
+}
+
+/// Waits for a successor to serve.
+pub async fn succession(giver: &mut Option<Giver>) -> Commit {
+    match giver {
+        Some(giver) => match giver.commits.recv().await {
+            Some(commit) => commit,
+            // Nobody can come any more.
+            None => pending().await,
+        },
+        None => pending().await,
+    }
 }
 
 #[derive(Default)]

@@ -22,7 +22,7 @@ use crate::metrics::{HandoverMetrics, HeritageMetrics};
 use crate::sys::{Estate, SocketName};
 
 pub use file::Meeting;
-pub use give::{Commit, Giver, Offer};
+pub use give::{Commit, Giver, Offer, succession};
 use take::{Found, Heir};
 
 /// How long either side waits for the next word of the other, where nothing has to be done first.

@@ -338,3 +338,17 @@ fn a_hand_over_that_meets_a_reload_waits_for_it() {
         program.answers("db.corp.internal. A", &format!("NOERROR aa; db.corp.internal. 60 A 10.0.0.{last}"));
     }
 }
+
+#[test]
+fn a_successor_that_comes_while_the_old_one_waits_to_drain_still_takes_over() {
+    let home = quiet_home();
+    let config = std::fs::read_to_string(home.path("config.toml")).unwrap();
+    home.put("config.toml", &format!("{config}[drain]\ndelay = '60s'\n"));
+    let old = home.start();
+    old.answers("db.corp.internal. A", "NOERROR aa; db.corp.internal. 60 A 10.0.0.1");
+    old.signal("TERM");
+    old.logged("draining");
+    let new = succeed(&home, old);
+    assert_eq!(new.metric("zonelet_app_handovers_total", &["taken", "done"]), 1.0);
+    still_serves(&new);
+}
