@@ -62,10 +62,28 @@ pub(super) struct Place {
     pub addr: SocketAddr,
     /// One for each worker, in one SO_REUSEPORT group.
     pub udp: Vec<UdpSocket>,
+    /// Workers without a socket yet, see [`Place::complete`].
+    pub lacking: usize,
     /// Listening, non-blocking.
     pub tcp: TcpListener,
     /// The smallest receive buffer the kernel gave, bytes.
     pub receive_buffer: usize,
+}
+
+impl Place {
+    /// Binds the sockets that are lacking, just before all are read: one that joins the group of sockets that another
+    /// process reads gets its share of the queries at once.
+    ///
+    /// # Errors
+    /// The kernel's; those that are there will do.
+    pub fn complete(&mut self, settings: &Settings) -> io::Result<()> {
+        for _ in 0..std::mem::take(&mut self.lacking) {
+            let (socket, given) = udp_socket(self.addr, false, settings)?;
+            self.receive_buffer = self.receive_buffer.min(given);
+            self.udp.push(socket);
+        }
+        Ok(())
+    }
 }
 
 /// What the sockets of DNS over UDP and over TCP are called when they are handed over.
@@ -128,7 +146,7 @@ fn bind_place(
 }
 
 /// The place that another process had at `real`, with as many of its sockets as there are to be workers. Those that it
-/// did not have are bound: they join the group.
+/// did not have are lacking.
 fn take_place(
     asked: SocketAddr,
     real: SocketAddr,
@@ -138,20 +156,23 @@ fn take_place(
     let udp_failed = |e| (Proto::Udp, e);
     let (mut udp, mut receive_buffer) = (Vec::new(), usize::MAX);
     while udp.len() < settings.workers {
-        let (socket, given) = match estate.take(UDP, real, false) {
-            Some(taken) => configured(taken.into(), real, settings),
-            None => udp_socket(real, false, settings),
-        }
-        .map_err(udp_failed)?;
+        let Some(taken) = estate.take(UDP, real, false) else { break };
+        let (socket, given) = configured(taken.into(), real, settings).map_err(udp_failed)?;
         receive_buffer = receive_buffer.min(given);
         udp.push(socket);
     }
+    if udp.is_empty() {
+        let (socket, given) = udp_socket(real, false, settings).map_err(udp_failed)?;
+        receive_buffer = given;
+        udp.push(socket);
+    }
+    let lacking = settings.workers - udp.len();
     let tcp = match estate.take(TCP, real, true) {
         Some(taken) => Ok(taken.into()),
         None => tcp_listener(real, false),
     };
     let tcp = tcp.map_err(|e| (Proto::Tcp, e))?;
-    Ok(Place { asked, addr: real, udp, tcp, receive_buffer })
+    Ok(Place { asked, addr: real, udp, lacking, tcp, receive_buffer })
 }
 
 fn try_place(addr: SocketAddr, settings: &Settings) -> Result<Place, (Proto, io::Error)> {
@@ -165,7 +186,7 @@ fn try_place(addr: SocketAddr, settings: &Settings) -> Result<Place, (Proto, io:
         udp.push(socket);
     }
     let tcp = tcp_listener(real, addr.port() == 0).map_err(|e| (Proto::Tcp, e))?;
-    Ok(Place { asked: addr, addr: real, udp, tcp, receive_buffer })
+    Ok(Place { asked: addr, addr: real, udp, lacking: 0, tcp, receive_buffer })
 }
 
 /// A worker's socket and the receive buffer it got.
@@ -273,7 +294,10 @@ mod tests {
         for (workers, taken) in [(1, 2), (2, 3), (5, 3)] {
             let mut given = estate(bind(&settings(&["127.0.0.1:0"])).unwrap());
             let new = Settings { workers, ..settings(&["127.0.0.1:0"]) };
-            let places = bind_all(&new, &mut given).unwrap();
+            let mut places = bind_all(&new, &mut given).unwrap();
+            // Nothing joins the group before it is read.
+            assert_eq!(places[0].udp.len(), workers.min(2));
+            places[0].complete(&new).unwrap();
             assert_eq!(places[0].udp.len(), workers);
             assert!(places[0].udp.iter().all(|socket| socket.local_addr().unwrap() == places[0].addr));
             assert_eq!(given.close().len(), taken);

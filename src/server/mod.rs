@@ -115,7 +115,10 @@ impl Bound {
         let limits = Arc::clone(&running.limits);
         let shared =
             Arc::new(Shared::new(limits, Arc::clone(&responder), Arc::clone(&late), metrics, lifeline));
-        for (number, place) in self.places.into_iter().enumerate() {
+        for (number, mut place) in self.places.into_iter().enumerate() {
+            if let Err(error) = place.complete(&self.settings) {
+                warn!(addr = %place.addr, %error, workers = place.udp.len(), "fewer workers than configured");
+            }
             let name = |kind, index| SocketName::new(kind, place.asked, place.addr, index);
             let listener = Arc::new(TcpListener::from_std(place.tcp)?);
             let door = Door::new(name(bind::TCP, 0), &listener, &running.lifeline);
