@@ -105,7 +105,8 @@ fn tcp_load(server: SocketAddr, count: &Count, is_over: &AtomicBool) {
 #[test]
 fn ten_hand_overs_under_load_lose_no_query_over_udp_or_tcp() {
     let (rate, times) = (setting("ZONELET_HANDOVER_RATE", 2000), setting("ZONELET_HANDOVERS", 10));
-    let home = quiet_home();
+    let mut home = quiet_home();
+    home.variable("ZONELET_SERVER__WORKERS", "2");
     let mut program = home.start();
     program.answers("db.corp.internal. A", "NOERROR aa; db.corp.internal. 60 A 10.0.0.1");
     let server = program.addr();
