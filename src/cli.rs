@@ -27,7 +27,7 @@ use crate::app::online;
 use crate::config::{Config, Environment};
 
 use remote::Target;
-use shell::{Shell, failed, say};
+use shell::{Loaded, Shell, failed, say};
 
 /// Success.
 pub const OK: u8 = 0;
@@ -49,6 +49,10 @@ pub struct Start {
     pub config: Config,
     /// Where it came from, to be read again on a reload; `None` for the defaults alone.
     pub config_path: Option<PathBuf>,
+    /// The text of that file.
+    pub config_text: Option<String>,
+    /// The file has problems, and this is the last good one.
+    pub is_fallback: bool,
     /// The variables that override it, for the same purpose.
     pub environment: Environment,
     /// Takes over a changed `log.level`.
@@ -185,8 +189,8 @@ where
     let environment = Environment::of_process();
     let mut shell = Shell { path, environment, out, err };
     match cli.command.unwrap_or(Command::Run) {
-        Command::Run => match shell.config() {
-            Ok(config) => run(config, shell.path, shell.environment, shell.err, serve),
+        Command::Run => match shell.config_to_serve() {
+            Ok(loaded) => run(loaded, shell.path, shell.environment, shell.err, serve),
             Err(code) => code,
         },
         Command::Check { online, policy } => match shell.config() {
@@ -218,7 +222,7 @@ fn default_file() -> Option<PathBuf> {
 }
 
 fn run<F>(
-    config: Config,
+    loaded: Loaded,
     config_path: Option<PathBuf>,
     environment: Environment,
     err: &mut dyn Write,
@@ -227,7 +231,11 @@ fn run<F>(
 where
     F: Future<Output = anyhow::Result<()>>,
 {
+    let Loaded { config, text, problems } = loaded;
     let set_level = logs::init(&config.log);
+    if let Some(problems) = &problems {
+        error!("the configuration has problems, the last good one is at work in its place:\n{problems}");
+    }
     for warning in &config.warnings {
         warn!(place = %warning.place, key = warning.key, fix = warning.fix, "{}", warning.what);
     }
@@ -235,7 +243,14 @@ where
         Ok(runtime) => runtime,
         Err(error) => return failed(&error, err),
     };
-    let ended = runtime.block_on(serve(Start { config, config_path, environment, set_level }));
+    let ended = runtime.block_on(serve(Start {
+        config,
+        config_path,
+        config_text: text,
+        is_fallback: problems.is_some(),
+        environment,
+        set_level,
+    }));
     runtime.shutdown_timeout(LAST_WORK);
     match ended {
         Ok(()) => OK,

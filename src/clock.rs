@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-/// A moment on zonelet's monotonic clock, in milliseconds since the clock was made.
+/// Where a real clock begins: what was learned before, by another process, has a moment, too.
+const HEAD_START_MS: u64 = 30 * 86_400_000;
+
+/// A moment on zonelet's monotonic clock, in milliseconds; a real one begins thirty days in.
 ///
 /// Steps of the wall clock never show here, so TTLs and ages are right across them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -66,7 +69,10 @@ impl Clock {
     /// The moment now. Cost: one vDSO call, about 23 ns; workers ask once a batch.
     pub fn now(&self) -> Moment {
         match &self.0 {
-            Kind::Real(start) => Moment(u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX)),
+            Kind::Real(start) => {
+                let millis = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+                Moment(millis.saturating_add(HEAD_START_MS))
+            }
             Kind::Manual(millis) => Moment(millis.load(Ordering::Relaxed)),
         }
     }

@@ -9,6 +9,8 @@ fn main() -> ExitCode {
         app::run(app::Setup {
             config: start.config,
             path: start.config_path,
+            text: start.config_text,
+            is_fallback: start.is_fallback,
             environment: start.environment,
             set_level: start.set_level,
         })

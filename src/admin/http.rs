@@ -1,7 +1,9 @@
 //! `admin.listen`: GET /metrics, /livez and /readyz.
 
 use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +21,7 @@ use tracing::debug;
 use super::BindError;
 use super::connections::{Limits, serve};
 use crate::metrics::AdminMetrics;
+use crate::sys::{self, Estate, SocketName};
 
 const LIMITS: Limits = Limits { connections: 64, lifetime: Duration::from_secs(10) };
 /// A request must have come whole by then.
@@ -53,8 +56,12 @@ pub struct Pages {
 /// The bound listener. Nothing is accepted before [`HttpListener::run`].
 pub struct HttpListener {
     listener: TcpListener,
+    asked: SocketAddr,
     address: SocketAddr,
 }
+
+/// What the listener is called when it is handed over.
+const KIND: &str = "http";
 
 impl HttpListener {
     /// Binds `address`. Must be called within a runtime.
@@ -64,8 +71,30 @@ impl HttpListener {
     pub async fn bind(address: SocketAddr) -> Result<Self, BindError> {
         let error = |source| BindError::Http { address, source };
         let listener = TcpListener::bind(address).await.map_err(error)?;
-        let address = listener.local_addr().map_err(error)?;
-        Ok(Self { listener, address })
+        let (asked, address) = (address, listener.local_addr().map_err(error)?);
+        Ok(Self { listener, asked, address })
+    }
+
+    /// [`HttpListener::bind`] with the listener of another process, if that had one for `address`.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn succeed(address: SocketAddr, estate: &mut Estate) -> Result<Self, BindError> {
+        let real = estate.addr_of(KIND, address);
+        let Some((real, taken)) = real.and_then(|real| Some((real, estate.take(KIND, real, true)?))) else {
+            return Self::bind(address).await;
+        };
+        let error = |source| BindError::Http { address, source };
+        let listener = TcpListener::from_std(taken.into()).map_err(error)?;
+        Ok(Self { listener, asked: address, address: real })
+    }
+
+    /// A second descriptor of the listener, with its name.
+    ///
+    /// # Errors
+    /// No descriptor is left.
+    pub fn duplicate(&self) -> io::Result<(SocketName, OwnedFd)> {
+        Ok((SocketName::new(KIND, self.asked, self.address, 0), sys::duplicate(&self.listener)?))
     }
 
     /// Where it listens, with the port the system chose for port 0.

@@ -3,9 +3,11 @@
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -20,6 +22,7 @@ use super::protocol::{Listing, Request, Response};
 use crate::answer::explain::{Explanation, Question};
 use crate::metrics::AdminMetrics;
 use crate::source::BoxFuture;
+use crate::sys::{self, Estate, SocketName};
 use crate::wire::{Name, Rtype};
 
 const LIMITS: Limits = Limits { connections: 8, lifetime: Duration::from_secs(10) };
@@ -27,6 +30,8 @@ const LIMITS: Limits = Limits { connections: 8, lifetime: Duration::from_secs(10
 const MAX_REQUEST: u64 = 4096;
 /// The kernel's queue of connections that wait to be accepted.
 const BACKLOG: i32 = 16;
+/// What the socket is called when it is handed over.
+const KIND: &str = "admin";
 
 /// What the socket's commands do. None may take long: the connection ends after 10 seconds.
 pub trait Commands: Send + Sync + 'static {
@@ -64,6 +69,33 @@ impl SocketListener {
         let (socket, file) = make(path).map_err(error)?;
         let listener = UnixListener::from_std(socket.into()).map_err(error)?;
         Ok(Self { listener, file })
+    }
+
+    /// [`SocketListener::bind`] with the socket of another process, if that had one at `path`.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn succeed(path: &Path, estate: &mut Estate) -> Result<Self, BindError> {
+        let Some(taken) = estate.take_path(KIND, path) else { return Self::bind(path) };
+        // Whoever removed the file has cut it off.
+        let Ok(file) = SocketFile::of(path) else { return Self::bind(path) };
+        let error = |source| BindError::Socket { path: path.to_owned(), source };
+        let listener =
+            UnixListener::from_std(std::os::unix::net::UnixListener::from(taken)).map_err(error)?;
+        Ok(Self { listener, file })
+    }
+
+    /// A second descriptor of the listener, with its name.
+    ///
+    /// # Errors
+    /// No descriptor is left.
+    pub fn duplicate(&self) -> io::Result<(SocketName, OwnedFd)> {
+        Ok((SocketName::of_path(KIND, &self.file.path), sys::duplicate(&self.listener)?))
+    }
+
+    /// To be set once the file is another process' own: it is not removed then.
+    pub fn file_is_anothers(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.file.is_anothers)
     }
 
     /// Where it is.
@@ -120,16 +152,20 @@ fn connect(path: &Path) -> io::Result<()> {
 struct SocketFile {
     path: PathBuf,
     identity: (u64, u64),
+    is_anothers: Arc<AtomicBool>,
 }
 
 impl SocketFile {
     fn of(path: &Path) -> io::Result<Self> {
-        Ok(Self { path: path.to_owned(), identity: identity(path)? })
+        Ok(Self { path: path.to_owned(), identity: identity(path)?, is_anothers: Arc::default() })
     }
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
+        if self.is_anothers.load(Ordering::Relaxed) {
+            return;
+        }
         if identity(&self.path).is_ok_and(|identity| identity == self.identity)
             && let Err(error) = fs::remove_file(&self.path)
         {

@@ -99,6 +99,11 @@ impl Imports {
         self.task = tokio::spawn(next.run(self.stop.clone()));
     }
 
+    /// Begins to stop importing: nothing is imported any more.
+    pub fn halt(&self) {
+        self.stop.cancel();
+    }
+
     /// Stops importing; what is to be written to disk is written.
     pub async fn stop(self) {
         self.stop.cancel();

@@ -2,45 +2,61 @@
 
 mod banner;
 mod claims;
+mod end;
 mod export;
+mod handover;
 mod health;
 mod imports;
+pub mod lastgood;
+mod listeners;
 pub mod offline;
 pub mod online;
 mod reload;
+mod snapshot;
 mod status;
+mod watchdog;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
-use crate::admin::{HttpListener, Pages, SocketListener};
 use crate::answer::Answerer;
 use crate::answer::miss::MissPath;
 use crate::cache::Cache;
 use crate::clock::Clock;
-use crate::config::{Config, Drain, Environment, Log};
-use crate::metrics::{AnswerMetrics, Board, CacheMetrics, Exporter, ImportMetrics, ReloadMetrics};
+use crate::config::{Config, Environment, Log};
+use crate::metrics::continuity::config_fallback;
+use crate::metrics::{
+    AnswerMetrics, Board, CacheMetrics, Exporter, HandoverMetrics, HeritageMetrics, ImportMetrics,
+    ReloadMetrics,
+};
 use crate::server::{Running, Server};
 use crate::sys;
 use crate::upstream::{self, Forwarder};
 use crate::zone::{SharedTable, ZoneTable};
 
+use handover::{Begin, Giver, Meeting, Offer};
 use health::State;
 use imports::{Around, Imports};
+use listeners::{bind_admin, serve_admin};
+use snapshot::{Keeper, Shelf};
 use status::{Scrape, Status};
 
 /// After the drain, tasks that do not end by themselves get this long.
 const TASKS_GRACE: Duration = Duration::from_secs(6);
+
+/// While another process serves, this one waits so long for its zones before it takes over without them.
+const FIRST_IMPORT: Duration = Duration::from_secs(60);
 
 /// What `zonelet run` was given.
 pub struct Setup {
@@ -48,13 +64,17 @@ pub struct Setup {
     pub config: Config,
     /// The file it was read from, watched for changes; `None` for the built-in defaults.
     pub path: Option<PathBuf>,
+    /// The text of that file, kept for a start with a bad one.
+    pub text: Option<String>,
+    /// The file has problems, and the configuration is the last good one.
+    pub is_fallback: bool,
     /// The overrides it was read with, applied again at each reload.
     pub environment: Environment,
     /// Takes over a changed `log.level`.
     pub set_level: Box<dyn Fn(&Log) + Send + Sync>,
 }
 
-/// Serves until SIGTERM or SIGINT, then drains. Must run on a multi-thread runtime.
+/// Serves until SIGTERM or SIGINT, then drains, or until a successor does. Must run on a multi-thread runtime.
 ///
 /// # Errors
 /// What kept it from starting: an address that cannot be bound, named with a hint.
@@ -67,12 +87,22 @@ pub async fn run(setup: Setup) -> anyhow::Result<()> {
         warn!(%error, "the limit of open files stays as it is");
     }
     let mut app = App::start(setup).await?;
-    tokio::select! {
-        _ = terminate.recv() => info!("SIGTERM: draining"),
-        _ = interrupt.recv() => info!("SIGINT: draining"),
-        never = app.follow_config(hangup) => match never {},
+    let commit = tokio::select! {
+        _ = terminate.recv() => {
+            info!("SIGTERM: draining");
+            None
+        }
+        _ = interrupt.recv() => {
+            info!("SIGINT: draining");
+            None
+        }
+        commit = app.follow_config(hangup) => Some(commit),
+    };
+    let signals = [terminate, interrupt];
+    match commit {
+        Some(commit) => app.leave(commit, signals).await,
+        None => app.drain(signals).await,
     }
-    app.drain([terminate, interrupt]).await;
     Ok(())
 }
 
@@ -86,13 +116,23 @@ struct App {
     server: Running,
     state: Arc<State>,
     reloads: ReloadMetrics,
+    /// Whom a successor finds; `None` where nothing is handed over.
+    giver: Option<Giver>,
+    keeper: Option<Keeper>,
+    watchdog: Option<watchdog::Guard>,
+    /// Whom the cache's answers come from.
+    origin: Arc<AtomicU64>,
+    /// Ends the admin listeners alone.
+    admin: CancellationToken,
+    /// That the admin socket's file is a successor's.
+    admin_file: Option<Arc<Flag>>,
     tasks: TaskTracker,
     shutdown: CancellationToken,
 }
 
 impl App {
     /// The order of design.md: settings are checked, last-good zones load, sockets are bound and
-    /// served, sources start. Nothing waits for a source or an upstream.
+    /// served, sources start. Nothing waits for a source or an upstream, unless another process serves meanwhile.
     async fn start(setup: Setup) -> anyhow::Result<Self> {
         let exporter = Exporter::install()?;
         let config = &setup.config;
@@ -100,7 +140,14 @@ impl App {
         let table: SharedTable = Arc::new(ArcSwap::from_pointee(ZoneTable::default()));
         let cache = Arc::new(Cache::new(&config.cache, CacheMetrics::register()));
 
-        let bound = Server::bind(config.server.clone())?;
+        let heritage = HeritageMetrics::register();
+        let origin = Arc::new(AtomicU64::new(snapshot::origin(&config.upstream)));
+        let meeting = config.handover.socket.as_deref();
+        let fingerprint = origin.load(Ordering::Relaxed);
+        let mut begin = Begin::at(meeting, (&cache, &clock), fingerprint, &heritage).await?;
+
+        let bound = Server::succeed(config.server.clone(), &mut begin.estate)?;
+        begin.check().await?;
         let own = bound.local_addrs();
         let upstream_settings = upstream::Settings { own: own.clone(), ..config.upstream.clone() };
         let forwarder = Forwarder::new(upstream_settings, clock.clone(), Handle::current());
@@ -130,13 +177,20 @@ impl App {
             &board,
         );
         let server_metrics = bound.metrics();
-        let pages = bind_admin(config).await?;
-        let server = bound.start(Arc::new(answerer.clone()), &board).context("the server cannot start")?;
+        let pages = bind_admin(config, &mut begin.estate).await?;
+        let shared = pages.shared()?;
 
         let state = Arc::new(State::new(imports.status(), Arc::clone(&forwarder)));
         let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
+        let admin = shutdown.child_token();
         tasks.spawn(exporter.clone().run(shutdown.clone()));
         tasks.spawn(Arc::clone(&forwarder).run(shutdown.clone()));
+        if begin.is_followed() {
+            state.until_ready(FIRST_IMPORT).await;
+        }
+        let is_loaded = begin.is_followed();
+        let server = bound.start(Arc::new(answerer.clone()), &board).context("the server cannot start")?;
+        let flushed = Arc::new(Notify::new());
         let scrape = Scrape {
             exporter,
             answers: AnswerMetrics::register(),
@@ -154,77 +208,84 @@ impl App {
             cache: Arc::clone(&cache),
             answerer: answerer.clone(),
             table: Arc::clone(&table),
+            flushed: Arc::clone(&flushed),
         });
-        serve_admin(pages, scrape, status, &state, &tasks, &shutdown);
+        serve_admin(pages, scrape, status, &state, &tasks, &admin);
+        begin.serving(&heritage).await?;
+        let shelf = config.import.state_dir.clone().map(|dir| Shelf {
+            dir,
+            cache: Arc::clone(&cache),
+            clock: clock.clone(),
+            origin: Arc::clone(&origin),
+            max_bytes: config.cache.max_bytes,
+        });
+        let keeper = shelf.zip(config.keep.snapshot);
+        let keeper = keeper.map(|(shelf, every)| Keeper::start(shelf, every, is_loaded, flushed, heritage));
+        let offer = Offer {
+            server: server.sockets(),
+            admin: shared.sockets,
+            cache: Arc::clone(&cache),
+            clock,
+            origin: Arc::clone(&origin),
+            metrics: HandoverMetrics::register("given"),
+        };
+        let giver = meet(config, offer, &shutdown);
+        let watchdog = watch(config, &server, state.verdict.clone());
         tasks.spawn(banner::print(own, imports.status(), table, shutdown.clone()));
         let reloads = ReloadMetrics::register();
-        Ok(Self { setup, forwarder, answerer, cache, imports, server, state, reloads, tasks, shutdown })
-    }
-
-    /// Not ready → keep answering for the delay → read the queues dry and close → finish what is
-    /// pending within the grace period → stop everything else. A second signal cuts the delay.
-    async fn drain(self, signals: [Signal; 2]) {
-        let Drain { delay, grace } = self.setup.config.drain;
-        self.state.draining.store(true, Ordering::Relaxed);
-        let [mut terminate, mut interrupt] = signals;
-        tokio::select! {
-            () = tokio::time::sleep(delay) => {}
-            _ = terminate.recv() => info!("second signal: the drain delay is cut short"),
-            _ = interrupt.recv() => info!("second signal: the drain delay is cut short"),
-        }
-        let leftover = self.server.drain(grace).await;
-        if leftover != crate::server::Leftover::default() {
-            warn!(
-                replies = leftover.replies,
-                connections = leftover.connections,
-                "not everything was finished in time"
-            );
-        }
-        self.shutdown.cancel();
-        self.tasks.close();
-        let rest = async {
-            self.imports.stop().await;
-            self.tasks.wait().await;
-        };
-        if tokio::time::timeout(TASKS_GRACE, rest).await.is_err() {
-            warn!("some tasks did not end in time");
-        }
-        info!("stopped");
+        let fallback = f64::from(u8::from(setup.is_fallback));
+        config_fallback().set(fallback);
+        keep_config(config, setup.text.clone()).await;
+        Ok(Self {
+            setup,
+            forwarder,
+            answerer,
+            cache,
+            imports,
+            server,
+            state,
+            reloads,
+            giver,
+            keeper,
+            watchdog,
+            origin,
+            admin,
+            admin_file: shared.file,
+            tasks,
+            shutdown,
+        })
     }
 }
 
-/// The admin listeners, bound before anything is served.
-struct Admin {
-    http: Option<HttpListener>,
-    socket: Option<SocketListener>,
-}
-
-async fn bind_admin(config: &Config) -> anyhow::Result<Admin> {
-    let http = match config.admin.listen {
-        Some(address) => Some(HttpListener::bind(address).await?),
-        None => None,
-    };
-    let socket = config.admin.socket.as_deref().map(SocketListener::bind).transpose()?;
-    Ok(Admin { http, socket })
-}
-
-fn serve_admin(
-    admin: Admin,
-    scrape: Scrape,
-    status: Arc<Status>,
-    state: &Arc<State>,
-    tasks: &TaskTracker,
-    shutdown: &CancellationToken,
-) {
-    if let Some(http) = admin.http {
-        info!(address = %http.local_addr(), "metrics and health");
-        let render = Arc::new(move || scrape.render());
-        let pages = Pages { health: Arc::clone(state) as Arc<_>, render };
-        tasks.spawn(http.run(pages, shutdown.clone()));
+/// Keeps the text of a configuration that is at work, where that is wanted.
+async fn keep_config(config: &Config, text: Option<String>) {
+    let dir = config.import.state_dir.clone().filter(|_| config.keep.last_good_config);
+    let (Some(dir), Some(text)) = (dir, text) else { return };
+    let shown = dir.display().to_string();
+    match tokio::task::spawn_blocking(move || lastgood::keep(&dir, &text)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => warn!(dir = shown, %error, "the configuration is not kept for later"),
+        Err(error) => warn!(dir = shown, %error, "the configuration is not kept for later"),
     }
-    if let Some(socket) = admin.socket {
-        info!(path = %socket.path().display(), "admin socket");
-        tasks.spawn(socket.run(status, shutdown.clone()));
+}
+
+/// Has the workers watched, where the configuration says so.
+fn watch(config: &Config, server: &Running, verdict: watchdog::Verdict) -> Option<watchdog::Guard> {
+    let settings = config.watchdog?;
+    let question = watchdog::question(config.answer.special.localhost);
+    let started = watchdog::start(settings, server.pulses(), question, verdict, server.metrics());
+    started.inspect_err(|error| error!(%error, "the watchdog cannot start")).ok()
+}
+
+/// Lets a successor find this process, where the configuration says so.
+fn meet(config: &Config, offer: Offer, shutdown: &CancellationToken) -> Option<Giver> {
+    let path = config.handover.socket.as_deref()?;
+    match Meeting::bind(path) {
+        Ok(meeting) => Some(Giver::start(meeting, offer, shutdown.clone())),
+        Err(error) => {
+            error!(path = %path.display(), %error, "no successor will find this process: no socket for it");
+            None
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! A changed configuration, taken over without losing a query; a bad one is refused whole.
 
-use std::convert::Infallible;
 use std::hash::Hasher;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use siphasher::sip::SipHasher13;
@@ -10,8 +10,10 @@ use tokio::signal::unix::Signal;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
-use super::App;
+use super::handover::{Commit, succession};
+use super::{App, keep_config, snapshot};
 use crate::config::Config;
+use crate::metrics::continuity::config_fallback;
 use crate::upstream;
 
 /// The file is read this often: cheaper than it sounds, and right for symlinks that are swapped.
@@ -21,8 +23,9 @@ const POLL: Duration = Duration::from_secs(5);
 const SETTLE: Duration = Duration::from_secs(1);
 
 impl App {
-    /// Reloads at SIGHUP and when the content of the file has changed. Never returns.
-    pub(super) async fn follow_config(&mut self, mut hangup: Signal) -> Infallible {
+    /// Reloads at SIGHUP and when the content of the file has changed. Returns, between two reloads, when a successor
+    /// serves.
+    pub(super) async fn follow_config(&mut self, mut hangup: Signal) -> Commit {
         let mut ticks = interval(POLL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut watched = Watched { taken: self.fingerprint().await, settling: None };
@@ -30,6 +33,7 @@ impl App {
             let asked = tokio::select! {
                 _ = hangup.recv() => true,
                 _ = ticks.tick() => false,
+                commit = succession(&mut self.giver) => return commit,
             };
             match watched.look(self.fingerprint().await, asked) {
                 Look::Take => self.reload().await,
@@ -51,8 +55,8 @@ impl App {
     pub(super) async fn reload(&mut self) {
         let path = self.setup.path.clone();
         let path = path.as_deref();
-        let new = match Config::load(path, &self.setup.environment) {
-            Ok(new) => new,
+        let (new, text) = match Config::load_with_text(path, &self.setup.environment) {
+            Ok(loaded) => loaded,
             Err(problems) => {
                 self.reloads.refused.increment(1);
                 return error!(file = %shown(path), "the new configuration is refused, the old one stays:\n{problems}");
@@ -72,12 +76,15 @@ impl App {
         }
         if forwards {
             let own = self.server.local_addrs().to_vec();
+            self.origin.store(snapshot::origin(&new.upstream), Ordering::Relaxed);
             self.forwarder.reload(upstream::Settings { own, ..new.upstream.clone() });
         }
         if sources {
             self.imports.replace(&new).await;
         }
         self.setup.config = new;
+        config_fallback().set(0.0);
+        keep_config(&self.setup.config, text).await;
         self.reloads.taken.increment(1);
         info!(file = %shown(path), sources, forwards, "configuration reloaded");
     }

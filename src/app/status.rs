@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::gauge;
+use tokio::sync::Notify;
 
 use super::health::State;
 use super::imports::SharedBoard;
@@ -34,6 +35,8 @@ pub struct Status {
     pub answerer: Answerer,
     /// What is served.
     pub table: SharedTable,
+    /// To be told when the cache was emptied: its file must not bring it back.
+    pub flushed: Arc<Notify>,
 }
 
 impl Commands for Status {
@@ -60,6 +63,7 @@ impl Commands for Status {
     fn flush(&self) -> u64 {
         let (entries, _) = self.cache.size();
         self.cache.flush();
+        self.flushed.notify_one();
         entries as u64
     }
 

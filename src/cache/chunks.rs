@@ -175,6 +175,12 @@ impl Chunks {
         }
     }
 
+    /// What chunk `id` was filled with, nothing for a slot without one; `None` behind the last slot.
+    pub(super) fn content(&self, id: usize) -> Option<&[u8]> {
+        let chunk = self.slots.get(id)?;
+        Some(chunk.bytes.get(..chunk.filled).unwrap_or_default())
+    }
+
     /// The length of an open chunk.
     pub(super) fn len_of(&self, id: u32) -> usize {
         self.slots.get(id as usize).map_or(0, |chunk| chunk.bytes.len())

@@ -57,6 +57,15 @@ impl<'a> Packed<'a> {
         Some(Self { head, rest })
     }
 
+    /// The entries of a chunk that was filled from its front, dead ones included.
+    pub(super) fn all(mut chunk: &'a [u8]) -> impl Iterator<Item = Self> {
+        std::iter::from_fn(move || {
+            let packed = Self::at(chunk).filter(|packed| packed.len() > 0)?;
+            chunk = chunk.get(packed.len()..)?;
+            Some(packed)
+        })
+    }
+
     fn u16(self, at: usize) -> u16 {
         u16::from_le_bytes([self.head[at], self.head[at + 1]])
     }
@@ -94,6 +103,16 @@ impl<'a> Packed<'a> {
         self.tag() == tag
             && self.head[14] & !ANY_TYPE == key.flags()
             && self.rest.get(..usize::from(self.head[11])) == Some(key.qname.as_bytes())
+    }
+
+    /// The name it is about.
+    pub(super) fn qname(self) -> Option<&'a [u8]> {
+        self.rest.get(..usize::from(self.head[11]))
+    }
+
+    /// The flags it was asked with, as in a key.
+    pub(super) fn flags(self) -> u8 {
+        self.head[14] & !ANY_TYPE
     }
 
     /// The type it counts for, `None` if for every type.

@@ -6,8 +6,10 @@ mod failures;
 mod index;
 mod key;
 mod layout;
+mod restore;
 pub mod settings;
 mod shard;
+pub mod snapshot;
 
 use std::num::NonZero;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -21,6 +23,7 @@ use crate::wire::{Learned, NameRef, Outcome, Rtype};
 use failures::Failures;
 use key::NameHash;
 use layout::Fresh;
+use restore::Barred;
 use shard::Shard;
 
 pub use entry::{Entry, EntryRef, Stale};
@@ -49,6 +52,8 @@ pub struct Cache {
     max_ttl: AtomicU32,
     max_negative_ttl: AtomicU32,
     metrics: CacheMetrics,
+    /// What must not come back from a snapshot that is being read.
+    barred: Mutex<Barred>,
 }
 
 /// A shard on cache lines of its own: a lock taken must not slow down its neighbours.
@@ -76,6 +81,7 @@ impl Cache {
             max_ttl: AtomicU32::new(seconds(settings.max_ttl)),
             max_negative_ttl: AtomicU32::new(seconds(settings.max_negative_ttl)),
             metrics,
+            barred: Mutex::default(),
         }
     }
 
@@ -202,14 +208,19 @@ impl Cache {
 
     /// A response as an entry that is not put in: for an answer that only those who wait may have.
     pub fn entry(&self, key: &CacheKey<'_>, mut learned: Learned, now: Moment) -> Arc<Entry> {
-        let (longest, negative) = (&self.max_ttl, &self.max_negative_ttl);
-        learned.cap_ttls(longest.load(Ordering::Relaxed), negative.load(Ordering::Relaxed));
+        let [longest, negative] = self.caps();
+        learned.cap_ttls(longest, negative);
         if learned.outcome == Outcome::Error {
             learned.lifetime = 0;
         }
         let expires = now.after(Duration::from_secs(learned.lifetime.into()));
         let qtype = if learned.denies_qname() { None } else { Some(key.qtype) };
         Arc::new(Entry { learned, stored: now, expires, qtype })
+    }
+
+    /// The highest TTLs of answers and of negative answers, seconds.
+    fn caps(&self) -> [u32; 2] {
+        [&self.max_ttl, &self.max_negative_ttl].map(|cap| cap.load(Ordering::Relaxed))
     }
 
     /// The failure remembered for a question, while it may stand in for asking again.
@@ -240,6 +251,8 @@ impl Cache {
     /// Forgets what is known of a name, for any type, and that asking for this type failed. Cost: a lock.
     pub fn forget(&self, qname: NameRef<'_>, rtype: Rtype, now: Moment) {
         let hash = NameHash::of(qname);
+        let mut barred = self.barred();
+        barred.forget(hash);
         let mut shard = self.shard(hash);
         for (dnssec_ok, checking_disabled) in [(false, false), (false, true), (true, false), (true, true)] {
             let key = CacheKey { qname, qtype: rtype, dnssec_ok, checking_disabled };
@@ -250,6 +263,8 @@ impl Cache {
 
     /// Forgets everything.
     pub fn flush(&self) {
+        let mut barred = self.barred();
+        barred.forget_all();
         for shard in &self.shards {
             shard.lock().clear();
         }
@@ -269,7 +284,12 @@ impl Cache {
         let (entries, bytes) = self.size();
         self.metrics.entries.set(entries as f64);
         self.metrics.bytes.set(bytes as f64);
-        self.metrics.inserts.absolute(self.shards.iter().map(|shard| shard.lock().inserted()).sum());
+        self.metrics.inserts.absolute(self.inserted());
+    }
+
+    /// Responses put in so far. Cost: a lock per shard.
+    pub fn inserted(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.lock().inserted()).sum()
     }
 }
 

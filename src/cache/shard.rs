@@ -168,6 +168,22 @@ impl Shard {
         gone
     }
 
+    /// [`Shard::insert`] for a response that may be old: not where something at least as new is known that it would take
+    /// the place of, or end. Returns how many others had to go, `None` if it was not put in.
+    pub(super) fn restore(&mut self, fresh: &Fresh<'_>, now: Moment) -> Option<usize> {
+        let (old, opposite) = self.find(fresh);
+        let known = old.into_iter().chain(opposite).filter_map(|at| Packed::at(self.chunks.get(at)?));
+        let newest = known.map(Packed::stored).max();
+        let is_news = newest.is_none_or(|known| known < fresh.entry.stored) && self.may_hold(fresh.len());
+        is_news.then(|| self.insert(fresh, now))
+    }
+
+    /// Copies a chunk's entries to `out`, dead ones included; `false` behind the last.
+    pub(super) fn copy_chunk(&self, id: usize, out: &mut Vec<u8>) -> bool {
+        out.clear();
+        self.chunks.content(id).map(|content| out.extend_from_slice(content)).is_some()
+    }
+
     /// Whether an entry of this length is ever kept.
     fn may_hold(&self, len: usize) -> bool {
         len <= self.limit / LARGEST_PART

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use super::{FAILED, MISUSED};
+use crate::app::lastgood;
 use crate::config::{Config, Environment, Problems};
 
 /// What a command has at hand.
@@ -22,6 +23,33 @@ impl Shell<'_> {
     /// The exit code, its problems having been listed.
     pub fn config(&mut self) -> Result<Config, u8> {
         Config::load(self.path.as_deref(), &self.environment).map_err(|problems| refuse(&problems, self.err))
+    }
+}
+
+/// A configuration to serve with.
+pub(super) struct Loaded {
+    pub config: Config,
+    /// The text of its file.
+    pub text: Option<String>,
+    /// What is wrong with the file, where this is the last good one in its place.
+    pub problems: Option<Problems>,
+}
+
+impl Shell<'_> {
+    /// The configuration to serve with: the last good one where the file has problems and one was kept.
+    ///
+    /// # Errors
+    /// The exit code, its problems having been listed.
+    pub fn config_to_serve(&mut self) -> Result<Loaded, u8> {
+        let problems = match Config::load_with_text(self.path.as_deref(), &self.environment) {
+            Ok((config, text)) => return Ok(Loaded { config, text, problems: None }),
+            Err(problems) => problems,
+        };
+        let last_good = self.path.as_deref().and_then(|path| lastgood::find(path, &self.environment));
+        match last_good {
+            Some((config, text)) => Ok(Loaded { config, text: Some(text), problems: Some(problems) }),
+            None => Err(refuse(&problems, self.err)),
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! All problems of all layers are found in one go.
 
 mod address;
+mod continuity;
 mod environment;
 mod forwards;
 mod log;
@@ -22,7 +23,7 @@ mod tree;
 use std::fs::File;
 use std::io::Read;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +32,7 @@ use crate::import::settings::SourcePolicy;
 use crate::source::settings::{FileSettings, Route53Settings};
 use crate::{admin, answer, cache, import, server, upstream};
 
+pub use continuity::{Handover, Keep, Watchdog};
 pub use environment::Environment;
 pub use log::{Log, LogFormat};
 pub use problem::{Place, Problem, Problems};
@@ -60,6 +62,12 @@ pub struct Config {
     pub cache: cache::Settings,
     /// `[state]`.
     pub import: import::Settings,
+    /// The rest of `[state]`.
+    pub keep: Keep,
+    /// `[handover]`.
+    pub handover: Handover,
+    /// `[watchdog]`; `None` where it is switched off.
+    pub watchdog: Option<Watchdog>,
     /// `[drain]`.
     pub drain: Drain,
     /// `[log]`.
@@ -117,6 +125,9 @@ impl Default for Config {
             answer: answer::Settings::default(),
             cache: cache::Settings::default(),
             import: import::Settings::default(),
+            keep: Keep::default(),
+            handover: Handover::default(),
+            watchdog: Some(Watchdog::default()),
             log: Log::default(),
             warnings: Vec::new(),
         }
@@ -132,25 +143,62 @@ impl Config {
     /// # Errors
     /// Every problem there is, for the operator; nothing of the configuration may be used.
     pub fn load(path: Option<&Path>, environment: &Environment) -> Result<Self, Problems> {
+        Self::load_with_text(path, environment).map(|(config, _)| config)
+    }
+
+    /// [`Config::load`] with the text it was read from, if there is a file.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn load_with_text(
+        path: Option<&Path>,
+        environment: &Environment,
+    ) -> Result<(Self, Option<String>), Problems> {
         let Some(path) = path else {
-            return Self::read(
-                Table::default(),
-                Place::Defaults,
-                Path::new(""),
-                environment,
-                Sink::default(),
-            );
+            let (table, sink) = (Table::default(), Sink::default());
+            let config = Self::read(table, Place::Defaults, Path::new(""), environment, sink)?;
+            return Ok((config, None));
         };
         let file: Arc<str> = path.to_string_lossy().into();
         match read_file(path) {
-            Ok(text) => Self::read_text(&text, file, path.parent().unwrap_or(Path::new("")), environment),
+            Ok(text) => {
+                Self::from_text_of(&text, path, &file, environment).map(|config| (config, Some(text)))
+            }
             Err(what) => {
                 let problem = Problem { place: Place::File(file), key: String::new(), what, fix: None };
                 let sink = Sink::default();
                 sink.problem(problem);
                 Self::read(Table::default(), Place::Defaults, Path::new(""), environment, sink)
+                    .map(|config| (config, None))
             }
         }
+    }
+
+    /// Reads configuration text as if it stood in the file at `path`, from whose directory relative paths start, but
+    /// calls it `name` where something is wrong with it.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn from_text_of(
+        text: &str,
+        path: &Path,
+        name: &str,
+        environment: &Environment,
+    ) -> Result<Self, Problems> {
+        Self::read_text(text, name.into(), path.parent().unwrap_or(Path::new("")), environment)
+    }
+
+    /// Where the last good configuration is kept, as far as a file with problems and the environment say: `None` if
+    /// they name no directory, do not want it, or there is no file that could be read.
+    pub fn last_good_dir(path: &Path, environment: &Environment) -> Option<PathBuf> {
+        let name: Arc<str> = path.to_string_lossy().into();
+        let (mut table, _) = tree::parse(&read_file(path).ok()?, &name);
+        let sink = Sink::default();
+        environment.overlay(&mut table, &sink);
+        let state = Section::root(&table, Place::File(name), &sink).section("state");
+        let base = path.parent().unwrap_or(Path::new(""));
+        let dir = sections::state(&state, base, environment).state_dir;
+        dir.filter(|_| continuity::keep(&state).last_good_config)
     }
 
     /// Reads configuration text as if it stood in a file `name` in the working directory.
@@ -189,6 +237,8 @@ impl Config {
         let [server, admin, limits] = ["server", "admin", "limits"].map(|key| root.section(key));
         let [special, cache, drain] = ["special", "cache", "drain"].map(|key| root.section(key));
         let [state, log] = ["state", "log"].map(|key| root.section(key));
+        let [handover, watchdog] = ["handover", "watchdog"].map(|key| root.section(key));
+        let import = sections::state(&state, base, environment);
         let transports = sections::server(&server, &limits);
         let keeping = sections::keeping(&cache, &Keeping::default());
         let forwards = forwards::forwards(root, &keeping, &transports.listen);
@@ -198,14 +248,20 @@ impl Config {
             upstream: sections::upstream(forwards.domains, &limits),
             answer: sections::answer(&server, &special, &limits, forwards.keeping),
             cache: sections::cache(&cache),
-            import: sections::state(&state, base, environment),
+            keep: continuity::keep(&state),
+            handover: continuity::handover(&handover, base, import.state_dir.as_deref()),
+            watchdog: continuity::watchdog(&watchdog),
+            import,
             drain: sections::drain(&drain, &transports.listen),
             log: sections::log(&log),
             server: transports,
             warnings: Vec::new(),
         };
         sections::exposure(&server, &admin, &config.server.listen, config.admin.listen);
-        for section in [&server, &admin, &limits, &special, &cache, &drain, &state, &log, root] {
+        for section in [&server, &admin, &limits, &special, &cache, &drain, &state, &log] {
+            section.finish();
+        }
+        for section in [&handover, &watchdog, root] {
             section.finish();
         }
         config
@@ -214,13 +270,18 @@ impl Config {
     /// The keys whose values differ in `new` and cannot change while zonelet runs: what sockets were
     /// made with, and what their owners were started with. Everything else may be taken over.
     pub fn needs_restart(&self, new: &Self) -> Vec<&'static str> {
+        // What lies in the state directory moves with it.
+        let has_moved = self.import.state_dir != new.import.state_dir;
         let changed = [
             ("server.listen", self.server.listen != new.server.listen),
             ("server.workers", self.server.workers != new.server.workers),
             ("limits.receive_buffer", self.server.receive_buffer != new.server.receive_buffer),
             ("admin.listen", self.admin.listen != new.admin.listen),
             ("admin.socket", self.admin.socket != new.admin.socket),
-            ("state.dir", self.import.state_dir != new.import.state_dir),
+            ("state.dir", has_moved),
+            ("state.snapshot", self.keep.snapshot != new.keep.snapshot),
+            ("handover.socket", !has_moved && self.handover.socket != new.handover.socket),
+            ("watchdog", self.watchdog != new.watchdog),
             ("log.format", self.log.format != new.log.format),
         ];
         changed.into_iter().filter(|&(_, differs)| differs).map(|(key, _)| key).collect()

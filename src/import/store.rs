@@ -5,6 +5,8 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::Duration;
 
 use super::state::{self, MAX_BYTES, StateError, StateFile};
 
@@ -76,13 +78,41 @@ impl Store {
     }
 }
 
+/// How the names of files that are being written end.
+const TEMPORARY: &str = "tmp";
+/// One that is older was left by a crash.
+const LEFT_OVER: Duration = Duration::from_secs(600);
+
+/// What tells this process' unfinished files from those of another one in the same directory, which a process is while it
+/// takes over. Process ids of two containers may be equal.
+fn own_mark() -> u32 {
+    static MARK: OnceLock<u32> = OnceLock::new();
+    *MARK.get_or_init(rand::random)
+}
+
+/// Where this process writes what becomes the file at `path`.
+fn unfinished(path: &Path) -> PathBuf {
+    path.with_extension(format!("{:08x}.{TEMPORARY}", own_mark()))
+}
+
+/// Removes an unfinished file that nobody will finish.
+fn clear_left_over(path: &Path) {
+    let age = fs::metadata(path).and_then(|found| found.modified()).map(|at| at.elapsed());
+    if path.extension().is_some_and(|e| e == TEMPORARY)
+        && age.is_ok_and(|age| age.is_ok_and(|age| age > LEFT_OVER))
+    {
+        // It may be gone already.
+        let _ = fs::remove_file(path);
+    }
+}
+
 /// Carries out `op`. A reader, and a crash at any moment, sees the old file or the new one, whole.
 ///
 /// # Errors
 /// The failing system call's; the old file still stands.
 pub(super) fn apply(path: &Path, op: &Op) -> io::Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
-    let temporary = path.with_extension("tmp");
+    let temporary = unfinished(path);
     match op {
         Op::Write(bytes) => {
             DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
@@ -128,6 +158,7 @@ pub(super) fn list(dir: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files: Vec<PathBuf> = entries
         .take(MAX_FILES)
         .filter_map(|entry| Some(entry.ok()?.path()))
+        .inspect(|path| clear_left_over(path))
         .filter(|path| path.extension().is_some_and(|e| e == "zone"))
         .collect();
     files.sort();
@@ -207,10 +238,16 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let mut store = Store::new(home.path());
         let path = write(&mut store, &sample("one"));
-        fs::write(path.with_extension("tmp"), "half a zone").unwrap();
+        let [old, new] = ["tmp", "another.tmp"].map(|end| path.with_extension(end));
+        fs::write(&old, "half a zone").unwrap();
+        fs::write(&new, "a zone that another process is writing").unwrap();
+        let an_hour_ago = std::time::SystemTime::now() - Duration::from_secs(3600);
+        File::options().write(true).open(&old).unwrap().set_modified(an_hour_ago).unwrap();
         assert_eq!(list(store.dir()).unwrap(), std::slice::from_ref(&path));
+        assert!(!old.exists() && new.exists());
         write(&mut store, &sample("one"));
-        assert!(read(&path).is_ok() && !path.with_extension("tmp").exists());
+        assert!(read(&path).is_ok() && new.exists());
+        assert_eq!(fs::read_dir(store.dir()).unwrap().count(), 2);
     }
 
     #[test]
@@ -219,7 +256,7 @@ mod tests {
         let mut store = Store::new(home.path());
         let path = write(&mut store, &sample("one"));
         // A directory where the temporary file goes makes the write fail, even for root.
-        fs::create_dir(path.with_extension("tmp")).unwrap();
+        fs::create_dir(unfinished(&path)).unwrap();
         assert!(apply(&path, &Op::Write(vec![1])).is_err());
         assert_eq!(read(&path).unwrap(), sample("one"));
     }

@@ -6,6 +6,7 @@ pub mod app;
 pub mod cache;
 #[cfg(test)]
 mod catalogue;
+pub mod continuity;
 pub mod export;
 pub mod health;
 pub mod import;
@@ -21,6 +22,7 @@ pub use admin::AdminMetrics;
 pub use answer::AnswerMetrics;
 pub use app::{READY, ReloadMetrics};
 pub use cache::CacheMetrics;
+pub use continuity::{HandoverMetrics, HeritageMetrics, SnapshotMetrics, WatchdogMetrics};
 pub use export::Exporter;
 pub use import::ImportMetrics;
 pub use latency::Latency;

@@ -126,6 +126,13 @@ pub struct OwnTally {
     _not_sync: PhantomData<Cell<()>>,
 }
 
+impl OwnTally {
+    /// The cells for others to read.
+    pub fn reader(&self) -> Arc<Tally> {
+        Arc::clone(&self.tally)
+    }
+}
+
 impl Deref for OwnTally {
     type Target = Tally;
 

@@ -9,7 +9,7 @@ use tracing::warn;
 
 use super::Settings;
 use crate::metrics::Proto;
-use crate::sys;
+use crate::sys::{self, Estate};
 
 /// Connections the kernel completes ahead of `accept`.
 pub(super) const BACKLOG: i32 = 1024;
@@ -56,22 +56,46 @@ fn list(addrs: &[SocketAddr]) -> String {
 /// The sockets of one listen address.
 #[derive(Debug)]
 pub(super) struct Place {
+    /// As it was asked for: port 0 may stand in it.
+    pub asked: SocketAddr,
     /// With its real port, the same for UDP and TCP.
     pub addr: SocketAddr,
     /// One for each worker, in one SO_REUSEPORT group.
     pub udp: Vec<UdpSocket>,
+    /// Workers without a socket yet, see [`Place::complete`].
+    pub lacking: usize,
     /// Listening, non-blocking.
     pub tcp: TcpListener,
     /// The smallest receive buffer the kernel gave, bytes.
     pub receive_buffer: usize,
 }
 
-/// Binds everything `settings` asks for, or nothing.
-pub(super) fn bind_all(settings: &Settings) -> Result<Vec<Place>, BindError> {
+impl Place {
+    /// Binds the sockets that are lacking, just before all are read: one that joins the group of sockets that another
+    /// process reads gets its share of the queries at once.
+    ///
+    /// # Errors
+    /// The kernel's; those that are there will do.
+    pub fn complete(&mut self, settings: &Settings) -> io::Result<()> {
+        for _ in 0..std::mem::take(&mut self.lacking) {
+            let (socket, given) = udp_socket(self.addr, false, settings)?;
+            self.receive_buffer = self.receive_buffer.min(given);
+            self.udp.push(socket);
+        }
+        Ok(())
+    }
+}
+
+/// What the sockets of DNS over UDP and over TCP are called when they are handed over.
+pub(super) const UDP: &str = "udp";
+pub(super) const TCP: &str = "tcp";
+
+/// Has everything `settings` asks for, or nothing: what `estate` has of it is taken, the rest is bound.
+pub(super) fn bind_all(settings: &Settings, estate: &mut Estate) -> Result<Vec<Place>, BindError> {
     let wanted = distinct(&settings.listen);
     let mut places = Vec::with_capacity(wanted.len());
     for &addr in &wanted {
-        match bind_place(addr, settings) {
+        match bind_place(addr, settings, estate) {
             Ok(place) => places.push(place),
             Err((_, e)) if is_missing_family(addr, &e) => {
                 warn!(%addr, error = %e, "this host lacks the address family, not listening there");
@@ -103,7 +127,14 @@ fn distinct(listen: &[SocketAddr]) -> Vec<SocketAddr> {
     wanted
 }
 
-fn bind_place(addr: SocketAddr, settings: &Settings) -> Result<Place, (Proto, io::Error)> {
+fn bind_place(
+    addr: SocketAddr,
+    settings: &Settings,
+    estate: &mut Estate,
+) -> Result<Place, (Proto, io::Error)> {
+    if let Some(real) = estate.addr_of(UDP, addr).or_else(|| estate.addr_of(TCP, addr)) {
+        return take_place(addr, real, settings, estate);
+    }
     let mut tries = if addr.port() == 0 { PORT_TRIES } else { 1 };
     loop {
         tries -= 1;
@@ -112,6 +143,36 @@ fn bind_place(addr: SocketAddr, settings: &Settings) -> Result<Place, (Proto, io
             result => return result,
         }
     }
+}
+
+/// The place that another process had at `real`, with as many of its sockets as there are to be workers. Those that it
+/// did not have are lacking.
+fn take_place(
+    asked: SocketAddr,
+    real: SocketAddr,
+    settings: &Settings,
+    estate: &mut Estate,
+) -> Result<Place, (Proto, io::Error)> {
+    let udp_failed = |e| (Proto::Udp, e);
+    let (mut udp, mut receive_buffer) = (Vec::new(), usize::MAX);
+    while udp.len() < settings.workers {
+        let Some(taken) = estate.take(UDP, real, false) else { break };
+        let (socket, given) = configured(taken.into(), real, settings).map_err(udp_failed)?;
+        receive_buffer = receive_buffer.min(given);
+        udp.push(socket);
+    }
+    if udp.is_empty() {
+        let (socket, given) = udp_socket(real, false, settings).map_err(udp_failed)?;
+        receive_buffer = given;
+        udp.push(socket);
+    }
+    let lacking = settings.workers - udp.len();
+    let tcp = match estate.take(TCP, real, true) {
+        Some(taken) => Ok(taken.into()),
+        None => tcp_listener(real, false),
+    };
+    let tcp = tcp.map_err(|e| (Proto::Tcp, e))?;
+    Ok(Place { asked, addr: real, udp, lacking, tcp, receive_buffer })
 }
 
 fn try_place(addr: SocketAddr, settings: &Settings) -> Result<Place, (Proto, io::Error)> {
@@ -125,12 +186,16 @@ fn try_place(addr: SocketAddr, settings: &Settings) -> Result<Place, (Proto, io:
         udp.push(socket);
     }
     let tcp = tcp_listener(real, addr.port() == 0).map_err(|e| (Proto::Tcp, e))?;
-    Ok(Place { addr: real, udp, tcp, receive_buffer })
+    Ok(Place { asked: addr, addr: real, udp, lacking: 0, tcp, receive_buffer })
 }
 
 /// A worker's socket and the receive buffer it got.
 fn udp_socket(addr: SocketAddr, is_alone: bool, settings: &Settings) -> io::Result<(UdpSocket, usize)> {
-    let socket = bound(addr, Type::DGRAM, Protocol::UDP, is_alone)?;
+    configured(bound(addr, Type::DGRAM, Protocol::UDP, is_alone)?, addr, settings)
+}
+
+/// The same for a socket that is bound.
+fn configured(socket: Socket, addr: SocketAddr, settings: &Settings) -> io::Result<(UdpSocket, usize)> {
     socket.set_write_timeout(Some(SEND_WAIT))?;
     let socket = UdpSocket::from(socket);
     sys::ignore_path_mtu(&socket)?;
@@ -187,16 +252,61 @@ fn hint(addr: SocketAddr, e: &io::Error) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::OwnedFd;
+
     use super::*;
+    use crate::sys::SocketName;
 
     fn settings(listen: &[&str]) -> Settings {
         let listen = listen.iter().map(|addr| addr.parse().unwrap()).collect();
         Settings { listen, workers: 2, receive_buffer: 64 << 10, ..Settings::default() }
     }
 
+    fn bind(settings: &Settings) -> Result<Vec<Place>, BindError> {
+        bind_all(settings, &mut Estate::default())
+    }
+
+    /// The sockets of places as another process would hand them over.
+    fn estate(places: Vec<Place>) -> Estate {
+        let mut sockets: Vec<(SocketName, OwnedFd)> = Vec::new();
+        for place in places {
+            let name = |kind, index| SocketName::new(kind, place.asked, place.addr, index);
+            sockets.extend(place.udp.into_iter().enumerate().map(|(i, s)| (name(UDP, i), s.into())));
+            sockets.push((name(TCP, 0), place.tcp.into()));
+        }
+        Estate::new(sockets)
+    }
+
+    #[test]
+    fn what_was_handed_over_is_taken_by_what_was_asked_for_and_the_rest_is_bound() {
+        let old = bind(&settings(&["127.0.0.1:0", "127.0.0.1:0", "[::1]:0"])).unwrap();
+        let addrs: Vec<_> = old.iter().map(|place| place.addr).collect();
+        let mut given = estate(old);
+        let new = bind_all(&settings(&["127.0.0.1:0", "127.0.0.2:0"]), &mut given).unwrap();
+        assert_eq!(new[0].addr, addrs[0]);
+        assert_ne!(new[1].addr.port(), addrs[1].port());
+        assert!(new.iter().all(|place| place.udp.len() == 2 && place.receive_buffer > 0));
+        assert_eq!((given.left(), given.close().len()), (6, 3));
+    }
+
+    #[test]
+    fn more_or_fewer_workers_than_before_have_a_socket_each_and_none_is_left_without() {
+        for (workers, taken) in [(1, 2), (2, 3), (5, 3)] {
+            let mut given = estate(bind(&settings(&["127.0.0.1:0"])).unwrap());
+            let new = Settings { workers, ..settings(&["127.0.0.1:0"]) };
+            let mut places = bind_all(&new, &mut given).unwrap();
+            // Nothing joins the group before it is read.
+            assert_eq!(places[0].udp.len(), workers.min(2));
+            places[0].complete(&new).unwrap();
+            assert_eq!(places[0].udp.len(), workers);
+            assert!(places[0].udp.iter().all(|socket| socket.local_addr().unwrap() == places[0].addr));
+            assert_eq!(given.close().len(), taken);
+        }
+    }
+
     #[test]
     fn udp_and_tcp_share_the_port_that_the_kernel_picked() {
-        let places = bind_all(&settings(&["127.0.0.1:0", "[::1]:0", "127.0.0.1:0"])).unwrap();
+        let places = bind(&settings(&["127.0.0.1:0", "[::1]:0", "127.0.0.1:0"])).unwrap();
         assert_eq!(places.len(), 3);
         assert_ne!(places[0].addr, places[2].addr);
         for place in &places {
@@ -210,27 +320,26 @@ mod tests {
 
     #[test]
     fn repeated_and_v4_mapped_addresses_are_bound_once() {
-        let first = bind_all(&settings(&["127.0.0.1:0"])).unwrap();
+        let first = bind(&settings(&["127.0.0.1:0"])).unwrap();
         let addr = first[0].addr;
         drop(first);
-        let places =
-            bind_all(&settings(&[&addr.to_string(), &format!("[::ffff:127.0.0.1]:{}", addr.port())]));
+        let places = bind(&settings(&[&addr.to_string(), &format!("[::ffff:127.0.0.1]:{}", addr.port())]));
         assert_eq!(places.unwrap().iter().map(|place| place.addr).collect::<Vec<_>>(), [addr]);
     }
 
     #[test]
     fn a_second_server_of_the_same_user_joins_the_port() {
-        let first = bind_all(&settings(&["127.0.0.1:0", "[::]:0"])).unwrap();
+        let first = bind(&settings(&["127.0.0.1:0", "[::]:0"])).unwrap();
         let again: Vec<String> = first.iter().map(|place| place.addr.to_string()).collect();
         let again: Vec<&str> = again.iter().map(String::as_str).collect();
-        assert_eq!(bind_all(&settings(&again)).unwrap().len(), 2);
+        assert_eq!(bind(&settings(&again)).unwrap().len(), 2);
     }
 
     #[test]
     fn errors_name_the_address_the_protocol_and_a_way_out() {
         let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
         let taken = udp.local_addr().unwrap();
-        let error = bind_all(&settings(&[&taken.to_string()])).unwrap_err().to_string();
+        let error = bind(&settings(&[&taken.to_string()])).unwrap_err().to_string();
         assert_eq!(
             error,
             format!(
@@ -239,9 +348,9 @@ mod tests {
         );
         let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
         let taken = tcp.local_addr().unwrap();
-        let error = bind_all(&settings(&[&taken.to_string()])).unwrap_err().to_string();
+        let error = bind(&settings(&[&taken.to_string()])).unwrap_err().to_string();
         assert!(error.starts_with(&format!("cannot listen on {taken} over tcp: another program")), "{error}");
-        let error = bind_all(&settings(&["192.0.2.77:0"])).unwrap_err().to_string();
+        let error = bind(&settings(&["192.0.2.77:0"])).unwrap_err().to_string();
         assert!(error.contains("192.0.2.77:0 over udp: no interface of this host has"), "{error}");
     }
 
@@ -265,7 +374,7 @@ mod tests {
 
     #[test]
     fn no_address_is_an_error() {
-        assert!(matches!(bind_all(&settings(&[])), Err(BindError::NoAddress)));
+        assert!(matches!(bind(&settings(&[])), Err(BindError::NoAddress)));
         let none = BindError::NoFamily(distinct(&["[::1]:53".parse().unwrap(), "[::]:53".parse().unwrap()]));
         assert_eq!(none.to_string(), "this host has none of the address families of [::1]:53, [::]:53");
     }

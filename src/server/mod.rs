@@ -15,8 +15,9 @@ mod udp;
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::os::fd::OwnedFd;
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -28,9 +29,10 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::answer::Responder;
-use crate::metrics::{Board, Losses, ServerMetrics};
+use crate::metrics::{Board, Losses, ServerMetrics, Tally};
+use crate::sys::{Estate, SocketName};
 use bind::Place;
-use tcp::{Lifeline, Limits, Shared};
+use tcp::{Door, Lifeline, Limits, Shared};
 use udp::{Endpoint, Worker};
 
 pub use bind::BindError;
@@ -51,7 +53,15 @@ impl Server {
     /// # Errors
     /// Names the address, the protocol and a way out; nothing stays bound.
     pub fn bind(settings: Settings) -> Result<Bound, BindError> {
-        let places = bind::bind_all(&settings)?;
+        Self::succeed(settings, &mut Estate::default())
+    }
+
+    /// [`Server::bind`] with the sockets of another process, as far as they are what the settings ask for.
+    ///
+    /// # Errors
+    /// As [`Server::bind`].
+    pub fn succeed(settings: Settings, estate: &mut Estate) -> Result<Bound, BindError> {
+        let places = bind::bind_all(&settings, estate)?;
         let metrics = Arc::new(ServerMetrics::default());
         if let Some(given) = places.iter().map(|place| place.receive_buffer).min() {
             metrics.set_receive_buffer(given);
@@ -93,8 +103,8 @@ impl Bound {
         let addrs = self.local_addrs();
         let mut running = Running {
             addrs,
-            endpoints: Vec::new(),
-            retired: Vec::new(),
+            workers: Vec::new(),
+            doors: Vec::new(),
             replies: TaskTracker::new(),
             lifeline: Lifeline::default(),
             limits: Arc::new(ArcSwap::from_pointee(Limits::of(&self.settings))),
@@ -105,14 +115,20 @@ impl Bound {
         let limits = Arc::clone(&running.limits);
         let shared =
             Arc::new(Shared::new(limits, Arc::clone(&responder), Arc::clone(&late), metrics, lifeline));
-        for (number, place) in self.places.into_iter().enumerate() {
-            let listener = TcpListener::from_std(place.tcp)?;
-            running.lifeline.tasks.spawn(Arc::clone(&shared).accept(listener));
+        for (number, mut place) in self.places.into_iter().enumerate() {
+            if let Err(error) = place.complete(&self.settings) {
+                warn!(addr = %place.addr, %error, workers = place.udp.len(), "fewer workers than configured");
+            }
+            let name = |kind, index| SocketName::new(kind, place.asked, place.addr, index);
+            let listener = Arc::new(TcpListener::from_std(place.tcp)?);
+            let door = Door::new(name(bind::TCP, 0), &listener, &running.lifeline);
+            running.doors.push(Arc::clone(&door));
+            running.lifeline.tasks.spawn(Arc::clone(&shared).accept(listener, door));
             for (worker, socket) in place.udp.into_iter().enumerate() {
                 let endpoint = Arc::new(Endpoint::new(socket));
                 let losses: Arc<dyn Losses> = Arc::clone(&endpoint) as _;
                 running.metrics.watch(Arc::downgrade(&losses));
-                let worker_name = format!("udp-{number}-{worker}");
+                let (thread, socket) = (format!("udp-{number}-{worker}"), name(bind::UDP, worker));
                 let worker = Worker {
                     endpoint: Arc::clone(&endpoint),
                     responder: Arc::clone(&responder),
@@ -121,8 +137,9 @@ impl Bound {
                     replies: running.replies.clone(),
                     metrics: Arc::clone(&running.metrics),
                 };
-                running.endpoints.push(endpoint);
-                running.retired.push(spawn(worker_name, worker, runtime.clone())?);
+                let pulse = worker.tally.reader();
+                let retires = spawn(thread, worker, runtime.clone())?;
+                running.workers.push(AtWork { name: socket, endpoint, retires, pulse });
             }
         }
         Ok(running)
@@ -138,13 +155,22 @@ fn spawn<R: Responder>(name: String, worker: Worker<R>, runtime: Handle) -> io::
     Ok(retires)
 }
 
+/// A UDP worker with its socket.
+#[derive(Debug)]
+struct AtWork {
+    name: SocketName,
+    endpoint: Arc<Endpoint>,
+    /// It says when its queue is dry; its thread may go on to end what it has begun.
+    retires: Receiver<()>,
+    pulse: Arc<Tally>,
+}
+
 /// A server at work. Dropping it stops it without waiting for anything.
 #[derive(Debug)]
 pub struct Running {
     addrs: Vec<SocketAddr>,
-    endpoints: Vec<Arc<Endpoint>>,
-    /// Each worker says when its queue is dry; its thread may go on to end what it has begun.
-    retired: Vec<Receiver<()>>,
+    workers: Vec<AtWork>,
+    doors: Vec<Arc<Door>>,
     /// UDP responses that are still to come.
     replies: TaskTracker,
     lifeline: Lifeline,
@@ -180,6 +206,38 @@ impl Running {
         self.limits.store(Arc::new(Limits::of(settings)));
     }
 
+    /// The listening sockets, to be handed over by whoever keeps this.
+    pub fn sockets(&self) -> Sockets {
+        let udp = self.workers.iter().map(|worker| (worker.name.clone(), Arc::downgrade(&worker.endpoint)));
+        Sockets { udp: udp.collect(), tcp: self.doors.clone() }
+    }
+
+    /// The UDP workers, to be watched.
+    pub fn pulses(&self) -> Vec<Pulse> {
+        let pulse = |worker: &AtWork| Pulse { name: worker.name.clone(), tally: Arc::clone(&worker.pulse) };
+        self.workers.iter().map(pulse).collect()
+    }
+
+    /// Stops reading the sockets that another process has `taken`, which reads them already: what is queued is left to
+    /// it. All others are taken out of service as by a drain. Connections stay open and are served; responses under way
+    /// still leave by the sockets. Returns when nothing more is read.
+    pub async fn hand_over(&mut self, taken: &[SocketName]) {
+        self.doors.drain(..).for_each(|door| door.close(taken.contains(&door.name)));
+        let workers = std::mem::take(&mut self.workers);
+        let (theirs, ours): (Vec<_>, Vec<_>) =
+            workers.into_iter().partition(|worker| taken.contains(&worker.name));
+        retire(Arc::clone(&self.metrics), ours, theirs).await;
+    }
+
+    /// Returns once all connections have ended by themselves.
+    pub fn connections_ended(&self) -> impl Future<Output = ()> + use<> {
+        let tasks = self.lifeline.tasks.clone();
+        async move {
+            tasks.close();
+            tasks.wait().await;
+        }
+    }
+
     /// Ends serving. Every datagram that reached a socket before its close is answered, and every
     /// query that a TCP connection had received whole; what waits for an upstream may take up to
     /// `grace`. Datagrams that come later go to another server on the port, if there is one.
@@ -188,15 +246,8 @@ impl Running {
     pub async fn drain(mut self, grace: Duration) -> Leftover {
         let began = Instant::now();
         self.lifeline.drain.cancel();
-        let (endpoints, retired) = (std::mem::take(&mut self.endpoints), std::mem::take(&mut self.retired));
-        let metrics = Arc::clone(&self.metrics);
-        let retired = tokio::task::spawn_blocking(move || {
-            udp::retire(&endpoints, &metrics);
-            retired.iter().map(Receiver::recv).filter(Result::is_err).count()
-        });
-        if !matches!(retired.await, Ok(0)) {
-            warn!("a UDP worker had ended before the drain");
-        }
+        let workers = std::mem::take(&mut self.workers);
+        retire(Arc::clone(&self.metrics), workers, Vec::new()).await;
         self.replies.close();
         self.lifeline.tasks.close();
         let all = async {
@@ -213,10 +264,55 @@ impl Running {
     }
 }
 
+/// Ends the reading of UDP sockets: those that are closed with it, and those that another process goes on reading.
+async fn retire(metrics: Arc<ServerMetrics>, closed: Vec<AtWork>, left: Vec<AtWork>) {
+    let retired = tokio::task::spawn_blocking(move || {
+        let left: Vec<_> = left.into_iter().map(|worker| (worker.endpoint, worker.retires)).collect();
+        udp::leave(&left);
+        let endpoints: Vec<_> = closed.iter().map(|worker| Arc::clone(&worker.endpoint)).collect();
+        if !endpoints.is_empty() {
+            udp::retire(&endpoints, &metrics);
+        }
+        closed.iter().map(|worker| worker.retires.recv()).filter(Result::is_err).count()
+    });
+    if !matches!(retired.await, Ok(0)) {
+        warn!("a UDP worker had ended before the drain");
+    }
+}
+
+/// A UDP worker as a watchdog sees it.
+#[derive(Debug)]
+pub struct Pulse {
+    /// Its socket.
+    pub name: SocketName,
+    /// What it counts: a query more means that it is alive.
+    pub tally: Arc<Tally>,
+}
+
+/// The listening sockets of a server, for as long as it has them.
+#[derive(Clone, Debug)]
+pub struct Sockets {
+    udp: Vec<(SocketName, Weak<Endpoint>)>,
+    tcp: Vec<Arc<Door>>,
+}
+
+impl Sockets {
+    /// A second descriptor of each that is open.
+    ///
+    /// # Errors
+    /// No descriptor is left.
+    pub fn duplicate(&self) -> io::Result<Vec<(SocketName, OwnedFd)>> {
+        let udp =
+            self.udp.iter().filter_map(|(name, endpoint)| Some((name, endpoint.upgrade()?.duplicate())));
+        let tcp = self.tcp.iter().filter_map(|door| Some((&door.name, door.duplicate()?)));
+        udp.chain(tcp).map(|(name, socket)| Ok((name.clone(), socket?))).collect()
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         self.lifeline.drain.cancel();
         self.lifeline.cut.cancel();
-        self.endpoints.iter().for_each(|endpoint| endpoint.stop());
+        self.workers.iter().for_each(|worker| worker.endpoint.stop());
     }
 }

@@ -2,8 +2,9 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -20,6 +21,7 @@ use super::connection::Connection;
 use super::outbox::Budget;
 use crate::answer::Responder;
 use crate::metrics::{ServerMetrics, Tally};
+use crate::sys::{self, SocketName};
 
 /// How long accepting rests when descriptors or memory have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -81,6 +83,40 @@ impl Drop for Place {
     }
 }
 
+/// A listening socket in service, and how its accept loop is told to end before all others do.
+pub(super) struct Door {
+    pub name: SocketName,
+    listener: Weak<TcpListener>,
+    stop: CancellationToken,
+    /// Another process accepts from now on: what is queued is left to it.
+    is_handed_over: AtomicBool,
+}
+
+impl std::fmt::Debug for Door {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Door").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Door {
+    /// The door that `listener` is; it ends with `lifeline`'s drain at the latest.
+    pub fn new(name: SocketName, listener: &Arc<TcpListener>, lifeline: &Lifeline) -> Arc<Self> {
+        let (stop, is_handed_over) = (lifeline.drain.child_token(), AtomicBool::new(false));
+        Arc::new(Self { name, listener: Arc::downgrade(listener), stop, is_handed_over })
+    }
+
+    /// A second descriptor of the socket; `None` once it is closed.
+    pub fn duplicate(&self) -> Option<io::Result<OwnedFd>> {
+        self.listener.upgrade().map(|listener| sys::duplicate(&*listener))
+    }
+
+    /// Ends the accept loop; what waits to be accepted is left in the queue if another process takes it from there.
+    pub fn close(&self, is_handed_over: bool) {
+        self.is_handed_over.store(is_handed_over, Ordering::Release);
+        self.stop.cancel();
+    }
+}
+
 /// What all connections share.
 pub(super) struct Shared<R> {
     pub responder: Arc<R>,
@@ -112,9 +148,9 @@ impl<R: Responder> Shared<R> {
         }
     }
 
-    /// Accepts until the drain, then what the kernel had completed by then.
-    pub async fn accept(self: Arc<Self>, listener: TcpListener) {
-        let drain = self.lifeline.drain.clone();
+    /// Accepts until the drain, or until the door is closed, then what the kernel had completed by then.
+    pub async fn accept(self: Arc<Self>, listener: Arc<TcpListener>, door: Arc<Door>) {
+        let drain = door.stop.clone();
         let mut is_failing = false;
         while let Some(accepted) = drain.run_until_cancelled(listener.accept()).await {
             match accepted {
@@ -129,7 +165,9 @@ impl<R: Responder> Shared<R> {
                 }
             }
         }
-        self.accept_rest(listener);
+        if !door.is_handed_over.load(Ordering::Acquire) {
+            self.accept_rest(&listener);
+        }
     }
 
     /// Says it once, and not again until an accept has succeeded.
@@ -142,9 +180,9 @@ impl<R: Responder> Shared<R> {
         }
     }
 
-    fn accept_rest(self: &Arc<Self>, listener: TcpListener) {
+    fn accept_rest(self: &Arc<Self>, listener: &TcpListener) {
         // Asks the kernel itself: the runtime may not have heard of the latest ones yet.
-        let Ok(listener) = listener.into_std() else { return };
+        let Ok(listener) = sys::duplicate(listener).map(std::net::TcpListener::from) else { return };
         for _ in 0..BACKLOG {
             let Ok((stream, client)) = listener.accept() else { return };
             if let Ok(stream) = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) {

@@ -25,7 +25,7 @@ use crate::sys::{self, BATCH, Datagram, RecvBatch, SendBatch, Wait};
 
 use late::{OUTLET, Outlet, UdpReply};
 
-pub(super) use endpoint::{Endpoint, retire};
+pub(super) use endpoint::{Endpoint, leave, retire};
 
 /// How long a worker rests after a receive that failed for no known reason.
 const RECEIVE_PAUSE: Duration = Duration::from_millis(10);
@@ -72,11 +72,14 @@ struct Desk {
 }
 
 impl<R: Responder> Worker<R> {
-    /// Answers until stopped, then what is left in the queue, and says so through `retired`. Goes
+    /// Answers until stopped, then what is left in the queue, unless that is another's now, and says so through `retired`. Goes
     /// on until nothing is under way that it has begun.
     pub fn run(self, retired: Sender<()>) {
         if let Err(error) = sys::take_short_turns(TURN) {
             debug!(%error, "a worker waits its turn as any other thread");
+        }
+        if let Err(error) = self.endpoint.worker.here() {
+            warn!(%error, "a worker cannot be called away: its socket cannot be handed over while it is idle");
         }
         let lane = self.lane();
         let inbox = RecvBatch::new(self.endpoint.is_wildcard);
@@ -100,14 +103,10 @@ impl<R: Responder> Worker<R> {
                 self.rest(&error);
             }
         }
-        let mut tries = 0;
-        while tries < DRAIN_TRIES {
-            match self.receive(&mut desk, Wait::Never) {
-                Ok(()) => {}
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
-                Err(_) => tries += 1,
-            }
+        if !self.endpoint.is_handed_over.load(Ordering::Acquire) {
+            self.read_dry(&mut desk);
         }
+        self.endpoint.worker.gone();
         if desk.lane.as_ref().is_none_or(|lane| lane.is_idle()) {
             // Whoever hears of it may count on the socket being closed.
             OUTLET.set(None);
@@ -118,6 +117,18 @@ impl<R: Responder> Worker<R> {
         let _ = retired.send(());
         self.finish(&mut desk);
         OUTLET.set(None);
+    }
+
+    /// Answers what is left in the queue.
+    fn read_dry(&self, desk: &mut Desk) {
+        let mut tries = 0;
+        while tries < DRAIN_TRIES {
+            match self.receive(desk, Wait::Never) {
+                Ok(()) => {}
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
+                Err(_) => tries += 1,
+            }
+        }
     }
 
     /// The worker's own way to the upstreams; without one all that is missing is handed on.

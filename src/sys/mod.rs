@@ -10,30 +10,38 @@
 #![allow(clippy::unnecessary_cast)]
 
 mod background;
+mod boot;
 mod control;
+mod descriptors;
 mod direct;
 mod drain;
 mod epoll;
+mod handed;
 mod limits;
 mod memory;
 mod near;
 mod options;
 mod peer;
 mod recv;
+mod rouse;
 mod send;
 mod slice;
 mod slots;
 
 pub use background::in_background;
+pub use boot::{boot_id, since_boot};
 pub use control::Local;
+pub use descriptors::{MAX_DESCRIPTORS, network_namespace, own_user, peer_user, recv_with, send_with};
 pub use direct::{recv, send};
 pub use drain::{drop_everything, leave_group, settle, wake};
 pub use epoll::Epoll;
+pub use handed::{Estate, SocketName, duplicate};
 pub use limits::raise_descriptor_limit;
 pub use memory::release_freed_memory;
 pub use near::prefetch;
 pub use options::{ignore_path_mtu, lost_datagrams, readable_bytes, receive_buffer, report_local_address};
 pub use recv::{Datagram, QUERY_MAX, RecvBatch, Wait};
+pub use rouse::Sleeper;
 pub use send::{RESPONSE_MAX, SendBatch, send_late};
 pub use slice::take_short_turns;
 

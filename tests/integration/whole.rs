@@ -2,8 +2,10 @@
 
 #[cfg(feature = "route53")]
 mod accounts;
+mod continuity;
 mod drain;
 mod example;
+mod handover;
 #[cfg(feature = "route53")]
 mod hints;
 #[cfg(feature = "route53")]

@@ -2,13 +2,19 @@
 
 use std::io;
 use std::net::UdpSocket;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tracing::warn;
 
 use crate::metrics::{Losses, ServerMetrics};
-use crate::sys;
+use crate::sys::{self, Sleeper};
+
+/// How long a worker gets to hear that it is called.
+const ROUSE_AGAIN: Duration = Duration::from_millis(2);
 
 /// A worker's socket, held by the worker and by every late reply that leaves through it: it is
 /// closed when the last of them is done, so its descriptor is never somebody else's meanwhile.
@@ -18,6 +24,10 @@ pub(in crate::server) struct Endpoint {
     /// Bound to no address of its own, so that each datagram comes with the one it was sent to.
     pub(super) is_wildcard: bool,
     pub(super) is_stopping: AtomicBool,
+    /// Another process reads the socket from now on: what is queued is left to it.
+    pub(super) is_handed_over: AtomicBool,
+    /// The worker, for the one way to call it that does nothing to the socket.
+    pub(super) worker: Sleeper,
     lost: Mutex<Lost>,
 }
 
@@ -46,7 +56,16 @@ impl Losses for Endpoint {
 impl Endpoint {
     pub fn new(socket: UdpSocket) -> Self {
         let is_wildcard = socket.local_addr().is_ok_and(|addr| addr.ip().is_unspecified());
-        Self { socket, is_wildcard, is_stopping: AtomicBool::new(false), lost: Mutex::default() }
+        // One that was handed over has lost what it lost in other hands.
+        let seen = sys::lost_datagrams(&socket).unwrap_or(0);
+        Self {
+            socket,
+            is_wildcard,
+            is_stopping: AtomicBool::new(false),
+            is_handed_over: AtomicBool::new(false),
+            worker: Sleeper::default(),
+            lost: Mutex::new(Lost { seen, is_over: false }),
+        }
     }
 
     /// Ends the count of lost datagrams: what is kept out on purpose is not lost.
@@ -54,10 +73,31 @@ impl Endpoint {
         self.lost.lock().unwrap_or_else(PoisonError::into_inner).is_over = true;
     }
 
+    /// A second descriptor of the socket.
+    pub fn duplicate(&self) -> io::Result<OwnedFd> {
+        sys::duplicate(&self.socket)
+    }
+
     /// Lets the worker go, which first reads its queue dry.
     pub fn stop(&self) {
         self.is_stopping.store(true, Ordering::Release);
         sys::wake(&self.socket);
+    }
+}
+
+/// Has the workers of sockets that another process reads, too, stop reading them, and waits until they have. Nothing
+/// is done to the sockets: options, and a `shutdown(2)` to wake a worker, would be the other's as well.
+pub(in crate::server) fn leave(endpoints: &[(Arc<Endpoint>, Receiver<()>)]) {
+    for (endpoint, _) in endpoints {
+        endpoint.close_count();
+        endpoint.is_handed_over.store(true, Ordering::Release);
+        endpoint.is_stopping.store(true, Ordering::Release);
+    }
+    for (endpoint, retires) in endpoints {
+        // It may have looked just before and be about to block: called again until it is heard.
+        while retires.recv_timeout(ROUSE_AGAIN) == Err(RecvTimeoutError::Timeout) {
+            endpoint.worker.rouse();
+        }
     }
 }
 

@@ -238,3 +238,36 @@ fn coredns_gets_the_same_block_by_hand_and_by_the_add_on() {
     }
     assert!(block.starts_with("corp.internal:53 {") && block.contains("forward . 172.20.0.53 {"));
 }
+
+#[test]
+fn the_surge_component_lets_two_pods_meet_on_one_node() {
+    const SURGE: &str = "deploy/kubernetes/node-local-surge";
+    let component = yaml_one(&format!("{SURGE}/kustomization.yaml"));
+    assert_eq!((text(&component, "/kind"), text(&component, "/patches/0/path")), ("Component", "patch.yaml"));
+    let (patch, base) = (yaml_one(&format!("{SURGE}/patch.yaml")), workload("deploy/kubernetes/node-local"));
+    assert_eq!((&patch["kind"], &patch["metadata"]["name"]), (&base["kind"], &base["metadata"]["name"]));
+    let update = "/spec/updateStrategy/rollingUpdate";
+    assert_eq!(patch.pointer(update), Some(&serde_json::json!({ "maxSurge": 1, "maxUnavailable": 0 })));
+    // Ports would keep the second pod from being scheduled; probes name the number then.
+    let ours = container(&patch);
+    assert_eq!(ours["ports"], serde_json::json!([{ "$patch": "replace" }]));
+    let named = list(container(&base), "/ports").iter().find(|port| port["name"] == "admin").expect("a port");
+    for probe in ["startupProbe", "livenessProbe", "readinessProbe"] {
+        assert_eq!(ours[probe]["httpGet"]["port"], named["containerPort"], "{probe}");
+    }
+    // One directory for both, which the user of the container may write.
+    let state = named_volume(&patch, "state");
+    assert!(state["emptyDir"].is_null() && state["hostPath"]["path"] == "/var/lib/zonelet");
+    assert!(read("deploy/kubernetes/node-local/config.toml").contains("dir = \"/var/lib/zonelet\""));
+    let user = container(&base)["securityContext"]["runAsUser"].as_u64().expect("a user");
+    let maker = named_in(&patch, "/spec/template/spec/initContainers", "state");
+    assert!(texts(maker, "/command").iter().any(|line| line.contains(&format!("chown {user}:{user} "))));
+}
+
+fn named_in<'a>(object: &'a Value, pointer: &str, name: &str) -> &'a Value {
+    named(list(object, pointer), name)
+}
+
+fn named_volume<'a>(workload: &'a Value, name: &str) -> &'a Value {
+    named_in(workload, "/spec/template/spec/volumes", name)
+}

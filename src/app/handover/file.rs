@@ -1,0 +1,115 @@
+//! The socket by which a successor finds the process before it.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use socket2::{Domain, SockAddr, Socket, Type};
+use tokio::net::UnixListener;
+use tracing::warn;
+
+const BACKLOG: i32 = 4;
+
+/// The listening socket. Its file goes when this is dropped, unless a successor's stands there.
+#[derive(Debug)]
+pub struct Meeting {
+    pub listener: UnixListener,
+    _file: Own,
+}
+
+#[derive(Debug)]
+struct Own {
+    path: PathBuf,
+    identity: (u64, u64),
+}
+
+impl Meeting {
+    /// Makes the socket, for its owner only, and puts it at `path` in place of what stands there: whoever has connected
+    /// to that stays connected. Must be called within a runtime.
+    ///
+    /// # Errors
+    /// The system's: the path is too long for a socket, say.
+    pub fn bind(path: &Path) -> io::Result<Self> {
+        if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
+            DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+        }
+        // Process ids of two containers may be equal.
+        let unique: u32 = rand::random();
+        let temporary = path.with_extension(format!("{unique:08x}"));
+        Self::make(path, &temporary).inspect_err(|_| {
+            let _ = fs::remove_file(&temporary);
+        })
+    }
+
+    fn make(path: &Path, temporary: &Path) -> io::Result<Self> {
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        socket.bind(&SockAddr::unix(temporary)?)?;
+        fs::set_permissions(temporary, fs::Permissions::from_mode(0o600))?;
+        socket.set_nonblocking(true)?;
+        socket.listen(BACKLOG)?;
+        let identity = identity(temporary)?;
+        let listener = UnixListener::from_std(socket.into())?;
+        fs::rename(temporary, path)?;
+        Ok(Self { listener, _file: Own { path: path.to_owned(), identity } })
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        if identity(&self.path).is_ok_and(|identity| identity == self.identity)
+            && let Err(error) = fs::remove_file(&self.path)
+        {
+            warn!(path = %self.path.display(), %error, "the socket for a successor is not removed");
+        }
+    }
+}
+
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    fs::symlink_metadata(path).map(|found| (found.dev(), found.ino()))
+}
+
+/// Connects to the process that listens at `path`; `None` if there is none.
+///
+/// # Errors
+/// The system's: not permitted, say.
+pub fn connect(path: &Path) -> io::Result<Option<UnixStream>> {
+    match UnixStream::connect(path) {
+        Ok(stream) => Ok(Some(stream)),
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_successors_socket_takes_the_place_and_outlives_the_old_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state/handover.sock");
+        assert!(connect(&path).unwrap().is_none());
+        let old = Meeting::bind(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let waiting = connect(&path).unwrap().unwrap();
+        let new = Meeting::bind(&path).unwrap();
+        let _accepted = old.listener.accept().await.unwrap();
+        drop((old, waiting));
+        assert!(connect(&path).unwrap().is_some());
+        drop(new);
+        assert_eq!(fs::read_dir(dir.path().join("state")).unwrap().count(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_socket_left_by_a_crash_is_nobody_and_a_path_that_is_too_long_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("handover.sock");
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        assert!(connect(&path).unwrap().is_none());
+        assert!(Meeting::bind(&dir.path().join("x".repeat(120))).is_err());
+        drop(Meeting::bind(&path).unwrap());
+        assert!(!path.exists());
+    }
+}
