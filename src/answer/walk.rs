@@ -137,10 +137,10 @@ impl Expired {
     pub fn ede(&self, rcode: Rcode) -> (EdeCode, Box<str>) {
         let code = if rcode == Rcode::NXDOMAIN { EdeCode::STALE_NXDOMAIN } else { EdeCode::STALE };
         let text = match self.since.as_secs() {
-            0 => format!("given in spite of: {}", self.failure.text),
-            seconds => format!("expired {seconds} s ago: {}", self.failure.text),
+            0 => self.failure.text.clone(),
+            seconds => format!("expired {seconds} s ago: {}", self.failure.text).into(),
         };
-        (code, text.into())
+        (code, text)
     }
 }
 

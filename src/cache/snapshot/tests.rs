@@ -98,7 +98,7 @@ fn what_was_read_goes_on_ageing_and_ends_when_it_would_have() {
     // Ended since, and still of use in bad times: for a day.
     let after_400 = reread(&bytes, 400, there);
     assert!(after_400.get(&key(&qname, Rtype::A), there).is_none());
-    assert!(after_400.with_stale(&key(&qname, Rtype::A), there, MAX_STALE, |_| ()).is_some());
+    assert!(after_400.stale(&key(&qname, Rtype::A), there, MAX_STALE, MAX_STALE).is_some());
     assert_eq!(reread(&bytes, 300 + DAY, there).size().0, 0);
     // A clock that does not reach back that far has no moment for it.
     assert_eq!(reread(&bytes, 0, Moment::from_millis(99_999)).size().0, 0);

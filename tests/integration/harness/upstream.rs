@@ -27,6 +27,8 @@ pub struct Asked {
 pub enum Out {
     /// To whoever asked.
     Reply(Vec<u8>),
+    /// To whoever asked, after a while (UDP).
+    After(Duration, Vec<u8>),
     /// To whoever asked, from another port (UDP).
     FromElsewhere(Vec<u8>),
     /// To somebody else (UDP).
@@ -84,12 +86,21 @@ impl Scripted {
     }
 
     async fn serve_udp(self, socket: UdpSocket, script: Script) {
+        let socket = Arc::new(socket);
         let mut buffer = [0; 4096];
         while let Ok((len, from)) = socket.recv_from(&mut buffer).await {
             let Some(question) = Question::read(&buffer[..len]) else { continue };
             for out in script(&self.note(question, false, from)) {
                 let _ = match out {
                     Out::Reply(message) => socket.send_to(&message, from).await,
+                    Out::After(wait, message) => {
+                        let socket = Arc::clone(&socket);
+                        tokio::spawn(async move {
+                            tokio::time::sleep(wait).await;
+                            let _ = socket.send_to(&message, from).await;
+                        });
+                        Ok(0)
+                    }
                     Out::To(other, message) => socket.send_to(&message, other).await,
                     Out::FromElsewhere(message) => {
                         let elsewhere = UdpSocket::bind((self.addr.ip(), 0)).await.unwrap();
@@ -185,6 +196,11 @@ impl RelayServer {
     /// How many queries have come, probes for loops left out.
     pub fn count(&self) -> usize {
         self.log.lock().unwrap().iter().filter(|q| !is_probe(q)).count()
+    }
+
+    /// How many queries for a name have come.
+    pub fn asked_for(&self, name: &str) -> usize {
+        self.log.lock().unwrap().iter().filter(|q| q.qname.to_string() == name).count()
     }
 
     /// How many probes for loops have come.
