@@ -27,5 +27,5 @@ pub use latency::Latency;
 pub use server::{CloseReason, Losses, ServerMetrics};
 pub use source::SourceMetrics;
 pub use tally::{AnswerSource, Board, DropReason, OwnTally, Proto, Tally};
-pub use upstream::{MissMetrics, Refusal, UpstreamFault, UpstreamMetrics};
+pub use upstream::{ForwarderMetrics, HedgeOutcome, MissMetrics, Refusal, UpstreamFault, UpstreamMetrics};
 pub use zones::{ZoneFigures, ZoneTally};

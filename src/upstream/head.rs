@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use super::Route;
+use super::breaker::Mark;
 use super::pending::{Event, What};
 use super::server::Upstream;
 
@@ -20,6 +21,8 @@ pub struct Head {
     /// Which of the route's upstreams.
     pub(super) index: usize,
     pub(super) started: Instant,
+    /// What had come from the upstream by then.
+    pub(super) mark: Mark,
 }
 
 impl Head {
@@ -36,6 +39,11 @@ impl Head {
     /// How long its reply is waited for alone.
     pub(super) fn patience(&self) -> Duration {
         self.route.first_patience()
+    }
+
+    /// When its reply is late enough for a second query.
+    pub(super) fn hedges_after(&self) -> Option<Duration> {
+        self.route.hedges_after(self.upstream())
     }
 
     /// How long its reply is waited for at all.
