@@ -10,6 +10,7 @@ pub mod export;
 pub mod health;
 pub mod import;
 pub mod latency;
+pub mod node;
 pub mod process;
 pub mod server;
 pub mod source;
