@@ -16,8 +16,9 @@ use crate::answer::explain::{Explanation, Question, Reach};
 use crate::answer::miss::MissPath;
 use crate::cache::Cache;
 use crate::import::{RefreshRequest, SkippedStatus, ZoneStatus};
-use crate::metrics::{AnswerMetrics, Board, Exporter, ImportMetrics, READY, ServerMetrics};
+use crate::metrics::{AnswerMetrics, Board, Exporter, ImportMetrics, READY, ServerMetrics, node};
 use crate::source::BoxFuture;
+use crate::sys;
 use crate::upstream::Forwarder;
 use crate::wire::Name;
 use crate::zone::SharedTable;
@@ -156,6 +157,16 @@ impl Scrape {
         self.miss.observe();
         self.imports.load().update_gauges(&self.import);
         gauge!(READY).set(f64::from(u8::from(self.state.ready().is_ok())));
-        self.exporter.render() + &self.imports.load().render_zones()
+        self.exporter.render() + &self.imports.load().render_zones() + &node::render(&allowances())
     }
+}
+
+/// What the node's network drivers count of packets that AWS held back.
+fn allowances() -> Vec<(String, String, u64)> {
+    let counters = |interface: String| {
+        // One that has gone meanwhile has nothing to say.
+        let found = sys::driver_counters(&interface, node::is_allowance).unwrap_or_default();
+        found.into_iter().map(move |(counter, value)| (interface.clone(), counter, value))
+    };
+    sys::devices().into_iter().flat_map(counters).collect()
 }

@@ -171,7 +171,10 @@ impl Words {
         self.line(0, &format!("upstream: has the word on {}{denial}", consulted.name));
         match &consulted.route {
             Some(route) => {
-                self.line(1, &format!("[[forward]] domain {}", route.domain));
+                // Of one there is nothing to choose.
+                let policy =
+                    if route.upstreams.len() > 1 { format!(", {}", route.policy) } else { String::new() };
+                self.line(1, &format!("[[forward]] domain {}{policy}", route.domain));
                 route.upstreams.iter().for_each(|upstream| self.line(2, &state(upstream)));
             }
             None => self.line(1, "no [[forward]] domain has it"),

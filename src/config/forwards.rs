@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::answer::settings::Keeping;
 use crate::upstream;
+use crate::upstream::Policy;
 use crate::upstream::settings::{ForwardDomain, UpstreamSpec};
 use crate::wire::Name;
 
@@ -49,8 +50,15 @@ fn forward(section: &Section<'_>, listen: &[SocketAddr]) -> Option<ForwardDomain
     let domain = required(section, "domain", "\".\"").and_then(|item| item.domain());
     let upstreams = required(section, "upstreams", example)
         .and_then(|item| item.filled_list(|i| upstream(i, listen), example));
+    let policies = [
+        ("auto", Policy::Auto),
+        ("fastest", Policy::Fastest),
+        ("sequential", Policy::Sequential),
+        ("random", Policy::Random),
+    ];
+    let policy = section.read("policy", Policy::Auto, |item| item.word(&policies));
     section.finish();
-    Some(ForwardDomain { domain: domain?, upstreams: upstreams? })
+    Some(ForwardDomain { domain: domain?, upstreams: upstreams?, policy })
 }
 
 fn upstream(item: &Item<'_>, listen: &[SocketAddr]) -> Option<UpstreamSpec> {

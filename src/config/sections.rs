@@ -88,8 +88,22 @@ pub(super) fn upstream(
     limits: &Section<'_>,
 ) -> upstream::Settings {
     let default = upstream::Settings::default();
+    let packets = |item: &Item<'_>| match item.as_text() {
+        Some("auto") => Some(upstream::Packets::Auto),
+        Some("unlimited") => Some(upstream::Packets::Unlimited),
+        Some(text) if text.trim().parse::<u64>().is_err() => {
+            let fix = "write \"auto\", \"unlimited\" or 900".to_owned();
+            item.reject(format!("{text:?} is not a number of packets"), Some(fix));
+            None
+        }
+        _ => u32::try_from(item.integer(10..=1_000_000)?).ok().map(upstream::Packets::PerSecond),
+    };
+    let silence = |i: &Item<'_>| i.duration(times(Duration::from_millis(100), MINUTE));
     upstream::Settings {
         domains,
+        silence: limits.read("upstream_silence", default.silence, silence),
+        hedge: limits.read("hedge", default.hedge, Item::boolean),
+        packets: limits.read("upstream_packets", default.packets, packets),
         max_sends: limits.read("sends", default.max_sends, |i| u32::try_from(i.integer(1..=3)?).ok()),
         timeout: limits.read("upstream_timeout", default.timeout, |i| {
             i.duration(times(Duration::from_millis(100), MINUTE))

@@ -23,6 +23,23 @@ pub const UPSTREAM_PROBES: &str = "zonelet_upstream_loop_probes_total";
 pub const UPSTREAM_LOOPS: &str = "zonelet_upstream_loops_total";
 /// Domains that are not sent to an upstream because it sends them back to us.
 pub const UPSTREAM_ISOLATED: &str = "zonelet_upstream_isolated_domains";
+/// 1 while an upstream keeps failing and is sent nothing but a trial now and then.
+pub const UPSTREAM_OPEN: &str = "zonelet_upstream_open";
+/// How often an upstream came to that.
+pub const UPSTREAM_OPENINGS: &str = "zonelet_upstream_openings_total";
+/// Trials of upstreams that kept failing.
+pub const UPSTREAM_TRIALS: &str = "zonelet_upstream_trials_total";
+/// The smoothed latency that the choice of an upstream goes by; 0 before its first answer.
+pub const UPSTREAM_SMOOTHED: &str = "zonelet_upstream_smoothed_seconds";
+/// Packets sent to an upstream, as its budget counts them: 1 for a UDP query, 10 for a TCP connection.
+pub const UPSTREAM_PACKETS: &str = "zonelet_upstream_packets_total";
+/// Packets a second that an upstream may be sent; 0 for no limit.
+pub const UPSTREAM_BUDGET: &str = "zonelet_upstream_packet_budget";
+/// Queries not sent to an upstream because its packet budget was used up.
+pub const UPSTREAM_OVER_BUDGET: &str = "zonelet_upstream_over_budget_total";
+/// Second queries beside late ones. `outcome`: `won` (its answer was taken), `lost` (another's was), `failed`
+/// (there was none).
+pub const UPSTREAM_HEDGES: &str = "zonelet_upstream_hedges_total";
 /// Client questions that wait for an upstream.
 pub const MISS_WAITING: &str = "zonelet_miss_waiting";
 /// Client questions that joined one already asked.
@@ -51,12 +68,14 @@ pub enum UpstreamFault {
     Loop,
     /// Too many queries wait for it already.
     Busy,
+    /// Its packet budget is used up.
+    Budget,
 }
 
 impl UpstreamFault {
     /// Every value, in order.
-    pub const ALL: [Self; 6] =
-        [Self::Timeout, Self::Network, Self::Rcode, Self::Malformed, Self::Loop, Self::Busy];
+    pub const ALL: [Self; 7] =
+        [Self::Timeout, Self::Network, Self::Rcode, Self::Malformed, Self::Loop, Self::Busy, Self::Budget];
 
     /// The metric label.
     pub fn label(self) -> &'static str {
@@ -67,6 +86,32 @@ impl UpstreamFault {
             Self::Malformed => "malformed",
             Self::Loop => "loop",
             Self::Busy => "busy",
+            Self::Budget => "budget",
+        }
+    }
+}
+
+/// What came of a second query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HedgeOutcome {
+    /// Its answer was taken.
+    Won,
+    /// Another's answer was.
+    Lost,
+    /// There was no answer.
+    Failed,
+}
+
+impl HedgeOutcome {
+    /// Every value, in order.
+    pub const ALL: [Self; 3] = [Self::Won, Self::Lost, Self::Failed];
+
+    /// The metric label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Won => "won",
+            Self::Lost => "lost",
+            Self::Failed => "failed",
         }
     }
 }
@@ -116,7 +161,21 @@ pub struct UpstreamMetrics {
     pub loops: Counter,
     /// [`UPSTREAM_ISOLATED`].
     pub isolated: Gauge,
-    failures: [Counter; 6],
+    /// [`UPSTREAM_OPEN`].
+    pub open: Gauge,
+    /// [`UPSTREAM_OPENINGS`].
+    pub openings: Counter,
+    /// [`UPSTREAM_TRIALS`].
+    pub trials: Counter,
+    /// [`UPSTREAM_SMOOTHED`].
+    pub smoothed: Gauge,
+    /// [`UPSTREAM_PACKETS`].
+    pub packets: Counter,
+    /// [`UPSTREAM_BUDGET`].
+    pub budget: Gauge,
+    /// [`UPSTREAM_OVER_BUDGET`].
+    pub over_budget: Counter,
+    failures: [Counter; 7],
 }
 
 impl UpstreamMetrics {
@@ -128,6 +187,13 @@ impl UpstreamMetrics {
         describe_counter!(UPSTREAM_PROBES, Unit::Count, "Probes for forwarding loops.");
         describe_counter!(UPSTREAM_LOOPS, Unit::Count, "Forwarding loops found.");
         describe_gauge!(UPSTREAM_ISOLATED, Unit::Count, "Domains kept from an upstream for looping.");
+        describe_gauge!(UPSTREAM_OPEN, Unit::Count, "1 while an upstream is only tried now and then.");
+        describe_counter!(UPSTREAM_OPENINGS, Unit::Count, "How often an upstream came to that.");
+        describe_counter!(UPSTREAM_TRIALS, Unit::Count, "Trials of upstreams that kept failing.");
+        describe_gauge!(UPSTREAM_SMOOTHED, Unit::Seconds, "The smoothed latency of an upstream.");
+        describe_counter!(UPSTREAM_PACKETS, Unit::Count, "Packets sent to an upstream.");
+        describe_gauge!(UPSTREAM_BUDGET, Unit::Count, "Packets a second that an upstream may be sent.");
+        describe_counter!(UPSTREAM_OVER_BUDGET, Unit::Count, "Queries not sent for the packet budget.");
         let seconds =
             Latency::register(UPSTREAM_SECONDS, "Time to the answer that was taken.", "upstream", upstream);
         let upstream = upstream.to_owned();
@@ -141,6 +207,13 @@ impl UpstreamMetrics {
             probes: counter!(UPSTREAM_PROBES, "upstream" => upstream.clone()),
             loops: counter!(UPSTREAM_LOOPS, "upstream" => upstream.clone()),
             isolated: gauge!(UPSTREAM_ISOLATED, "upstream" => upstream.clone()),
+            open: gauge!(UPSTREAM_OPEN, "upstream" => upstream.clone()),
+            openings: counter!(UPSTREAM_OPENINGS, "upstream" => upstream.clone()),
+            trials: counter!(UPSTREAM_TRIALS, "upstream" => upstream.clone()),
+            smoothed: gauge!(UPSTREAM_SMOOTHED, "upstream" => upstream.clone()),
+            packets: counter!(UPSTREAM_PACKETS, "upstream" => upstream.clone()),
+            budget: gauge!(UPSTREAM_BUDGET, "upstream" => upstream.clone()),
+            over_budget: counter!(UPSTREAM_OVER_BUDGET, "upstream" => upstream.clone()),
             failures: UpstreamFault::ALL.map(|fault| {
                 counter!(UPSTREAM_FAILURES, "upstream" => upstream.clone(), "reason" => fault.label())
             }),
@@ -150,6 +223,28 @@ impl UpstreamMetrics {
     /// Counts [`UPSTREAM_FAILURES`].
     pub fn failed(&self, fault: UpstreamFault) {
         if let Some(counter) = self.failures.get(fault as usize) {
+            counter.increment(1);
+        }
+    }
+}
+
+/// What the forwarder counts with, over all upstreams.
+#[derive(Clone, Debug)]
+pub struct ForwarderMetrics {
+    hedges: [Counter; 3],
+}
+
+impl ForwarderMetrics {
+    /// Registers with the installed recorder; without one nothing is counted.
+    pub fn register() -> Self {
+        describe_counter!(UPSTREAM_HEDGES, Unit::Count, "Second queries beside late ones.");
+        let hedges = HedgeOutcome::ALL.map(|o| counter!(UPSTREAM_HEDGES, "outcome" => o.label()));
+        Self { hedges }
+    }
+
+    /// Counts [`UPSTREAM_HEDGES`].
+    pub fn hedged(&self, outcome: HedgeOutcome) {
+        if let Some(counter) = self.hedges.get(outcome as usize) {
             counter.increment(1);
         }
     }

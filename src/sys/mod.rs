@@ -16,6 +16,7 @@ mod descriptors;
 mod direct;
 mod drain;
 mod epoll;
+mod ethtool;
 mod handed;
 mod limits;
 mod memory;
@@ -35,6 +36,7 @@ pub use descriptors::{MAX_DESCRIPTORS, network_namespace, own_user, peer_user, r
 pub use direct::{recv, send};
 pub use drain::{drop_everything, leave_group, settle, wake};
 pub use epoll::Epoll;
+pub use ethtool::{devices, driver_counters};
 pub use handed::{Estate, SocketName, duplicate};
 pub use limits::raise_descriptor_limit;
 pub use memory::release_freed_memory;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::breaker::Mark;
 use super::server::Upstream;
 use super::verdict::Fault;
 use super::{ExchangeError, Route};
@@ -17,6 +18,8 @@ pub(super) struct Candidate {
     pub(super) tries: u32,
     /// When the last was.
     pub(super) started: Instant,
+    /// What had come from it when the first was.
+    pub(super) mark: Mark,
     /// How it failed, if it has.
     pub(super) fault: Option<Fault>,
     /// Asked over TCP; what still comes over UDP is not believed any more.
@@ -25,24 +28,28 @@ pub(super) struct Candidate {
     pub(super) edns: bool,
     /// Its silence has been held against it.
     pub(super) late: bool,
+    /// Its breaker is open, and this question is its trial: it is sent one query.
+    pub(super) is_trial: bool,
 }
 
 impl Candidate {
-    fn new(upstream: &Arc<Upstream>) -> Self {
+    pub(super) fn new(upstream: &Arc<Upstream>, now: Moment) -> Self {
         Self {
             upstream: Arc::clone(upstream),
             tries: 0,
             started: Instant::now(),
+            mark: upstream.breaker.mark(),
             fault: None,
             over_tcp: false,
-            edns: true,
+            edns: upstream.takes_edns(now),
             late: false,
+            is_trial: false,
         }
     }
 
-    /// An upstream that was asked at `started`.
-    pub(super) fn asked(upstream: &Arc<Upstream>, started: Instant) -> Self {
-        Self { tries: 1, started, ..Self::new(upstream) }
+    /// An upstream that was asked at `started`, when `mark` had come from it.
+    pub(super) fn asked(upstream: &Arc<Upstream>, started: Instant, mark: Mark, now: Moment) -> Self {
+        Self { tries: 1, started, mark, ..Self::new(upstream, now) }
     }
 
     /// Whether an answer may still come.
@@ -54,10 +61,24 @@ impl Candidate {
     pub(super) fn is_untried(&self) -> bool {
         self.tries == 0 && self.fault.is_none()
     }
+
+    /// Whether nothing at all has come from its upstream since it was asked.
+    pub(super) fn is_silent(&self) -> bool {
+        !self.upstream.breaker.is_heard_since(self.mark)
+    }
 }
 
-/// The upstreams of `route` for `qname` in the order they are asked: as configured, but those that
-/// keep failing last, and without those that send the name back to us.
+/// Whom a question is put to.
+pub(super) struct Candidates {
+    /// In the order they are asked.
+    pub(super) all: Vec<Candidate>,
+    /// Upstreams whose trial this question is, beside which others answer it.
+    pub(super) trials: Vec<Arc<Upstream>>,
+}
+
+/// The upstreams of `route` for `qname` as its policy orders them, without those that send the name
+/// back to us. Those whose breaker is open are left out but for a trial that is due; where no other
+/// is left the trial is this question's own. Those that do answer, if with errors, come last.
 ///
 /// # Errors
 /// When there is none.
@@ -65,15 +86,45 @@ pub(super) fn candidates(
     route: &Route,
     qname: NameRef<'_>,
     now: Moment,
-) -> Result<Vec<Candidate>, ExchangeError> {
-    let open = route.upstreams.iter().filter(|u| !u.isolation.covers(qname, now));
-    let mut candidates: Vec<_> = open.map(Candidate::new).collect();
-    candidates.sort_by_key(|c| c.upstream.is_set_back(now));
-    match (candidates.is_empty(), route.upstreams.first()) {
-        (false, _) => Ok(candidates),
+) -> Result<Candidates, ExchangeError> {
+    let sorted = route.order.sort(&route.upstreams, now, &mut |n| rand::random_range(0..n));
+    let mut usable = sorted;
+    usable.retain(|u| !u.isolation.covers(qname, now));
+    match (usable.is_empty(), route.upstreams.first()) {
+        (false, _) => {}
         (true, Some(first)) => {
-            Err(ExchangeError::Looping { upstream: first.to_string().into(), known: true })
+            return Err(ExchangeError::Looping { upstream: first.to_string().into(), known: true });
         }
-        (true, None) => Err(ExchangeError::NoUpstream(route.domain.to_string())),
+        (true, None) => return Err(ExchangeError::NoUpstream(route.domain.to_string())),
     }
+    let (closed, open): (Vec<_>, Vec<_>) = usable.into_iter().partition(|u| u.breaker.is_closed());
+    let (mut trials, rest): (Vec<_>, Vec<_>) =
+        open.into_iter().partition(|u| u.claim_trial(closed.is_empty(), now));
+    let last_resorts = rest.into_iter().filter(|u| u.breaker.is_last_resort());
+    let mut all: Vec<_> = closed.into_iter().chain(last_resorts).map(|u| Candidate::new(u, now)).collect();
+    if all.is_empty() {
+        let own = trials.drain(..).map(|upstream| Candidate {
+            is_trial: !upstream.breaker.is_last_resort(),
+            ..Candidate::new(upstream, now)
+        });
+        all.extend(own);
+    }
+    if all.is_empty() {
+        return Err(unreachable(route));
+    }
+    Ok(Candidates { all, trials: trials.into_iter().cloned().collect() })
+}
+
+/// None of the upstreams answers.
+fn unreachable(route: &Route) -> ExchangeError {
+    let mut text = String::from("no reply of late from ");
+    for (n, upstream) in route.upstreams.iter().enumerate() {
+        if n == 4 {
+            text.push_str(" and others");
+            break;
+        }
+        text.push_str(if n == 0 { "" } else { ", " });
+        text.push_str(&upstream.to_string());
+    }
+    ExchangeError::Unreachable { text: text.into() }
 }

@@ -28,6 +28,19 @@ pub enum ExchangeError {
         /// Whether an upstream answered with an error code, rather than not at all.
         refused: bool,
     },
+    /// All upstreams have been silent so long that they are only tried now and then. Nothing was
+    /// asked; the text names them.
+    #[error("{text}")]
+    Unreachable {
+        /// Names the upstreams.
+        text: Box<str>,
+    },
+    /// The packets that the upstream may be sent a second are used up. Nothing was asked.
+    #[error("packet budget of {upstream} is used up")]
+    OverBudget {
+        /// The upstream's name.
+        upstream: Box<str>,
+    },
     /// The process ends.
     #[error("zonelet stops")]
     Stopped,
@@ -43,8 +56,10 @@ impl ExchangeError {
     /// What a client is told.
     pub fn failure(&self) -> Failure {
         let ede = match self {
-            Self::NoUpstream(_) => EdeCode::NO_REACHABLE_AUTHORITY,
-            Self::Looping { .. } | Self::Busy { .. } | Self::Stopped => EdeCode::OTHER,
+            Self::NoUpstream(_) | Self::Unreachable { .. } => EdeCode::NO_REACHABLE_AUTHORITY,
+            Self::Looping { .. } | Self::Busy { .. } | Self::OverBudget { .. } | Self::Stopped => {
+                EdeCode::OTHER
+            }
             Self::Failed { ede, .. } => *ede,
         };
         Failure { rcode: Rcode::SERVFAIL, ede, text: self.to_string().into() }
@@ -54,7 +69,11 @@ impl ExchangeError {
     /// one costs as little, and may find things changed.
     pub fn is_local(&self) -> bool {
         match self {
-            Self::NoUpstream(_) | Self::Busy { .. } | Self::Stopped => true,
+            Self::NoUpstream(_)
+            | Self::Unreachable { .. }
+            | Self::OverBudget { .. }
+            | Self::Busy { .. }
+            | Self::Stopped => true,
             Self::Looping { known, .. } => *known,
             Self::Failed { .. } => false,
         }

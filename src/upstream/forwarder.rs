@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -11,7 +11,9 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::exchange::{exchange, resume};
+use super::budget::is_on_ec2;
+use super::choice::Order;
+use super::exchange::{exchange, resume, try_out};
 use super::head::{Head, Heard};
 use super::loops::Loops;
 use super::marker::Stamper;
@@ -19,6 +21,7 @@ use super::route::{Look, Route, identities, uses_system};
 use super::server::{Identity, Upstream, is_private};
 use super::{Ask, ExchangeError, Settings, Stamps, system};
 use crate::clock::{Clock, Moment};
+use crate::metrics::ForwarderMetrics;
 use crate::wire::{Learned, Name, NameRef, Rtype};
 
 /// How often the system's resolver file is looked at. Its content is compared, so a file that is
@@ -32,6 +35,9 @@ pub struct Forwarder {
     pub(super) stamper: Stamper,
     pub(super) loops: Arc<Loops>,
     pub(super) routes: ArcSwap<Routes>,
+    pub(super) metrics: ForwarderMetrics,
+    /// Itself, for tasks that outlive the question they began with.
+    me: Weak<Self>,
     /// Held while the routes are rebuilt.
     rebuild: Mutex<()>,
     runtime: Handle,
@@ -75,7 +81,9 @@ impl Forwarder {
             by_domain: BTreeMap::new(),
             lengths: 0,
         };
-        let forwarder = Self {
+        let forwarder = Arc::new_cyclic(|me| Self {
+            me: Weak::clone(me),
+            metrics: ForwarderMetrics::register(),
             loops: Loops::new(clock.clone()),
             stamper: Stamper::random(),
             routes: ArcSwap::from_pointee(empty),
@@ -85,9 +93,9 @@ impl Forwarder {
             runtime,
             generation: AtomicU64::new(0),
             lanes: AtomicUsize::new(0),
-        };
+        });
         forwarder.reload(settings);
-        Arc::new(forwarder)
+        forwarder
     }
 
     /// Puts new settings in force. Upstreams that stay keep their sockets, health and loops;
@@ -131,18 +139,24 @@ impl Forwarder {
             .flat_map(|route| &route.upstreams)
             .map(|upstream| (upstream.identity, Arc::clone(upstream)))
             .collect();
+        let on_ec2 = is_on_ec2(&settings.vendor_file);
         let mut by_domain = BTreeMap::new();
         for forward in &settings.domains {
             let mut upstreams: Vec<Arc<Upstream>> = Vec::new();
             for identity in identities(&settings, &forward.upstreams, &system) {
                 let upstream = known.entry(identity).or_insert_with(|| Upstream::new(identity));
+                upstream.budget.set_limit(settings.packets.limit(identity.address, on_ec2));
                 if !upstreams.iter().any(|u| u.identity == identity) {
                     upstreams.push(Arc::clone(upstream));
                 }
             }
+            let addresses: Vec<_> = upstreams.iter().map(|u| u.address()).collect();
             let route = Route {
                 domain: forward.domain.clone(),
+                order: Order::of(forward.policy, &forward.upstreams, &addresses),
                 upstreams,
+                silence: settings.silence,
+                hedge: settings.hedge,
                 max_sends: settings.max_sends,
                 timeout: settings.timeout,
                 loop_hold: settings.loop_hold,
@@ -162,7 +176,9 @@ impl Forwarder {
         let client = client.to_canonical();
         let from_upstream = route.upstreams.iter().any(|u| u.address().ip().to_canonical() == client);
         let index = route.first_usual(now);
-        Look { from_upstream, head: index.map(|index| Head { route, index, started, most: Duration::MAX }) }
+        let mark = index.and_then(|index| route.upstreams.get(index)).map(|u| u.breaker.mark());
+        let head = index.zip(mark).map(|(index, mark)| Head { route, index, started, mark, most: Duration::MAX });
+        Look { from_upstream, head }
     }
 
     /// Goes on with a question whose first query was sent by a lane, as [`Forwarder::exchange`]
@@ -240,6 +256,13 @@ impl Forwarder {
         }
     }
 
+    /// Tries out an upstream whose breaker is open, beside the others that answer.
+    pub(super) fn try_out(&self, ask: &Ask, route: &Arc<Route>, upstream: &Arc<Upstream>) {
+        if let Some(me) = self.me.upgrade() {
+            self.runtime.spawn(try_out(me, ask.clone(), Arc::clone(route), Arc::clone(upstream)));
+        }
+    }
+
     /// Looks for a loop: a question that is in flight for `qname` has come from `client`, the
     /// address of one of its upstreams. At most one round of probes to an upstream in 30 s.
     pub fn suspect(&self, qname: NameRef<'_>, client: IpAddr) {
@@ -277,7 +300,7 @@ impl Forwarder {
     pub fn observe(&self) {
         let now = self.clock.now();
         for upstream in self.routes.load().by_domain.values().flat_map(|r| &r.upstreams) {
-            upstream.metrics.isolated.set(upstream.isolation.len(now) as f64);
+            upstream.observe(now);
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use super::Route;
+use super::breaker::Mark;
 use super::pending::{Event, What};
 use super::server::Upstream;
 
@@ -22,6 +23,8 @@ pub struct Head {
     pub(super) started: Instant,
     /// The longest that its reply is waited for alone, if that is less than usual.
     pub(super) most: Duration,
+    /// What had come from the upstream by then.
+    pub(super) mark: Mark,
 }
 
 impl Head {
@@ -43,6 +46,11 @@ impl Head {
     /// Has its reply be waited for alone no longer than this.
     pub fn hurry(&mut self, most: Duration) {
         self.most = most;
+    }
+
+    /// When its reply is late enough for a second query.
+    pub(super) fn hedges_after(&self) -> Option<Duration> {
+        self.route.hedges_after(self.upstream())
     }
 
     /// How long its reply is waited for at all.

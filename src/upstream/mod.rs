@@ -2,16 +2,23 @@
 
 mod ask;
 mod bootstrap;
+mod breaker;
+mod budget;
 mod candidate;
+mod choice;
+mod ease;
 mod error;
 mod exchange;
 mod forwarder;
 mod head;
+mod hedge;
 mod ids;
 mod isolation;
+mod judging;
 mod lane;
 mod loops;
 mod marker;
+mod pace;
 mod pending;
 mod pool;
 mod question;
@@ -23,9 +30,13 @@ mod system;
 mod tcp;
 mod tell;
 mod verdict;
+mod waiting;
 
 pub use ask::{Ask, Signs};
 pub use bootstrap::BootstrapResolver;
+pub use budget::Packets;
+pub use choice::Policy;
+pub use ease::Ease;
 pub use error::ExchangeError;
 pub use forwarder::{Forwarder, Health};
 pub use head::{Head, Heard, Line};

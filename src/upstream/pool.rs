@@ -83,6 +83,14 @@ impl Pool {
         }
     }
 
+    /// A socket beside the pool's, closed after its query; one of the pool where none can be opened.
+    ///
+    /// # Errors
+    /// As [`Pool::draw`].
+    pub(super) fn fresh(&self, mismatched: &metrics::Counter) -> io::Result<Arc<Link>> {
+        Link::open(self.remote, mismatched.clone()).or_else(|error| self.any_open().ok_or(error))
+    }
+
     fn any_open(&self) -> Option<Arc<Link>> {
         self.slots.iter().find_map(|slot| {
             slot.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|s| Arc::clone(&s.link))

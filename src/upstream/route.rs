@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::choice::Order;
 use super::head::Head;
 use super::server::{Identity, Upstream};
 use super::{Settings, UpstreamSpec, system};
@@ -15,8 +16,13 @@ use crate::wire::Name;
 pub(super) struct Route {
     pub(super) domain: Name,
     pub(super) upstreams: Vec<Arc<Upstream>>,
+    pub(super) order: Order,
     pub(super) max_sends: u32,
     pub(super) timeout: Duration,
+    /// How long a question may meet nothing but silence.
+    pub(super) silence: Duration,
+    /// Whether late queries are followed by second ones.
+    pub(super) hedge: bool,
     pub(super) loop_hold: Duration,
 }
 
@@ -31,12 +37,24 @@ impl Route {
         3 * self.max_sends.max(1) as usize
     }
 
-    /// The upstream that a question may be put to with nothing else to think of: not set back, not
-    /// under suspicion of a loop, and asked over UDP. None of those before it is under suspicion.
+    /// The upstream that a question may be put to with nothing else to think of: in order, not
+    /// under suspicion of a loop, and asked over UDP. `None` also where an upstream is due for the
+    /// trial that this question may be.
     pub(super) fn first_usual(&self, now: Moment) -> Option<usize> {
-        let (index, upstream) = self.upstreams.iter().enumerate().find(|(_, u)| !u.is_set_back(now))?;
-        let quiet = self.upstreams.iter().take(index + 1).all(|u| u.isolation.is_quiet(now));
-        (quiet && !upstream.identity.tcp_only && self.max_sends > 0).then_some(index)
+        let is_due = |u: &Arc<Upstream>| u.breaker.is_due(false, now);
+        if self.max_sends == 0 || self.upstreams.iter().any(is_due) {
+            return None;
+        }
+        let index = self.order.first(&self.upstreams, now, &mut |n| rand::random_range(0..n))?;
+        let upstream = self.upstreams.get(index)?;
+        (upstream.is_over_udp() && upstream.isolation.is_quiet(now)).then_some(index)
+    }
+
+    /// When a query sent to `upstream` is late enough for a second one; `None`: never before the
+    /// first patience is over.
+    pub(super) fn hedges_after(&self, upstream: &Upstream) -> Option<Duration> {
+        let worth = self.hedge && self.max_sends > 1 && upstream.hedges.is_affordable();
+        worth.then(|| upstream.hedges_after()).filter(|after| *after < self.first_patience())
     }
 }
 

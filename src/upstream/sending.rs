@@ -22,6 +22,9 @@ impl Exchange<'_> {
         let Some(candidate) = self.candidates.get_mut(index) else { return Ok(()) };
         candidate.tries += 1;
         candidate.started = Instant::now();
+        if candidate.tries == 1 {
+            candidate.mark = candidate.upstream.breaker.mark();
+        }
         self.sends += 1;
         let upstream = Arc::clone(&candidate.upstream);
         let mut message = self.message(index);
@@ -39,18 +42,31 @@ impl Exchange<'_> {
         sent.map_err(|error| Fault::network(&upstream, &error))
     }
 
-    /// A socket and an id on it.
+    /// A socket that this question has not been sent by, and an id on it: where one port is cut
+    /// off, as a stale entry in a connection table does it, another is not.
     fn place(&self, index: usize, upstream: &Upstream) -> Result<Place, Fault> {
+        let mut is_full = false;
         for _ in 0..MAX_DRAWS {
             let link = upstream
                 .pool
                 .draw(&upstream.metrics.mismatches)
                 .map_err(|error| Fault::network(upstream, &error))?;
+            if self.places.iter().any(|place| Arc::ptr_eq(&place.link, &link)) {
+                continue;
+            }
             if let Some(place) = Pending::join(&link, &self.question, index, &self.events) {
                 return Ok(place);
             }
+            is_full = true;
         }
-        Err(Fault::busy(upstream))
+        if is_full {
+            return Err(Fault::busy(upstream));
+        }
+        let link = upstream
+            .pool
+            .fresh(&upstream.metrics.mismatches)
+            .map_err(|error| Fault::network(upstream, &error))?;
+        Pending::join(&link, &self.question, index, &self.events).ok_or_else(|| Fault::busy(upstream))
     }
 
     /// The query for one upstream, without an id.
@@ -67,7 +83,7 @@ impl Exchange<'_> {
             qtype: ask.qtype,
             dnssec_ok: ask.dnssec_ok,
             checking_disabled: ask.checking_disabled,
-            edns: candidate.edns,
+            edns: candidate.edns || ask.dnssec_ok,
             option: marker.as_deref().map(|m| (MARKER_OPTION, m)),
         };
         query.to_bytes()

@@ -1,22 +1,28 @@
-//! One upstream: its address, sockets, health, and the domains it sends back to us.
+//! One upstream: its address, sockets, how it does, and the domains it sends back to us.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
+use super::breaker::{Breaker, Weight};
+use super::budget::Budget;
+use super::hedge::{Hedges, SOONEST};
 use super::isolation::Isolation;
+use super::pace::{PENALTY, Pace};
 use super::pool::Pool;
 use crate::clock::Moment;
 use crate::metrics::{UpstreamFault, UpstreamMetrics};
 
-/// Failures in a row after which an upstream is asked last.
-const MAX_FAILURES: u32 = 3;
-/// For how long it is.
-const SET_BACK: Duration = Duration::from_secs(10);
+/// For how long an upstream that refuses EDNS is asked without before it is tried again.
+const WITHOUT_EDNS: Duration = Duration::from_secs(600);
+/// For how long TCP that has failed is not waited for where another upstream can be asked.
+const WITHOUT_TCP: Duration = Duration::from_secs(30);
+/// A budget that is used beyond this, in percent of what is left of it, pays no second queries.
+const LEAST_EASE: u32 = 50;
 /// TCP connections to one upstream at a time; further queries wait for one.
 const MAX_CONNECTIONS: usize = 64;
 
@@ -37,17 +43,14 @@ pub(super) struct Upstream {
     pub(super) connections: Semaphore,
     pub(super) metrics: UpstreamMetrics,
     pub(super) isolation: Isolation,
+    pub(super) breaker: Breaker,
+    pub(super) pace: Pace,
+    pub(super) budget: Budget,
+    pub(super) hedges: Hedges,
     label: Box<str>,
-    health: Health,
-}
-
-/// Plain cells: written when something fails, and read for every question.
-#[derive(Debug, Default)]
-struct Health {
-    /// In a row.
-    failures: AtomicU32,
-    /// Milliseconds on the clock; 0 for never.
-    back_until: AtomicU64,
+    /// Until when it is asked without EDNS, and without TCP, in milliseconds on the clock.
+    no_edns_until: AtomicU64,
+    no_tcp_until: AtomicU64,
 }
 
 impl Upstream {
@@ -58,7 +61,12 @@ impl Upstream {
             pool: Pool::new(identity.address, identity.sockets, identity.lifetime),
             connections: Semaphore::new(MAX_CONNECTIONS),
             isolation: Isolation::default(),
-            health: Health::default(),
+            breaker: Breaker::default(),
+            pace: Pace::default(),
+            budget: Budget::default(),
+            hedges: Hedges::default(),
+            no_edns_until: AtomicU64::new(0),
+            no_tcp_until: AtomicU64::new(0),
             metrics,
             label,
             identity,
@@ -70,32 +78,97 @@ impl Upstream {
         self.identity.address
     }
 
-    /// Whether it has failed so often of late that others are asked first.
-    pub(super) fn is_set_back(&self, now: Moment) -> bool {
-        now.as_millis() < self.health.back_until.load(Ordering::Relaxed)
-    }
-
-    /// How often it has failed in a row, and for how much longer others are asked first.
-    pub(super) fn standing(&self, now: Moment) -> (u32, Duration) {
-        let until = Moment::from_millis(self.health.back_until.load(Ordering::Relaxed));
-        (self.health.failures.load(Ordering::Relaxed), until.since(now))
+    /// Whether it is asked over UDP, unless TCP is needed.
+    pub(super) fn is_over_udp(&self) -> bool {
+        !self.identity.tcp_only
     }
 
     /// Counts an answer that was taken `after` it was asked for.
-    pub(super) fn note_success(&self, after: Duration) {
-        if self.health.failures.load(Ordering::Relaxed) > 0 {
-            self.health.failures.store(0, Ordering::Relaxed);
-            self.health.back_until.store(0, Ordering::Relaxed);
-        }
+    pub(super) fn note_success(&self, after: Duration, now: Moment) {
         self.metrics.seconds.record(after);
+        self.pace.sample(after, now);
+        if self.breaker.note_success() {
+            tracing::info!(upstream = %self, "upstream answers again");
+        }
     }
 
-    /// Counts a failure; `counts` is whether it is held against the upstream.
-    pub(super) fn note_failure(&self, fault: UpstreamFault, counts: bool, now: Moment) {
-        self.metrics.failed(fault);
-        if counts && self.health.failures.fetch_add(1, Ordering::Relaxed) + 1 >= MAX_FAILURES {
-            self.health.back_until.store(now.after(SET_BACK).as_millis(), Ordering::Relaxed);
+    /// Notes an answer that came when nobody waited for it any more.
+    pub(super) fn note_late_answer(&self) {
+        if self.breaker.note_success() {
+            tracing::info!(upstream = %self, "upstream answers again");
         }
+    }
+
+    /// Counts a failure; `weight` is what it says of the upstream.
+    pub(super) fn note_failure(&self, fault: UpstreamFault, weight: Weight, now: Moment) {
+        self.metrics.failed(fault);
+        if weight != Weight::None {
+            self.pace.penalise(PENALTY, now);
+        }
+        if self.breaker.note_failure(weight, now) {
+            self.metrics.openings.increment(1);
+            tracing::warn!(
+                upstream = %self, reason = fault.label(),
+                "upstream keeps failing; until it answers again it is only tried now and then"
+            );
+        }
+    }
+
+    /// Takes the trial of its open breaker that is due; see [`Breaker::claim_trial`].
+    pub(super) fn claim_trial(&self, alone: bool, now: Moment) -> bool {
+        let claimed = self.breaker.claim_trial(alone, now);
+        if claimed {
+            self.metrics.trials.increment(1);
+        }
+        claimed
+    }
+
+    /// After what time without an answer a second query helps more than waiting.
+    pub(super) fn hedges_after(&self) -> Duration {
+        self.pace.late_after().max(SOONEST)
+    }
+
+    /// Whether packets are plentiful enough for second queries.
+    pub(super) fn has_packets_to_spare(&self, now: Moment) -> bool {
+        self.budget.limit().is_none() || self.budget.ease(now) >= LEAST_EASE
+    }
+
+    /// Room for spare work, in percent: none while it is open, near its budget or far slower than
+    /// it usually is.
+    pub(super) fn ease(&self, now: Moment) -> u32 {
+        if self.breaker.is_closed() { self.pace.ease().min(self.budget.ease(now)).min(100) } else { 0 }
+    }
+
+    /// Brings its gauges up to date.
+    pub(super) fn observe(&self, now: Moment) {
+        let (sent, refused) = self.budget.counts();
+        self.metrics.packets.absolute(sent);
+        self.metrics.over_budget.absolute(refused);
+        self.metrics.budget.set(f64::from(self.budget.limit().unwrap_or(0)));
+        self.metrics.open.set(if self.breaker.is_closed() { 0.0 } else { 1.0 });
+        self.metrics.smoothed.set(self.pace.smoothed().unwrap_or_default().as_secs_f64());
+        self.metrics.isolated.set(self.isolation.len(now) as f64);
+    }
+
+    /// Whether it is asked with EDNS. Cost: a load.
+    pub(super) fn takes_edns(&self, now: Moment) -> bool {
+        now.as_millis() >= self.no_edns_until.load(Ordering::Relaxed)
+    }
+
+    /// It has answered without EDNS what it would not answer with.
+    pub(super) fn note_refuses_edns(&self, now: Moment) {
+        self.no_edns_until.store(now.after(WITHOUT_EDNS).as_millis(), Ordering::Relaxed);
+    }
+
+    /// Whether its TCP is not known to fail.
+    pub(super) fn takes_tcp(&self, now: Moment) -> bool {
+        now.as_millis() >= self.no_tcp_until.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether TCP has worked.
+    pub(super) fn note_tcp(&self, works: bool, now: Moment) {
+        let until = if works { 0 } else { now.after(WITHOUT_TCP).as_millis() };
+        self.no_tcp_until.store(until, Ordering::Relaxed);
     }
 
     /// Whether it may be told that we have seen a question: only who is on a private network, and
@@ -134,10 +207,10 @@ pub(super) fn is_private(ip: IpAddr) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn upstream(address: &str, tcp_only: bool) -> Arc<Upstream> {
+    pub(in crate::upstream) fn upstream(address: &str, tcp_only: bool) -> Arc<Upstream> {
         let lifetime = Duration::from_secs(60);
         Upstream::new(Identity { address: address.parse().unwrap(), tcp_only, sockets: 4, lifetime })
     }
@@ -149,28 +222,43 @@ mod tests {
     }
 
     #[test]
-    fn three_failures_in_a_row_set_an_upstream_back_for_a_while() {
-        let upstream = upstream("10.0.0.2:53", false);
-        let (now, later) = (Moment::default(), Moment::from_millis(10_000));
-        let fail = || upstream.note_failure(UpstreamFault::Timeout, true, now);
-        fail();
-        fail();
-        upstream.note_failure(UpstreamFault::Rcode, false, now);
-        assert!(!upstream.is_set_back(now));
-        fail();
-        assert!(upstream.is_set_back(now) && !upstream.is_set_back(later));
+    fn who_fails_fast_does_not_look_fast() {
+        let (upstream, now) = (upstream("10.0.0.2:53", false), Moment::from_millis(1000));
+        upstream.note_success(Duration::from_millis(2), now);
+        upstream.note_failure(UpstreamFault::Rcode, Weight::Reply, now);
+        assert!(upstream.pace.score(now) > 200_000);
     }
 
     #[test]
-    fn one_success_makes_up_for_all_failures() {
-        let upstream = upstream("10.0.0.2:53", false);
+    fn there_is_room_for_spare_work_while_all_is_as_usual() {
+        let (upstream, now) = (upstream("10.0.0.2:53", false), Moment::from_millis(1000));
+        assert_eq!(upstream.ease(now), 100);
+        upstream.budget.set_limit(100);
+        assert!(upstream.has_packets_to_spare(now));
+        (0..10).for_each(|_| assert!(upstream.budget.take(1, now)));
+        let now = now.after(Duration::from_secs(1));
+        assert_eq!(upstream.ease(now), 100);
+        (0..95).for_each(|i| assert!(upstream.budget.take(1, now.after(Duration::from_millis(10 * i)))));
+        let now = now.after(Duration::from_secs(1));
+        assert_eq!((upstream.ease(now), upstream.has_packets_to_spare(now)), (0, false));
+        upstream.budget.set_limit(0);
         for _ in 0..3 {
-            upstream.note_failure(UpstreamFault::Timeout, true, Moment::default());
+            let silence = Weight::Silence(upstream.breaker.mark());
+            upstream.note_failure(UpstreamFault::Timeout, silence, now);
         }
-        upstream.note_success(Duration::ZERO);
-        assert!(!upstream.is_set_back(Moment::default()));
-        upstream.note_failure(UpstreamFault::Timeout, true, Moment::default());
-        assert!(!upstream.is_set_back(Moment::default()));
+        assert_eq!(upstream.ease(now), 0);
+    }
+
+    #[test]
+    fn what_it_refuses_is_remembered_for_a_while() {
+        let (upstream, now) = (upstream("10.0.0.2:53", false), Moment::default());
+        assert!(upstream.takes_edns(now) && upstream.takes_tcp(now));
+        upstream.note_refuses_edns(now);
+        upstream.note_tcp(false, now);
+        assert!(!upstream.takes_edns(now.after(WITHOUT_EDNS / 2)) && !upstream.takes_tcp(now));
+        assert!(upstream.takes_edns(now.after(WITHOUT_EDNS)) && upstream.takes_tcp(now.after(WITHOUT_TCP)));
+        upstream.note_tcp(true, now);
+        assert!(upstream.takes_tcp(now));
     }
 
     #[test]

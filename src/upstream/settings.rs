@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::{Packets, Policy};
 use crate::wire::Name;
 
 /// Where what is not answered here goes.
@@ -15,6 +16,12 @@ pub struct Settings {
     pub max_sends: u32,
     /// A question is given up after this.
     pub timeout: Duration,
+    /// And after this if nothing has come meanwhile from any upstream that it was put to.
+    pub silence: Duration,
+    /// Whether a late query is followed by a second one, within a twentieth of all.
+    pub hedge: bool,
+    /// Packets a second to each upstream.
+    pub packets: Packets,
     /// Connected sockets for each upstream, each on a random port.
     pub sockets: usize,
     /// A socket is replaced after this.
@@ -25,6 +32,8 @@ pub struct Settings {
     pub resolv_conf: PathBuf,
     /// systemd-resolved's own upstream file, read where `resolv_conf` names its stub.
     pub resolved_conf: PathBuf,
+    /// Where the firmware tells who made this host; on EC2 the VPC's resolver is known by its address.
+    pub vendor_file: PathBuf,
     /// Addresses zonelet listens on, never used as upstreams.
     pub own: Vec<SocketAddr>,
 }
@@ -36,6 +45,15 @@ pub struct ForwardDomain {
     pub domain: Name,
     /// In order of preference.
     pub upstreams: Vec<UpstreamSpec>,
+    /// How one of them is chosen.
+    pub policy: Policy,
+}
+
+impl ForwardDomain {
+    /// A domain with these upstreams and everything else at its default.
+    pub fn new(domain: Name, upstreams: Vec<UpstreamSpec>) -> Self {
+        Self { domain, upstreams, policy: Policy::Auto }
+    }
 }
 
 /// One entry of `upstreams`.
@@ -52,14 +70,19 @@ pub enum UpstreamSpec {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            domains: vec![ForwardDomain { domain: Name::root(), upstreams: vec![UpstreamSpec::System] }],
+            domains: vec![ForwardDomain::new(Name::root(), vec![UpstreamSpec::System])],
             max_sends: 3,
             timeout: Duration::from_secs(4),
+            // The time after which RFC 8767 has a client get stale data.
+            silence: Duration::from_millis(1800),
+            hedge: true,
+            packets: Packets::Auto,
             sockets: 256,
             socket_lifetime: Duration::from_secs(60),
             loop_hold: Duration::from_secs(30),
             resolv_conf: "/etc/resolv.conf".into(),
             resolved_conf: "/run/systemd/resolve/resolv.conf".into(),
+            vendor_file: "/sys/devices/virtual/dmi/id/sys_vendor".into(),
             own: Vec::new(),
         }
     }

@@ -12,7 +12,10 @@ use crate::wire::NameRef;
 pub struct RouteTold {
     /// The longest forwarded domain that covers it.
     pub domain: String,
-    /// Its upstreams, in order of preference.
+    /// How one of its upstreams is chosen: `fastest`, `sequential` or `random`.
+    #[serde(default)]
+    pub policy: String,
+    /// Its upstreams, in the order of the configuration.
     pub upstreams: Vec<UpstreamTold>,
 }
 
@@ -23,8 +26,24 @@ pub struct UpstreamTold {
     pub upstream: String,
     /// How often it has failed in a row.
     pub failures: u32,
-    /// For how many more seconds the others are asked first; zero for one that is asked in its turn.
-    pub set_back_seconds: u64,
+    /// Whether it has failed so often that it is only tried now and then.
+    #[serde(default)]
+    pub is_open: bool,
+    /// When it is tried next, if it is open; sooner where no other is left.
+    #[serde(default)]
+    pub trial_seconds: u64,
+    /// Its smoothed latency; `None` before its first answer.
+    #[serde(default)]
+    pub smoothed_micros: Option<u64>,
+    /// The packets a second that it may be sent; `None` for no limit.
+    #[serde(default)]
+    pub packet_budget: Option<u32>,
+    /// What part of them is used, in percent.
+    #[serde(default)]
+    pub budget_used_percent: u32,
+    /// Whether it is asked without EDNS, which it refuses.
+    #[serde(default)]
+    pub is_without_edns: bool,
     /// Whether the name is not put to it, since it sends it back to us.
     pub is_isolated: bool,
     /// The domains that it sends back to us.
@@ -45,17 +64,23 @@ impl Forwarder {
     pub fn tell(&self, qname: NameRef<'_>) -> Option<RouteTold> {
         let (route, now) = (self.route(qname)?, self.clock.now());
         let upstreams = route.upstreams.iter().map(|upstream| told(upstream, qname, now)).collect();
-        Some(RouteTold { domain: route.domain.to_string(), upstreams })
+        let (domain, policy) = (route.domain.to_string(), route.order.label().to_owned());
+        Some(RouteTold { domain, policy, upstreams })
     }
 }
 
 fn told(upstream: &Upstream, qname: NameRef<'_>, now: Moment) -> UpstreamTold {
-    let (failures, set_back) = upstream.standing(now);
+    let trial = upstream.breaker.trial_in(now);
     let kept = upstream.isolation.kept(now).into_iter();
     UpstreamTold {
         upstream: upstream.to_string(),
-        failures,
-        set_back_seconds: set_back.as_millis().div_ceil(1000) as u64,
+        failures: upstream.breaker.failures(),
+        is_open: trial.is_some(),
+        trial_seconds: trial.unwrap_or_default().as_millis().div_ceil(1000) as u64,
+        smoothed_micros: upstream.pace.smoothed().map(|span| span.as_micros() as u64),
+        packet_budget: upstream.budget.limit(),
+        budget_used_percent: upstream.budget.used(now),
+        is_without_edns: !upstream.takes_edns(now),
         is_isolated: upstream.isolation.covers(qname, now),
         isolated: kept
             .map(|(domain, left)| IsolatedTold { domain: domain.to_string(), seconds: left.as_secs() })
@@ -67,6 +92,7 @@ fn told(upstream: &Upstream, qname: NameRef<'_>, now: Moment) -> UpstreamTold {
 mod tests {
     use crate::clock::Clock;
     use crate::metrics::UpstreamFault;
+    use crate::upstream::breaker::Weight;
     use crate::upstream::{ForwardDomain, Settings, UpstreamSpec};
     use crate::wire::Name;
 
@@ -78,26 +104,35 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_is_told_with_its_domain_and_what_its_upstreams_are_held_to() {
-        let forward = |domain: &str, upstream: &str| ForwardDomain {
-            domain: name(domain),
-            upstreams: vec![UpstreamSpec::Plain(upstream.parse().unwrap())],
+        let forward = |domain: &str, upstream: &str| {
+            ForwardDomain::new(name(domain), vec![UpstreamSpec::Plain(upstream.parse().unwrap())])
         };
         let domains = vec![forward("corp.test", "10.0.0.2:53"), forward("test", "10.0.0.3:5353")];
         let (clock, runtime) = (Clock::manual(), tokio::runtime::Handle::current());
         let forwarder = Forwarder::new(Settings { domains, ..Settings::default() }, clock.clone(), runtime);
         let told = forwarder.tell(name("a.corp.test").as_ref()).unwrap();
         assert_eq!((told.domain.as_str(), told.upstreams[0].upstream.as_str()), ("corp.test.", "10.0.0.2"));
-        assert_eq!((told.upstreams[0].failures, told.upstreams[0].set_back_seconds), (0, 0));
+        assert_eq!(
+            (told.policy.as_str(), told.upstreams[0].failures, told.upstreams[0].is_open),
+            ("fastest", 0, false)
+        );
+        assert_eq!((told.upstreams[0].smoothed_micros, told.upstreams[0].packet_budget), (None, None));
         assert_eq!(forwarder.tell(name("b.test").as_ref()).unwrap().upstreams[0].upstream, "10.0.0.3:5353");
         assert_eq!(forwarder.tell(name("elsewhere").as_ref()), None);
 
         let route = forwarder.route(name("a.corp.test").as_ref()).unwrap();
         let now = clock.now();
-        (0..3).for_each(|_| route.upstreams[0].note_failure(UpstreamFault::Timeout, true, now));
+        let upstream = &route.upstreams[0];
+        upstream.note_success(std::time::Duration::from_millis(3), now);
+        upstream.note_refuses_edns(now);
+        upstream.budget.set_limit(900);
+        (0..3).for_each(|_| upstream.note_failure(UpstreamFault::Rcode, Weight::Reply, now));
         let until = now.after(std::time::Duration::from_secs(30));
         route.upstreams[0].isolation.isolate(name("corp.test").as_ref(), now, until);
         let told = &forwarder.tell(name("a.corp.test").as_ref()).unwrap().upstreams[0];
-        assert_eq!((told.failures, told.set_back_seconds, told.is_isolated), (3, 10, true));
+        assert_eq!((told.failures, told.is_open, told.trial_seconds), (3, true, 1));
+        assert_eq!((told.is_isolated, told.is_without_edns, told.packet_budget), (true, true, Some(900)));
+        assert!(told.smoothed_micros > Some(3_000), "failures weigh");
         assert_eq!(told.isolated, [IsolatedTold { domain: "corp.test.".into(), seconds: 30 }]);
     }
 }

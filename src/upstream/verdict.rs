@@ -12,6 +12,7 @@ use crate::wire::{EdeCode, Rcode};
 const MAX_TEXT: usize = 240;
 
 /// How one upstream failed a question.
+#[derive(Clone, Debug)]
 pub(super) struct Fault {
     pub(super) kind: UpstreamFault,
     ede: EdeCode,
@@ -27,6 +28,17 @@ impl Fault {
     pub(super) fn busy(upstream: &Upstream) -> Self {
         let text = format!("too many queries wait for {upstream}");
         Self { kind: UpstreamFault::Busy, ede: EdeCode::OTHER, text }
+    }
+
+    pub(super) fn over_budget(upstream: &Upstream) -> Self {
+        let text = upstream.to_string();
+        Self { kind: UpstreamFault::Budget, ede: EdeCode::OTHER, text }
+    }
+
+    /// It has cut its answer, and its TCP has failed a short while ago.
+    pub(super) fn without_tcp(upstream: &Upstream) -> Self {
+        let (kind, ede) = (UpstreamFault::Network, EdeCode::NETWORK_ERROR);
+        Self { kind, ede, text: format!("{upstream}: truncated, and no answer over TCP of late") }
     }
 
     pub(super) fn malformed(upstream: &Upstream, what: &str) -> Self {
@@ -68,6 +80,13 @@ pub(super) fn verdict(candidates: &[Candidate]) -> ExchangeError {
     if let Some(fault) = of(UpstreamFault::Loop) {
         return ExchangeError::Looping { upstream: fault.text.as_str().into(), known: false };
     }
+    // Nothing else has failed, and the next question may find room.
+    let is_local = |f: &Fault| [UpstreamFault::Busy, UpstreamFault::Budget].contains(&f.kind);
+    if let Some(fault) = of(UpstreamFault::Budget)
+        && faults().all(is_local)
+    {
+        return ExchangeError::OverBudget { upstream: fault.text.as_str().into() };
+    }
     if let Some(upstream) = candidates.first()
         && faults().all(|f| f.kind == UpstreamFault::Busy)
     {
@@ -77,11 +96,21 @@ pub(super) fn verdict(candidates: &[Candidate]) -> ExchangeError {
     let telling = faults().find(|f| f.kind != UpstreamFault::Timeout).or_else(|| faults().next());
     let mut text = String::new();
     for fault in faults() {
+        // A second query to the same upstream tells nothing new.
+        if text.ends_with(&fault.text) {
+            continue;
+        }
         if text.len() + fault.text.len() > MAX_TEXT && !text.is_empty() {
             break;
         }
         text.push_str(if text.is_empty() { "" } else { "; " });
+        if fault.kind == UpstreamFault::Budget {
+            text.push_str("packet budget of ");
+        }
         text.push_str(&fault.text);
+        if fault.kind == UpstreamFault::Budget {
+            text.push_str(" is used up");
+        }
     }
     ExchangeError::Failed {
         ede: telling.map_or(EdeCode::NO_REACHABLE_AUTHORITY, |f| f.ede),

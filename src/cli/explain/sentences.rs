@@ -100,12 +100,18 @@ pub(super) fn state(upstream: &UpstreamTold) -> String {
     if upstream.is_isolated {
         text.push_str(": not asked, it sends this name back to us");
     }
-    if upstream.set_back_seconds > 0 {
-        let _ = write!(
-            text,
-            ": asked last for {} s, it failed {} times",
-            upstream.set_back_seconds, upstream.failures
-        );
+    if let Some(micros) = upstream.smoothed_micros {
+        let _ = write!(text, ": {:.1} ms", micros as f64 / 1000.0);
+    }
+    if upstream.is_open {
+        let (failures, seconds) = (upstream.failures, upstream.trial_seconds);
+        let _ = write!(text, ": it failed {failures} times in a row, tried again within {seconds} s");
+    }
+    if let Some(budget) = upstream.packet_budget {
+        let _ = write!(text, "; {} % of {budget} packets/s used", upstream.budget_used_percent);
+    }
+    if upstream.is_without_edns {
+        text.push_str("; asked without EDNS, which it refuses");
     }
     for isolated in &upstream.isolated {
         let _ = write!(text, "; {} is kept from it for {} s", isolated.domain, isolated.seconds);

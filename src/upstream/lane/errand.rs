@@ -22,14 +22,15 @@ pub struct Errand {
 }
 
 impl Errand {
-    /// Writes the query in place of what `message` holds.
-    pub(super) fn write(&self, id: u16, stamp: Option<&Stamp>, message: &mut Vec<u8>) {
+    /// Writes the query in place of what `message` holds. Signatures need an OPT even where the
+    /// upstream is not known to take one.
+    pub(super) fn write(&self, id: u16, edns: bool, stamp: Option<&Stamp>, message: &mut Vec<u8>) {
         let query = ask::Query {
             qname: self.question.qname(),
             qtype: self.question.qtype(),
             dnssec_ok: self.dnssec_ok,
             checking_disabled: self.checking_disabled,
-            edns: true,
+            edns: edns || self.dnssec_ok,
             option: stamp.map(|stamp| (MARKER_OPTION, &stamp[..])),
         };
         query.write(id, message);

@@ -10,6 +10,7 @@ mod errand;
 mod queries;
 mod share;
 mod sockets;
+mod wait;
 
 use std::io;
 use std::os::fd::AsFd;
@@ -29,6 +30,7 @@ use crate::wire::learn;
 
 use queries::{Queries, Query, Stage};
 use sockets::Sockets;
+use wait::Wait;
 
 pub use errand::{Desk, Errand, NotSent};
 
@@ -131,13 +133,16 @@ impl Lane {
             Ok(place) => place,
             Err(why) => return Err((why, errand)),
         };
+        head.upstream().hedges.earn();
+        let (wait, alone) = Wait::of(head.hedges_after(), head.patience());
         let query = Query {
             errand,
             socket: number,
             id,
             stage: Stage::Quick,
+            wait,
             sent: head.started(),
-            until: head.started() + head.patience(),
+            until: head.started() + alone,
             gives_up: head.started() + head.timeout(),
             told_mismatch: false,
             told_error: false,
@@ -152,6 +157,10 @@ impl Lane {
     /// Sends a query. Returns the socket it left by and its id there.
     fn try_send(&mut self, upstream: &Arc<Upstream>, errand: &Errand) -> Result<(usize, u16), NotSent> {
         if self.queries.len() >= MAX_QUERIES {
+            return Err(NotSent::NoRoom);
+        }
+        // Past the packet budget an exchange waits for its turn, or is told that there is none.
+        if !upstream.budget.take(1, self.moment) {
             return Err(NotSent::NoRoom);
         }
         let share = self.forwarder.share(upstream);
@@ -171,7 +180,7 @@ impl Lane {
         let (qname, qtype) = (errand.question.qname(), errand.question.qtype());
         let stamp =
             upstream.takes_marker().then(|| self.forwarder.stamp(qname, qtype, upstream, self.moment));
-        errand.write(id, stamp.as_ref(), &mut self.message);
+        errand.write(id, upstream.takes_edns(self.moment), stamp.as_ref(), &mut self.message);
     }
 
     /// Waits until the watched socket has something, or something has come of what was sent, which
@@ -214,7 +223,8 @@ impl Lane {
     /// Hands a datagram to the query it answers. What answers none is counted, and those it may
     /// have been aimed at are warned.
     fn deliver(&mut self, number: usize, message: &[u8], desk: &impl Desk) {
-        let Some(sock) = self.sockets.get(number) else { return };
+        let Some(sock) = self.sockets.get_mut(number) else { return };
+        sock.note_heard();
         let id = message.first_chunk().map(|&bytes| u16::from_be_bytes(bytes));
         if let Some(query) = id.and_then(|id| sock.query(id)) {
             return self.take(query, message, desk);
@@ -243,13 +253,18 @@ impl Lane {
         let learned = is_usual.then(|| learn(message, qname, qtype, query.errand.dnssec_ok));
         let learned = learned.and_then(Result::ok).filter(|learned| is_answer(learned.rcode));
         if let (Some(_), Some(sock)) = (&learned, self.sockets.get(query.socket)) {
-            sock.upstream.note_success(self.now.saturating_duration_since(query.sent));
+            sock.upstream.note_success(self.now.saturating_duration_since(query.sent), self.moment);
         }
+        let upstream = self.sockets.get(query.socket).map(|sock| Arc::clone(&sock.upstream));
         let Some(query) = self.finish(number) else { return };
         match learned {
             Some(learned) => desk.answered(&query.errand, learned, message, self.moment),
             None => {
-                desk.unusual(&query.errand, Some(What::Reply(message.to_vec())));
+                let is_awaited = desk.unusual(&query.errand, Some(What::Reply(message.to_vec())));
+                // Too late for its question, but the upstream is there.
+                if let Some(upstream) = upstream.filter(|_| !is_awaited && is_answer(reply.rcode)) {
+                    upstream.note_late_answer();
+                }
             }
         }
     }
@@ -285,11 +300,22 @@ impl Lane {
 
     /// Ends the stages that have lasted long enough at `now`.
     fn expire(&mut self, now: Instant, desk: &impl Desk) {
-        while let Some((number, _)) = self.queries.first(Stage::Quick).filter(|(_, until)| *until <= now) {
-            self.hand_over(number, None, desk);
+        while let Some((number, stage)) = self.queries.expired(now) {
+            self.note_silence(number, now);
+            match stage {
+                Stage::Quick => self.hand_over(number, None, desk),
+                Stage::Handed => drop(self.finish(number)),
+            }
         }
-        while let Some((number, _)) = self.queries.first(Stage::Handed).filter(|(_, until)| *until <= now) {
-            self.finish(number);
+    }
+
+    /// A port by which nothing comes may be cut off while others are not: it is given up after one
+    /// whole patience, or two late answers in a row.
+    fn note_silence(&mut self, number: usize, now: Instant) {
+        let Some(query) = self.queries.get(number) else { return };
+        let weight = if query.is_waited_for_whole() { 2 } else { 1 };
+        if let Some(sock) = self.sockets.get_mut(query.socket) {
+            sock.note_silence(weight, now);
         }
     }
 }

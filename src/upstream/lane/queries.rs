@@ -3,6 +3,9 @@
 use std::time::Instant;
 
 use super::Errand;
+use super::wait::{LINES, Wait};
+
+const HANDED: usize = LINES - 1;
 
 /// How far a query is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +24,7 @@ pub(super) struct Query {
     pub(super) socket: usize,
     pub(super) id: u16,
     pub(super) stage: Stage,
+    pub(super) wait: Wait,
     pub(super) sent: Instant,
     /// When its stage ends.
     pub(super) until: Instant,
@@ -29,6 +33,20 @@ pub(super) struct Query {
     /// What the exchange was told: each once, so that no flood fills its channel.
     pub(super) told_mismatch: bool,
     pub(super) told_error: bool,
+}
+
+impl Query {
+    fn line(&self) -> usize {
+        match self.stage {
+            Stage::Quick => self.wait.line().min(HANDED - 1),
+            Stage::Handed => HANDED,
+        }
+    }
+
+    /// Whether its stage ends no sooner than the first patience.
+    pub(super) fn is_waited_for_whole(&self) -> bool {
+        self.stage == Stage::Handed || self.wait == Wait::WHOLE
+    }
 }
 
 #[derive(Debug)]
@@ -52,14 +70,14 @@ struct Line {
 pub(super) struct Queries {
     cells: Vec<Cell>,
     free: Vec<usize>,
-    /// One for each stage, the earliest deadline first.
-    lines: [Line; 2],
+    /// One for each wait and one for those handed over, the earliest deadline first.
+    lines: [Line; LINES],
 }
 
 impl Queries {
     pub(super) fn new() -> Self {
-        let line = || Line { first: NONE, last: NONE };
-        Self { cells: Vec::new(), free: Vec::new(), lines: [line(), line()] }
+        let line = |_| Line { first: NONE, last: NONE };
+        Self { cells: Vec::new(), free: Vec::new(), lines: std::array::from_fn(line) }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -74,16 +92,20 @@ impl Queries {
         self.cells.get_mut(number)?.query.as_mut()
     }
 
-    /// The query of this stage whose deadline is the earliest.
-    pub(super) fn first(&self, stage: Stage) -> Option<(usize, Instant)> {
-        let number = self.lines[stage as usize].first;
-        Some((number, self.get(number)?.until))
+    /// The first query of each line, and its deadline.
+    fn firsts(&self) -> impl Iterator<Item = (usize, &Query)> {
+        self.lines.iter().filter_map(|line| Some((line.first, self.get(line.first)?)))
+    }
+
+    /// A query whose stage has lasted long enough at `now`, and that stage.
+    pub(super) fn expired(&self, now: Instant) -> Option<(usize, Stage)> {
+        let mut firsts = self.firsts();
+        firsts.find(|(_, query)| query.until <= now).map(|(number, query)| (number, query.stage))
     }
 
     /// When the next stage ends.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        let first = |stage| self.first(stage).map(|(_, until)| until);
-        first(Stage::Quick).into_iter().chain(first(Stage::Handed)).min()
+        self.firsts().map(|(_, query)| query.until).min()
     }
 
     /// Adds a query and returns its number.
@@ -128,18 +150,18 @@ impl Queries {
     }
 
     fn link(&mut self, number: usize) {
-        let Some((stage, until)) = self.get(number).map(|q| (q.stage as usize, q.until)) else { return };
-        let mut before = self.lines[stage].last;
+        let Some((line, until)) = self.get(number).map(|q| (q.line(), q.until)) else { return };
+        let mut before = self.lines[line].last;
         while let Some(earlier) = self.get(before).filter(|q| q.until > until).and(self.cells.get(before)) {
             before = earlier.before;
         }
         let after = match self.cells.get_mut(before) {
             Some(cell) => std::mem::replace(&mut cell.after, number),
-            None => std::mem::replace(&mut self.lines[stage].first, number),
+            None => std::mem::replace(&mut self.lines[line].first, number),
         };
         match self.cells.get_mut(after) {
             Some(cell) => cell.before = number,
-            None => self.lines[stage].last = number,
+            None => self.lines[line].last = number,
         }
         if let Some(cell) = self.cells.get_mut(number) {
             (cell.before, cell.after) = (before, after);
@@ -147,17 +169,17 @@ impl Queries {
     }
 
     fn unlink(&mut self, number: usize) {
-        let Some(stage) = self.get(number).map(|q| q.stage as usize) else { return };
+        let Some(line) = self.get(number).map(Query::line) else { return };
         let Some((before, after)) = self.cells.get(number).map(|cell| (cell.before, cell.after)) else {
             return;
         };
         match self.cells.get_mut(before) {
             Some(cell) => cell.after = after,
-            None => self.lines[stage].first = after,
+            None => self.lines[line].first = after,
         }
         match self.cells.get_mut(after) {
             Some(cell) => cell.before = before,
-            None => self.lines[stage].last = before,
+            None => self.lines[line].last = before,
         }
     }
 }
@@ -176,6 +198,7 @@ mod tests {
             socket: 0,
             id: 0,
             stage: Stage::Quick,
+            wait: Wait::WHOLE,
             sent: start,
             until: at(until),
             gives_up: at(10 * until),
@@ -187,7 +210,8 @@ mod tests {
     /// The numbers that the errands of a stage have, first deadline first.
     fn drained(queries: &mut Queries, stage: Stage) -> Vec<u64> {
         std::iter::from_fn(|| {
-            let (number, _) = queries.first(stage)?;
+            let of_stage = queries.firsts().filter(|(_, query)| query.stage == stage);
+            let (number, _) = of_stage.min_by_key(|(_, query)| query.until)?;
             Some(queries.remove(number)?.errand.number)
         })
         .collect()
@@ -204,13 +228,26 @@ mod tests {
     }
 
     #[test]
+    fn queries_that_are_waited_for_less_end_first_whenever_they_were_sent() {
+        let (mut queries, start) = (Queries::new(), Instant::now());
+        for until in [600, 610, 620] {
+            queries.insert(query(start, until));
+        }
+        let soon = queries
+            .insert(Query { wait: Wait::of(Some(Duration::ZERO), Duration::MAX).0, ..query(start, 70) });
+        assert_eq!(queries.next_deadline(), Some(start + Duration::from_millis(70)));
+        assert_eq!(queries.expired(start + Duration::from_millis(70)), Some((soon, Stage::Quick)));
+        assert_eq!(drained(&mut queries, Stage::Quick), [70, 600, 610, 620]);
+    }
+
+    #[test]
     fn one_handed_over_waits_in_the_other_line_until_it_is_given_up() {
         let (mut queries, start) = (Queries::new(), Instant::now());
         let numbers: Vec<_> = [1, 2, 3].map(|until| queries.insert(query(start, until))).into();
         for number in [numbers[2], numbers[0], numbers[0]] {
             queries.hand_over(number);
         }
-        assert_eq!(queries.first(Stage::Handed), Some((numbers[0], start + Duration::from_millis(10))));
+        assert_eq!(queries.expired(start + Duration::from_millis(10)), Some((numbers[1], Stage::Quick)));
         assert_eq!(drained(&mut queries, Stage::Quick), [2]);
         assert_eq!(drained(&mut queries, Stage::Handed), [1, 3]);
     }
@@ -226,6 +263,6 @@ mod tests {
             }
         }
         assert_eq!(queries.cells.len(), 3);
-        assert!(queries.first(Stage::Quick).is_none() && queries.get(0).is_none());
+        assert!(queries.next_deadline().is_none() && queries.get(0).is_none());
     }
 }

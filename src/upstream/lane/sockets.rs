@@ -22,6 +22,8 @@ pub(super) struct Sock {
     waiting: Vec<(u16, usize)>,
     finished: Finished,
     until: Instant,
+    /// How long nothing has come while something was waited for; see [`Sock::note_silence`].
+    silence: u32,
     /// Not drawn any more; closed once nothing waits on it.
     is_retired: bool,
 }
@@ -34,6 +36,7 @@ impl Sock {
             waiting: Vec::new(),
             finished: Finished::default(),
             until: now + some_of(upstream.identity.lifetime),
+            silence: 0,
             is_retired: false,
         })
     }
@@ -51,6 +54,20 @@ impl Sock {
     /// The query that waits under `id`.
     pub(super) fn query(&self, id: u16) -> Option<usize> {
         self.waiting.iter().find(|(i, _)| *i == id).map(|(_, query)| *query)
+    }
+
+    /// Something has come.
+    pub(super) fn note_heard(&mut self) {
+        self.silence = 0;
+    }
+
+    /// Nothing has come. With a weight of two in a row another socket takes its place at the next
+    /// draw.
+    pub(super) fn note_silence(&mut self, weight: u32, now: Instant) {
+        self.silence = self.silence.saturating_add(weight);
+        if self.silence >= 2 {
+            self.until = self.until.min(now);
+        }
     }
 
     /// All queries that wait.

@@ -6,9 +6,11 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::*;
 use crate::clock::Clock;
+use crate::metrics::UpstreamFault;
 use crate::upstream::Question;
+use crate::upstream::breaker::Weight;
 use crate::upstream::pending::What;
-use crate::upstream::{ForwardDomain, Settings, UpstreamSpec};
+use crate::upstream::{ForwardDomain, Packets, Settings, UpstreamSpec};
 use crate::wire::Learned;
 use crate::wire::sample::response;
 use crate::wire::{Name, Rcode, Rtype};
@@ -55,15 +57,19 @@ struct Bench {
 
 fn settings(upstreams: &[SocketAddr], sockets: usize) -> Settings {
     let upstreams = upstreams.iter().map(|&u| UpstreamSpec::Plain(u)).collect();
-    let domains = vec![ForwardDomain { domain: Name::root(), upstreams }];
-    Settings { domains, sockets, ..Settings::default() }
+    let domains = vec![ForwardDomain::new(Name::root(), upstreams)];
+    Settings { domains, sockets, hedge: false, ..Settings::default() }
 }
 
 fn bench(sockets: usize) -> Bench {
+    bench_with(|upstream| settings(&[upstream], sockets))
+}
+
+fn bench_with(settings: impl Fn(SocketAddr) -> Settings) -> Bench {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let upstream = UdpSocket::bind("127.0.0.1:0").unwrap();
     upstream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    let settings = settings(&[upstream.local_addr().unwrap()], sockets);
+    let settings = settings(upstream.local_addr().unwrap());
     let forwarder = Forwarder::new(settings, Clock::manual(), runtime.handle().clone());
     let lane = Lane::new(Arc::clone(&forwarder)).unwrap();
     Bench { lane, upstream, forwarder, notes: Notes::default(), _runtime: runtime }
@@ -313,4 +319,99 @@ fn a_watched_socket_ends_the_wait() {
     bench.reply(&asked, "a.test", asked.id, Rcode::NOERROR);
     assert!(!bench.lane.wait(&bench.notes).unwrap());
     assert_eq!(bench.told(1), ["1 NOERROR"]);
+}
+
+#[test]
+fn a_late_answer_is_told_sooner_as_long_as_second_queries_can_be_paid() {
+    let mut bench = bench_with(|upstream| Settings { hedge: true, ..settings(&[upstream], 4) });
+    bench.send("a.test", 1);
+    assert!(bench.pass(Duration::from_millis(40)).is_empty());
+    assert_eq!(bench.pass(Duration::from_millis(60)), ["1 silence"]);
+    let route = bench.forwarder.route(Name::root().as_ref()).unwrap();
+    while route.upstreams[0].hedges.pay() {}
+    bench.send("b.test", 2);
+    assert!(bench.pass(Duration::from_millis(500)).is_empty());
+    assert_eq!(bench.pass(Duration::from_millis(700)), ["2 silence"]);
+}
+
+#[test]
+fn a_port_by_which_nothing_comes_is_not_used_again() {
+    let mut bench = bench(1);
+    let silent = bench.send("a.test", 1);
+    assert_eq!(bench.pass(Duration::from_millis(700)), ["1 silence"]);
+    bench.lane.now += Duration::from_millis(700);
+    let next = bench.send("b.test", 2);
+    assert_ne!(silent.from, next.from);
+    bench.reply(&silent, "a.test", silent.id, Rcode::NOERROR);
+    assert_eq!(bench.told(1), ["1 reply"], "it is still listened to");
+}
+
+#[test]
+fn an_upstream_that_refuses_edns_is_asked_without() {
+    let mut bench = bench(1);
+    let route = bench.forwarder.route(Name::root().as_ref()).unwrap();
+    let mut buffer = [0; 512];
+    for (edns, refuses) in [(1, true), (0, false)] {
+        bench.try_send("a.test", 1).unwrap();
+        bench.upstream.recv(&mut buffer).unwrap();
+        assert_eq!(buffer[11], edns, "additional records");
+        if refuses {
+            route.upstreams[0].note_refuses_edns(bench.lane.moment());
+        }
+    }
+}
+
+#[test]
+fn past_the_packet_budget_no_query_leaves() {
+    let packets = Packets::PerSecond(100);
+    let mut bench = bench_with(|upstream| Settings { packets, ..settings(&[upstream], 4) });
+    let sent = (0..50).filter(|&n| bench.try_send("a.test", n).is_ok()).count();
+    assert_eq!(sent, 10);
+    assert_eq!(bench.try_send("a.test", 50), Err(NotSent::NoRoom), "an exchange waits for its turn");
+    let late = bench.forwarder.route(Name::root().as_ref()).unwrap();
+    assert_eq!(late.upstreams[0].budget.counts().0, 10);
+}
+
+fn kill(upstream: &Upstream, now: Moment) {
+    for _ in 0..3 {
+        let silence = Weight::Silence(upstream.breaker.mark());
+        upstream.note_failure(UpstreamFault::Timeout, silence, now);
+    }
+}
+
+#[test]
+fn who_is_open_is_not_asked_and_one_whose_trial_is_due_takes_an_exchange() {
+    let bench = bench_with(|upstream| settings(&[upstream, "127.0.0.1:9".parse().unwrap()], 4));
+    let route = bench.forwarder.route(Name::root().as_ref()).unwrap();
+    let chosen = || {
+        let (qname, client) = (Name::root(), [192, 0, 2, 1].into());
+        let now = bench.forwarder.clock.now();
+        let look = bench.forwarder.look(qname.as_ref(), client, bench.lane.now(), now);
+        look.head.map(|head| head.index)
+    };
+    let now = bench.forwarder.clock.now();
+    route.upstreams[1].pace.penalise(Duration::from_millis(5), now);
+    // By chance the other, one time in 64.
+    assert!((0..20).filter(|_| chosen() == Some(0)).count() > 10, "the faster");
+    kill(&route.upstreams[0], now);
+    assert_eq!(chosen(), Some(1));
+    bench.forwarder.clock.advance(Duration::from_secs(1));
+    assert_eq!(chosen(), None);
+    assert!(route.upstreams[0].claim_trial(false, bench.forwarder.clock.now()));
+    assert_eq!(chosen(), Some(1));
+    kill(&route.upstreams[1], now);
+    assert_eq!(chosen(), None);
+}
+
+#[test]
+fn an_answer_that_comes_too_late_for_its_question_still_closes_the_breaker() {
+    let mut bench = bench(1);
+    let asked = bench.send("a.test", 1);
+    assert_eq!(bench.pass(Duration::from_secs(1)), ["1 silence"]);
+    let route = bench.forwarder.route(Name::root().as_ref()).unwrap();
+    kill(&route.upstreams[0], Moment::default());
+    bench.notes.is_deserted = true;
+    bench.reply(&asked, "a.test", asked.id, Rcode::NOERROR);
+    assert_eq!(bench.told(1), ["1 reply"]);
+    assert!(route.upstreams[0].breaker.is_closed());
 }

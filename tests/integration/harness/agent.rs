@@ -12,20 +12,21 @@ use zonelet::answer::miss::{Fetched, MissPath, Want};
 use zonelet::cache::{Cache, CacheKey};
 use zonelet::clock::Clock;
 use zonelet::metrics::CacheMetrics;
-use zonelet::upstream::{ForwardDomain, Forwarder, MARKER_OPTION, Settings, UpstreamSpec};
+use zonelet::upstream::{ForwardDomain, Forwarder, MARKER_OPTION, Policy, Settings, UpstreamSpec};
 use zonelet::wire::{NameRef, Rtype, Sections};
 
 use super::message::{Question, name, with_ede};
 
-/// Forwarding settings: everything to `upstreams`, few sockets.
+/// Forwarding settings: everything to `upstreams` in this order, few sockets, and no second queries
+/// beside late ones, so that tests can count.
 pub fn forward_all(upstreams: &[SocketAddr]) -> Settings {
-    Settings { domains: vec![forward(".", upstreams)], sockets: 4, ..Settings::default() }
+    Settings { domains: vec![forward(".", upstreams)], sockets: 4, hedge: false, ..Settings::default() }
 }
 
-/// One forwarded domain.
+/// One forwarded domain, whose upstreams are asked in this order.
 pub fn forward(domain: &str, upstreams: &[SocketAddr]) -> ForwardDomain {
     let upstreams = upstreams.iter().map(|&u| UpstreamSpec::Plain(u)).collect();
-    ForwardDomain { domain: name(domain), upstreams }
+    ForwardDomain { policy: Policy::Sequential, ..ForwardDomain::new(name(domain), upstreams) }
 }
 
 /// Cache, miss path and forwarder.

@@ -15,11 +15,11 @@ use crate::harness::message::{a, name, soa, with_ede};
 use crate::harness::time::HandTime;
 use crate::harness::upstream::{Out, Scripted};
 
-fn forwarder(settings: Settings) -> Arc<Forwarder> {
+pub(super) fn forwarder(settings: Settings) -> Arc<Forwarder> {
     Forwarder::new(settings, Clock::manual(), tokio::runtime::Handle::current())
 }
 
-fn ask(qname: &str) -> Ask {
+pub(super) fn ask(qname: &str) -> Ask {
     Ask {
         qname: name(qname),
         qtype: Rtype::A,
@@ -30,15 +30,15 @@ fn ask(qname: &str) -> Ask {
     }
 }
 
-async fn asked(forwarder: &Forwarder, qname: &str) -> Result<Learned, ExchangeError> {
+pub(super) async fn asked(forwarder: &Forwarder, qname: &str) -> Result<Learned, ExchangeError> {
     forwarder.exchange(&ask(qname)).await
 }
 
-fn last_byte(learned: &Learned) -> Option<u8> {
+pub(super) fn last_byte(learned: &Learned) -> Option<u8> {
     learned.block.last().copied()
 }
 
-fn failure(result: Result<Learned, ExchangeError>) -> (EdeCode, String) {
+pub(super) fn failure(result: Result<Learned, ExchangeError>) -> (EdeCode, String) {
     let failure = result.unwrap_err().failure();
     (failure.ede, failure.text.into())
 }
@@ -68,7 +68,7 @@ async fn silence_is_waited_out_with_three_sends_in_all() {
         (EdeCode::NO_REACHABLE_AUTHORITY, format!("no reply from {}", upstream.addr))
     );
     assert_eq!(upstream.count(), 3);
-    assert!(took >= Duration::from_secs(4) && took < Duration::from_millis(4100), "{took:?}");
+    assert!(took >= Duration::from_millis(1800) && took < Duration::from_millis(1900), "{took:?}");
     let ids: HashSet<_> = upstream.log().iter().map(|a| a.question.message[..2].to_vec()).collect();
     assert!(ids.len() > 1, "a fresh id each time");
 }
@@ -272,24 +272,6 @@ async fn an_old_server_is_asked_again_without_edns() {
     .await;
     assert!(asked(&forwarder(forward_all(&[upstream.addr])), "a.test").await.is_ok());
     assert_eq!(upstream.count(), 2);
-}
-
-#[tokio::test]
-async fn an_upstream_that_keeps_failing_is_asked_last_for_a_while() {
-    let time = HandTime::stop();
-    let (dead, good) = (Scripted::silent().await, Scripted::answering(60).await);
-    let clock = Clock::manual();
-    let settings = forward_all(&[dead.addr, good.addr]);
-    let forwarder = Forwarder::new(settings, clock.clone(), tokio::runtime::Handle::current());
-    for _ in 0..3 {
-        time.drive(asked(&forwarder, "a.test")).await.0.unwrap();
-    }
-    assert_eq!((dead.count(), good.count()), (3, 3));
-    time.drive(asked(&forwarder, "a.test")).await.0.unwrap();
-    assert_eq!((dead.count(), good.count()), (3, 4));
-    clock.advance(Duration::from_secs(10));
-    time.drive(asked(&forwarder, "a.test")).await.0.unwrap();
-    assert_eq!((dead.count(), good.count()), (4, 5));
 }
 
 #[tokio::test]

@@ -81,7 +81,7 @@ fn serve_at(
 
 /// Nobody waits for the first patience: what happens must happen at once.
 fn patient(settings: Settings) -> Settings {
-    Settings { timeout: Duration::from_secs(600), ..settings }
+    Settings { timeout: Duration::from_secs(600), silence: Duration::from_secs(600), ..settings }
 }
 
 fn caps() -> answer::Settings {
@@ -225,6 +225,20 @@ fn a_late_reply_to_what_the_worker_sent_is_as_good_as_any() {
     let bench = plain(&live, &[&upstream]);
     assert_eq!(asked(&bench, "a.test."), "NOERROR; a.test. 60 A 192.0.2.9");
     assert_eq!(upstream.count(), 2);
+}
+
+#[test]
+fn what_a_worker_sends_is_followed_by_a_second_query_from_another_port() {
+    let live = live();
+    let upstream = live.block_on(Scripted::start(|asked| match asked.number {
+        0 => Vec::new(),
+        _ => vec![address(asked, 1)],
+    }));
+    let hedging = Settings { hedge: true, ..patient(settings(&[&upstream])) };
+    let bench = serve(&live, hedging, Exchanges::Run, caps());
+    assert_eq!(asked(&bench, "a.test."), "NOERROR; a.test. 60 A 192.0.2.1");
+    let ports: Vec<u16> = upstream.log().iter().map(|asked| asked.from.port()).collect();
+    assert!(ports.len() == 2 && ports[0] != ports[1], "{ports:?}");
 }
 
 #[test]
