@@ -201,7 +201,11 @@ impl MissPath {
         }
         let want = Want::renewal(question, dnssec_ok, checking_disabled);
         // Upstreams that have just failed are left alone.
-        if self.0.cache.failure(&want.key(), now).is_some() || !self.0.renewals.take(now) {
+        if self.0.cache.failure(&want.key(), now).is_some() {
+            return;
+        }
+        let ease = self.0.forwarder.ease(want.question.qname(), now);
+        if !self.0.renewals.take(ease.percent(), now) {
             return;
         }
         let sibling = self.0.sibling(&want, now);

@@ -177,7 +177,8 @@ impl Forwarder {
         let from_upstream = route.upstreams.iter().any(|u| u.address().ip().to_canonical() == client);
         let index = route.first_usual(now);
         let mark = index.and_then(|index| route.upstreams.get(index)).map(|u| u.breaker.mark());
-        let head = index.zip(mark).map(|(index, mark)| Head { route, index, started, mark, most: Duration::MAX });
+        let head =
+            index.zip(mark).map(|(index, mark)| Head { route, index, started, mark, most: Duration::MAX });
         Look { from_upstream, head }
     }
 

@@ -50,9 +50,14 @@ impl Renewals {
         now.as_millis() >= self.paused_until.load(Ordering::Relaxed)
     }
 
-    /// Takes one of the budget, if there is one; else none are taken for a moment.
-    pub(super) fn take(&self, now: Moment) -> bool {
-        let may = self.limiter.load().as_ref().is_some_and(|limiter| limiter.check().is_ok());
+    /// Takes one of the budget, if there is one; else none are taken for a moment. `percent` of ease there is
+    /// for it: at half the ease one counts for two.
+    pub(super) fn take(&self, percent: u32, now: Moment) -> bool {
+        let weight = 100_u32.checked_div(percent).and_then(NonZeroU32::new);
+        let limiter = self.limiter.load();
+        let may = weight
+            .zip(limiter.as_ref())
+            .is_some_and(|(weight, limiter)| matches!(limiter.check_n(weight), Ok(Ok(()))));
         if !may {
             self.paused_until.store(now.after(PAUSE).as_millis(), Ordering::Relaxed);
         }
@@ -88,7 +93,7 @@ mod tests {
         let (renewals, clock) = renewals(10);
         let taken = |after| {
             clock.advance(Duration::from_millis(after));
-            (0..100).filter(|_| renewals.take(clock.now())).count()
+            (0..100).filter(|_| renewals.take(100, clock.now())).count()
         };
         assert_eq!(taken(0), 10);
         assert_eq!(taken(500), 5);
@@ -96,18 +101,27 @@ mod tests {
     }
 
     #[test]
+    fn upstreams_that_are_not_at_ease_are_asked_less_and_in_the_end_not_at_all() {
+        for (percent, of_ten) in [(100, 10), (50, 5), (11, 1), (10, 1), (9, 0), (0, 0)] {
+            let (renewals, clock) = renewals(10);
+            let taken = (0..100).filter(|_| renewals.take(percent, clock.now())).count();
+            assert_eq!(taken, of_ten, "{percent} %");
+        }
+    }
+
+    #[test]
     fn none_are_looked_at_for_a_moment_after_one_was_refused() {
         let (renewals, _) = renewals(1);
         let at = Moment::from_millis;
-        assert!(renewals.take(at(0)) && renewals.may_be(at(0)));
-        assert!(!renewals.take(at(1)) && !renewals.may_be(at(100)) && renewals.may_be(at(101)));
+        assert!(renewals.take(100, at(0)) && renewals.may_be(at(0)));
+        assert!(!renewals.take(100, at(1)) && !renewals.may_be(at(100)) && renewals.may_be(at(101)));
     }
 
     #[test]
     fn a_budget_of_none_allows_none() {
         let (renewals, _) = renewals(0);
-        assert!(!renewals.take(Moment::from_millis(10_000)));
+        assert!(!renewals.take(100, Moment::from_millis(10_000)));
         renewals.reload(5);
-        assert!(renewals.take(Moment::from_millis(10_000)));
+        assert!(renewals.take(100, Moment::from_millis(10_000)));
     }
 }
