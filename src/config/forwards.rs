@@ -41,11 +41,7 @@ fn forward(section: &Section<'_>, listen: &[SocketAddr]) -> Option<ForwardDomain
 
 fn upstream(item: &Item<'_>, listen: &[SocketAddr]) -> Option<UpstreamSpec> {
     let spec = item.upstream()?;
-    let address = match spec {
-        UpstreamSpec::System => None,
-        UpstreamSpec::Plain(address) | UpstreamSpec::Tcp(address) => Some(address),
-    };
-    if let Some(address) = address.filter(|a| listen.iter().any(|own| covers(*own, *a))) {
+    if let Some(address) = spec.address().filter(|a| listen.iter().any(|own| covers(*own, *a))) {
         let fix = "name the resolver that zonelet is to ask".to_owned();
         item.reject(format!("{address} is where zonelet itself listens"), Some(fix));
         return None;

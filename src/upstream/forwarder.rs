@@ -129,14 +129,14 @@ impl Forwarder {
             .by_domain
             .values()
             .flat_map(|route| &route.upstreams)
-            .map(|upstream| (upstream.identity, Arc::clone(upstream)))
+            .map(|upstream| (upstream.identity.clone(), Arc::clone(upstream)))
             .collect();
         let mut by_domain = BTreeMap::new();
         for forward in &settings.domains {
             let mut upstreams: Vec<Arc<Upstream>> = Vec::new();
             for identity in identities(&settings, &forward.upstreams, &system) {
-                let upstream = known.entry(identity).or_insert_with(|| Upstream::new(identity));
-                if !upstreams.iter().any(|u| u.identity == identity) {
+                let upstream = known.entry(identity.clone()).or_insert_with(|| Upstream::new(identity));
+                if !upstreams.iter().any(|u| Arc::ptr_eq(u, upstream)) {
                     upstreams.push(Arc::clone(upstream));
                 }
             }
@@ -214,7 +214,7 @@ impl Forwarder {
 
     /// The upstreams for `qname` as (address, TCP only), in order of preference.
     pub(super) fn endpoints(&self, qname: NameRef<'_>) -> Vec<(SocketAddr, bool)> {
-        let endpoint = |u: &Arc<Upstream>| (u.address(), u.identity.tcp_only);
+        let endpoint = |u: &Arc<Upstream>| (u.address(), !u.identity.transport.is_udp());
         self.route(qname).map_or_else(Vec::new, |r| r.upstreams.iter().map(endpoint).collect())
     }
 

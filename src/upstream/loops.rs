@@ -192,7 +192,7 @@ async fn send_probes(upstream: Arc<Upstream>, probes: Vec<Name>) {
         };
         let mut message = query.to_bytes();
         upstream.metrics.probes.increment(1);
-        if upstream.identity.tcp_only {
+        if !upstream.identity.transport.is_udp() {
             let remote = upstream.address();
             streams.spawn(async move { tcp::query(remote, message, probe.as_ref(), Rtype::A).await });
             continue;
@@ -213,7 +213,7 @@ async fn send_probes(upstream: Arc<Upstream>, probes: Vec<Name>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upstream::server::Identity;
+    use crate::upstream::server::{Identity, Transport};
 
     fn name(text: &str) -> Name {
         text.parse().unwrap()
@@ -254,7 +254,7 @@ mod tests {
         let loops = Loops::new(Clock::manual());
         let address = "127.0.0.1:9".parse().unwrap();
         let lifetime = Duration::from_secs(60);
-        let identity = Identity { address, tcp_only: false, sockets: 1, lifetime };
+        let identity = Identity { address, transport: Transport::Udp, sockets: 1, lifetime };
         let (round, mut returned) = mpsc::channel(MAX_PROBES);
         let upstream = Upstream::new(identity);
         let probe = loops.remember(&upstream, name("test").as_ref(), ROUND_LASTS, &round).unwrap();

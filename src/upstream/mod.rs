@@ -16,6 +16,7 @@ mod pending;
 mod pool;
 mod question;
 mod route;
+mod secure;
 mod sending;
 mod server;
 pub mod settings;
@@ -34,6 +35,7 @@ pub use marker::{MARKER_OPTION, MAX_HOPS, Stamps};
 pub use pending::What;
 pub use question::Question;
 pub use route::Look;
+pub use secure::{Place, Protocol, Secure};
 pub use settings::{ForwardDomain, Settings, UpstreamSpec};
 pub use tell::{IsolatedTold, RouteTold, UpstreamTold};
 

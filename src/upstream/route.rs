@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::head::Head;
-use super::server::{Identity, Upstream};
+use super::server::{Identity, Transport, Upstream};
 use super::{Settings, UpstreamSpec, system};
 use crate::clock::Moment;
 use crate::wire::Name;
@@ -36,7 +36,7 @@ impl Route {
     pub(super) fn first_usual(&self, now: Moment) -> Option<usize> {
         let (index, upstream) = self.upstreams.iter().enumerate().find(|(_, u)| !u.is_set_back(now))?;
         let quiet = self.upstreams.iter().take(index + 1).all(|u| u.isolation.is_quiet(now));
-        (quiet && !upstream.identity.tcp_only && self.max_sends > 0).then_some(index)
+        (quiet && upstream.identity.transport.is_udp() && self.max_sends > 0).then_some(index)
     }
 }
 
@@ -63,19 +63,23 @@ pub(super) fn identities(
     let mut found = Vec::new();
     for spec in specs {
         match spec {
-            UpstreamSpec::System => found.extend(system.iter().map(|&address| (address, false))),
-            UpstreamSpec::Plain(address) => found.push((*address, false)),
-            UpstreamSpec::Tcp(address) => found.push((*address, true)),
+            UpstreamSpec::System => found.extend(system.iter().map(|&address| (address, Transport::Udp))),
+            UpstreamSpec::Plain(address) => found.push((*address, Transport::Udp)),
+            UpstreamSpec::Tcp(address) => found.push((*address, Transport::Tcp)),
+            UpstreamSpec::Secure(secure) => {
+                found.push((secure.address(), Transport::Secure(Arc::clone(secure))));
+            }
         }
     }
     found.retain(|&(address, _)| {
-        let own = system::is_own(&settings.own, address);
+        // One that goes by a host name has no address yet.
+        let own = !address.ip().is_unspecified() && system::is_own(&settings.own, address);
         if own {
             tracing::warn!(upstream = %address, "left out: zonelet itself listens there");
         }
         !own
     });
     let (sockets, lifetime) = (settings.sockets, settings.socket_lifetime);
-    let identity = |(address, tcp_only)| Identity { address, tcp_only, sockets, lifetime };
+    let identity = |(address, transport)| Identity { address, transport, sockets, lifetime };
     found.into_iter().map(identity).collect()
 }

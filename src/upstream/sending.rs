@@ -25,7 +25,7 @@ impl Exchange<'_> {
         self.sends += 1;
         let upstream = Arc::clone(&candidate.upstream);
         let mut message = self.message(index);
-        if upstream.identity.tcp_only {
+        if !upstream.identity.transport.is_udp() {
             self.ask_over_tcp(index);
             return Ok(());
         }

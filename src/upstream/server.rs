@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
+use super::Secure;
 use super::isolation::Isolation;
 use super::pool::Pool;
 use crate::clock::Moment;
@@ -21,12 +22,31 @@ const SET_BACK: Duration = Duration::from_secs(10);
 const MAX_CONNECTIONS: usize = 64;
 
 /// What makes two upstreams the same one over a reload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Identity {
+    /// Unspecified for one that goes by a host name.
     pub(super) address: SocketAddr,
-    pub(super) tcp_only: bool,
+    pub(super) transport: Transport,
     pub(super) sockets: usize,
     pub(super) lifetime: Duration,
+}
+
+/// How an upstream is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Transport {
+    /// Over UDP, and over TCP what does not fit or is doubtful.
+    Udp,
+    /// Over TCP alone.
+    Tcp,
+    /// Over an encrypted transport alone.
+    Secure(Arc<Secure>),
+}
+
+impl Transport {
+    /// Whether it is asked over UDP.
+    pub(super) fn is_udp(&self) -> bool {
+        matches!(self, Self::Udp)
+    }
 }
 
 /// One upstream. Shared by all domains that name it; outlives a reload that keeps it.
@@ -52,7 +72,7 @@ struct Health {
 
 impl Upstream {
     pub(super) fn new(identity: Identity) -> Arc<Self> {
-        let label = label(identity.address, identity.tcp_only);
+        let label = label(identity.address, &identity.transport);
         let metrics = UpstreamMetrics::register(&label);
         Arc::new(Self {
             pool: Pool::new(identity.address, identity.sockets, identity.lifetime),
@@ -113,8 +133,12 @@ impl fmt::Display for Upstream {
     }
 }
 
-fn label(address: SocketAddr, tcp_only: bool) -> Box<str> {
-    let scheme = if tcp_only { "tcp://" } else { "" };
+fn label(address: SocketAddr, transport: &Transport) -> Box<str> {
+    let scheme = match transport {
+        Transport::Udp => "",
+        Transport::Tcp => "tcp://",
+        Transport::Secure(secure) => return secure.to_string().into(),
+    };
     match address.port() {
         53 => format!("{scheme}{}", address.ip()),
         _ => format!("{scheme}{address}"),
@@ -139,7 +163,8 @@ mod tests {
 
     fn upstream(address: &str, tcp_only: bool) -> Arc<Upstream> {
         let lifetime = Duration::from_secs(60);
-        Upstream::new(Identity { address: address.parse().unwrap(), tcp_only, sockets: 4, lifetime })
+        let transport = if tcp_only { Transport::Tcp } else { Transport::Udp };
+        Upstream::new(Identity { address: address.parse().unwrap(), transport, sockets: 4, lifetime })
     }
 
     #[test]
