@@ -1,10 +1,12 @@
 //! `[[forward]]`: which domains go to which upstreams.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 
 use crate::upstream::settings::{ForwardDomain, UpstreamSpec};
 use crate::wire::Name;
 
+use super::encrypted::{is_clear, named_only, with_ca};
 use super::read::{Item, Section};
 
 /// All forwarded domains: the default where there is no `[[forward]]`.
@@ -12,16 +14,26 @@ pub(super) fn forwards(
     root: &Section<'_>,
     default: Vec<ForwardDomain>,
     listen: &[SocketAddr],
+    base: &Path,
 ) -> Vec<ForwardDomain> {
     let Some(sections) = root.tables("forward") else { return default };
     let mut domains: Vec<ForwardDomain> = Vec::new();
     for section in sections {
-        let Some(forward) = forward(&section, listen) else { continue };
+        let Some(forward) = forward(&section, listen, base) else { continue };
         if domains.iter().any(|other| other.domain == forward.domain) {
             let what = format!("{} is forwarded twice", forward.domain);
             section.reject("domain", &what, Some("list all its upstreams in one [[forward]]"));
         }
         domains.push(forward);
+    }
+    let all = || domains.iter().flat_map(|forward| &forward.upstreams);
+    if let Some(named) = domains.iter().find_map(|forward| named_only(&forward.upstreams))
+        && !all().any(is_clear)
+    {
+        let what =
+            format!("{named} has to be looked up, and all upstreams that could be asked are encrypted");
+        let fix = format!("write {}://, its address and #{}", named.protocol.scheme(), named.server_name);
+        root.reject("forward", &what, Some(&fix));
     }
     if !domains.iter().any(|forward| forward.domain == Name::root()) {
         let what = "no [[forward]] has domain = \".\": names of other domains get SERVFAIL";
@@ -30,11 +42,12 @@ pub(super) fn forwards(
     domains
 }
 
-fn forward(section: &Section<'_>, listen: &[SocketAddr]) -> Option<ForwardDomain> {
+fn forward(section: &Section<'_>, listen: &[SocketAddr], base: &Path) -> Option<ForwardDomain> {
     let example = "[\"system\"] or [\"10.0.0.2\"]";
     let domain = required(section, "domain", "\".\"").and_then(|item| item.domain());
     let upstreams = required(section, "upstreams", example)
         .and_then(|item| item.filled_list(|i| upstream(i, listen), example));
+    let upstreams = with_ca(section, base, upstreams);
     section.finish();
     Some(ForwardDomain { domain: domain?, upstreams: upstreams? })
 }

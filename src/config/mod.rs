@@ -4,6 +4,7 @@
 //! All problems of all layers are found in one go.
 
 mod address;
+mod encrypted;
 mod environment;
 mod forwards;
 mod log;
@@ -189,7 +190,8 @@ impl Config {
         let [special, cache, drain] = ["special", "cache", "drain"].map(|key| root.section(key));
         let [state, log] = ["state", "log"].map(|key| root.section(key));
         let transports = sections::server(&server, &limits);
-        let domains = forwards::forwards(root, upstream::Settings::default().domains, &transports.listen);
+        let domains =
+            forwards::forwards(root, upstream::Settings::default().domains, &transports.listen, base);
         let config = Self {
             admin: sections::admin(&admin, base, environment),
             sources: sources::sources(root, base),

@@ -1,5 +1,6 @@
 //! The whole surface: defaults, every kind of refusal, overrides.
 
+mod encrypted;
 mod health;
 
 use super::*;
@@ -194,7 +195,6 @@ fn upstreams_are_addresses_with_brackets_around_ipv6() {
         ("10.0.0.2:0", "has port 0"),
         ("0.0.0.0", "is no host's address"),
         ("255.255.255.255", "is not a single host's address"),
-        ("https://dns.example/dns-query", "https:// upstreams are not supported yet"),
         ("gopher://10.0.0.2", "unknown scheme \"gopher\""),
         ("udp://10.0.0.2", "not a scheme here; write \"10.0.0.2\""),
         ("", "is not the address of an upstream"),

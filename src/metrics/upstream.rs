@@ -9,8 +9,10 @@ use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, g
 
 use super::Latency;
 
-/// Queries sent to an upstream, without probes. `protocol`: `udp` or `tcp`.
+/// Queries sent to an upstream; over connections, probes for loops among them. `protocol`: `udp`, `tcp`, `tls`, `https` or `quic`.
 pub const UPSTREAM_SENDS: &str = "zonelet_upstream_sends_total";
+/// Connections opened to an upstream. `protocol` as for [`UPSTREAM_SENDS`].
+pub const UPSTREAM_CONNECTIONS: &str = "zonelet_upstream_connections_total";
 /// Time from a query to the answer that was taken.
 pub const UPSTREAM_SECONDS: &str = "zonelet_upstream_response_seconds";
 /// Queries an upstream did not answer well. `reason` as [`UpstreamFault::label`].
@@ -47,12 +49,14 @@ pub enum UpstreamFault {
     Loop,
     /// Too many queries wait for it already.
     Busy,
+    /// It could not prove who it is, or would not speak TLS.
+    Tls,
 }
 
 impl UpstreamFault {
     /// Every value, in order.
-    pub const ALL: [Self; 6] =
-        [Self::Timeout, Self::Network, Self::Rcode, Self::Malformed, Self::Loop, Self::Busy];
+    pub const ALL: [Self; 7] =
+        [Self::Timeout, Self::Network, Self::Rcode, Self::Malformed, Self::Loop, Self::Busy, Self::Tls];
 
     /// The metric label.
     pub fn label(self) -> &'static str {
@@ -63,6 +67,7 @@ impl UpstreamFault {
             Self::Malformed => "malformed",
             Self::Loop => "loop",
             Self::Busy => "busy",
+            Self::Tls => "tls",
         }
     }
 }
@@ -100,8 +105,6 @@ impl Refusal {
 pub struct UpstreamMetrics {
     /// [`UPSTREAM_SENDS`] over UDP.
     pub udp_sends: Counter,
-    /// [`UPSTREAM_SENDS`] over TCP.
-    pub tcp_sends: Counter,
     /// [`UPSTREAM_SECONDS`].
     pub seconds: Arc<Latency>,
     /// [`UPSTREAM_MISMATCHES`].
@@ -112,13 +115,13 @@ pub struct UpstreamMetrics {
     pub loops: Counter,
     /// [`UPSTREAM_ISOLATED`].
     pub isolated: Gauge,
-    failures: [Counter; 6],
+    failures: [Counter; 7],
 }
 
 impl UpstreamMetrics {
     /// Registers the handles of the upstream that logs and answers call `upstream`.
     pub fn register(upstream: &str) -> Self {
-        describe_counter!(UPSTREAM_SENDS, Unit::Count, "Queries sent to an upstream, without probes.");
+        describe_counter!(UPSTREAM_SENDS, Unit::Count, "Queries sent to an upstream.");
         describe_counter!(UPSTREAM_FAILURES, Unit::Count, "Queries an upstream did not answer well.");
         describe_counter!(UPSTREAM_MISMATCHES, Unit::Count, "Datagrams that answer nothing we asked.");
         describe_counter!(UPSTREAM_PROBES, Unit::Count, "Probes for forwarding loops.");
@@ -127,11 +130,8 @@ impl UpstreamMetrics {
         let seconds =
             Latency::register(UPSTREAM_SECONDS, "Time to the answer that was taken.", "upstream", upstream);
         let upstream = upstream.to_owned();
-        let sends =
-            |protocol| counter!(UPSTREAM_SENDS, "upstream" => upstream.clone(), "protocol" => protocol);
         Self {
-            udp_sends: sends("udp"),
-            tcp_sends: sends("tcp"),
+            udp_sends: counter!(UPSTREAM_SENDS, "upstream" => upstream.clone(), "protocol" => "udp"),
             seconds,
             mismatches: counter!(UPSTREAM_MISMATCHES, "upstream" => upstream.clone()),
             probes: counter!(UPSTREAM_PROBES, "upstream" => upstream.clone()),
@@ -149,6 +149,17 @@ impl UpstreamMetrics {
             counter.increment(1);
         }
     }
+}
+
+/// [`UPSTREAM_SENDS`] over connections of `protocol`.
+pub fn stream_sends(upstream: &str, protocol: &'static str) -> Counter {
+    counter!(UPSTREAM_SENDS, "upstream" => upstream.to_owned(), "protocol" => protocol)
+}
+
+/// [`UPSTREAM_CONNECTIONS`].
+pub fn stream_connections(upstream: &str, protocol: &'static str) -> Counter {
+    describe_counter!(UPSTREAM_CONNECTIONS, Unit::Count, "Connections opened to an upstream.");
+    counter!(UPSTREAM_CONNECTIONS, "upstream" => upstream.to_owned(), "protocol" => protocol)
 }
 
 /// What the miss path counts with.

@@ -198,10 +198,7 @@ impl Exchange<'_> {
         match result {
             Ok(message) => self.take(index, &message, true),
             Err(error) => {
-                let fault = match error.kind() {
-                    io::ErrorKind::InvalidData => Fault::malformed(upstream, "what is no reply to the query"),
-                    _ => Fault::network(upstream, &error),
-                };
+                let fault = Fault::stream(upstream, &error);
                 self.fail(index, fault);
                 None
             }

@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::bootstrap::UpstreamNames;
 use super::exchange::{exchange, resume};
 use super::head::{Head, Heard};
 use super::loops::Loops;
@@ -35,6 +36,8 @@ pub struct Forwarder {
     /// Held while the routes are rebuilt.
     rebuild: Mutex<()>,
     runtime: Handle,
+    /// Where upstreams that go by a host name are.
+    names: Arc<UpstreamNames>,
     health: watch::Sender<Health>,
     /// How often the routes were built.
     pub(super) generation: AtomicU64,
@@ -83,6 +86,7 @@ impl Forwarder {
             health: watch::Sender::new(Health::default()),
             clock,
             runtime,
+            names: Arc::default(),
             generation: AtomicU64::new(0),
             lanes: AtomicUsize::new(0),
         };
@@ -135,7 +139,9 @@ impl Forwarder {
         for forward in &settings.domains {
             let mut upstreams: Vec<Arc<Upstream>> = Vec::new();
             for identity in identities(&settings, &forward.upstreams, &system) {
-                let upstream = known.entry(identity.clone()).or_insert_with(|| Upstream::new(identity));
+                let upstream = known
+                    .entry(identity.clone())
+                    .or_insert_with(|| Upstream::found_by(identity, Arc::clone(&self.names)));
                 if !upstreams.iter().any(|u| Arc::ptr_eq(u, upstream)) {
                     upstreams.push(Arc::clone(upstream));
                 }
@@ -149,6 +155,7 @@ impl Forwarder {
             };
             by_domain.insert(forward.domain.as_bytes().into(), Arc::new(route));
         }
+        self.names.ask(by_domain.values());
         self.report(&by_domain);
         let lengths = by_domain.keys().fold(0, |lengths, name| lengths | length_bit(name));
         self.routes.store(Arc::new(Routes { settings, system, by_domain, lengths }));
@@ -210,12 +217,6 @@ impl Forwarder {
     /// The addresses of the upstreams for `qname`, in order of preference.
     pub fn upstreams(&self, qname: NameRef<'_>) -> Vec<SocketAddr> {
         self.route(qname).map_or_else(Vec::new, |r| r.upstreams.iter().map(|u| u.address()).collect())
-    }
-
-    /// The upstreams for `qname` as (address, TCP only), in order of preference.
-    pub(super) fn endpoints(&self, qname: NameRef<'_>) -> Vec<(SocketAddr, bool)> {
-        let endpoint = |u: &Arc<Upstream>| (u.address(), !u.identity.transport.is_udp());
-        self.route(qname).map_or_else(Vec::new, |r| r.upstreams.iter().map(endpoint).collect())
     }
 
     /// Whether names of `domain` go to the VPC's resolver first, which knows the private zones and

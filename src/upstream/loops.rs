@@ -14,7 +14,6 @@ use tokio::time::{sleep_until, timeout_at};
 use super::isolation::{ROUND_EVERY, ROUND_LASTS};
 use super::pending::Pending;
 use super::server::Upstream;
-use super::tcp;
 use crate::clock::{Clock, Moment};
 use crate::wire::ask::Query;
 use crate::wire::{Name, NameRef, Rtype};
@@ -193,8 +192,8 @@ async fn send_probes(upstream: Arc<Upstream>, probes: Vec<Name>) {
         let mut message = query.to_bytes();
         upstream.metrics.probes.increment(1);
         if !upstream.identity.transport.is_udp() {
-            let remote = upstream.address();
-            streams.spawn(async move { tcp::query(remote, message, probe.as_ref(), Rtype::A).await });
+            let (upstream, asked) = (Arc::clone(&upstream), Arc::new((probe, Rtype::A)));
+            streams.spawn(async move { upstream.streams.ask(&message, &asked).await });
             continue;
         }
         let Ok(link) = upstream.pool.draw(&upstream.metrics.mismatches) else { continue };

@@ -20,8 +20,8 @@ mod secure;
 mod sending;
 mod server;
 pub mod settings;
+mod stream;
 mod system;
-mod tcp;
 mod tell;
 mod verdict;
 
@@ -38,5 +38,8 @@ pub use route::Look;
 pub use secure::{Place, Protocol, Secure};
 pub use settings::{ForwardDomain, Settings, UpstreamSpec};
 pub use tell::{IsolatedTold, RouteTold, UpstreamTold};
+
+#[cfg(feature = "tls")]
+pub(crate) use stream::check_ca;
 
 use route::Route;

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
-
 use super::Secure;
+use super::bootstrap::UpstreamNames;
 use super::isolation::Isolation;
 use super::pool::Pool;
+use super::stream::Streams;
 use crate::clock::Moment;
 use crate::metrics::{UpstreamFault, UpstreamMetrics};
 
@@ -18,8 +18,6 @@ use crate::metrics::{UpstreamFault, UpstreamMetrics};
 const MAX_FAILURES: u32 = 3;
 /// For how long it is.
 const SET_BACK: Duration = Duration::from_secs(10);
-/// TCP connections to one upstream at a time; further queries wait for one.
-const MAX_CONNECTIONS: usize = 64;
 
 /// What makes two upstreams the same one over a reload.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -47,6 +45,14 @@ impl Transport {
     pub(super) fn is_udp(&self) -> bool {
         matches!(self, Self::Udp)
     }
+
+    /// The metric label of what is asked over a stream.
+    pub(super) fn stream_label(&self) -> &'static str {
+        match self {
+            Self::Udp | Self::Tcp => "tcp",
+            Self::Secure(secure) => secure.protocol.scheme(),
+        }
+    }
 }
 
 /// One upstream. Shared by all domains that name it; outlives a reload that keeps it.
@@ -54,7 +60,7 @@ impl Transport {
 pub(super) struct Upstream {
     pub(super) identity: Identity,
     pub(super) pool: Pool,
-    pub(super) connections: Semaphore,
+    pub(super) streams: Streams,
     pub(super) metrics: UpstreamMetrics,
     pub(super) isolation: Isolation,
     label: Box<str>,
@@ -71,12 +77,19 @@ struct Health {
 }
 
 impl Upstream {
+    /// Without a way to find the addresses of hosts.
+    #[cfg(test)]
     pub(super) fn new(identity: Identity) -> Arc<Self> {
+        Self::found_by(identity, Arc::default())
+    }
+
+    /// Whose address, if it goes by a host name, `names` finds.
+    pub(super) fn found_by(identity: Identity, names: Arc<UpstreamNames>) -> Arc<Self> {
         let label = label(identity.address, &identity.transport);
         let metrics = UpstreamMetrics::register(&label);
         Arc::new(Self {
             pool: Pool::new(identity.address, identity.sockets, identity.lifetime),
-            connections: Semaphore::new(MAX_CONNECTIONS),
+            streams: Streams::new(identity.address, &identity.transport, &label, names),
             isolation: Isolation::default(),
             health: Health::default(),
             metrics,
