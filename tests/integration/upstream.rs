@@ -4,4 +4,6 @@ mod caching;
 mod exchange;
 mod joining;
 mod system;
+#[cfg(feature = "tls")]
+mod transports;
 mod workers;

@@ -112,6 +112,11 @@ async fn ask(
         }
         Err(error) => match fate(&error) {
             Fate::Connection(kind) => Err(kind),
+            Fate::Stream => {
+                let had_answered = inbox.answered().0 > 0;
+                inbox.fail(id, Lost::Ended { kind: io::ErrorKind::ConnectionReset, had_answered });
+                Ok(())
+            }
             Fate::Query(what) => {
                 inbox.fail(id, Lost::Damaged(what));
                 Ok(())
@@ -124,15 +129,15 @@ async fn ask(
 enum Fate {
     /// The connection, and all queries on it.
     Connection(io::ErrorKind),
+    /// The stream of one query, which another connection may do better.
+    Stream,
     /// The query alone: what came in its stream cannot be used.
     Query(Option<Box<str>>),
 }
 
 fn fate(error: &NetError) -> Fate {
     match error {
-        NetError::H2(error) if error.is_reset() && !error.is_go_away() => {
-            Fate::Query(Some("a reset of the HTTP stream".into()))
-        }
+        NetError::H2(error) if error.is_reset() && !error.is_go_away() => Fate::Stream,
         NetError::H2(_) => Fate::Connection(io::ErrorKind::ConnectionReset),
         NetError::Io(error) => Fate::Connection(error.kind()),
         NetError::RequestTooLarge => Fate::Query(Some("more than a DNS message can hold".into())),
@@ -142,9 +147,7 @@ fn fate(error: &NetError) -> Fate {
         #[cfg(feature = "doq")]
         NetError::QuicMessageIdNot0(_) => Fate::Query(None),
         #[cfg(feature = "doq")]
-        NetError::QuinnReadError(error) if !error.to_string().contains("connection lost") => {
-            Fate::Query(None)
-        }
+        NetError::QuinnReadError(error) if !error.to_string().contains("connection lost") => Fate::Stream,
         _ => Fate::Connection(io::ErrorKind::ConnectionReset),
     }
 }

@@ -53,10 +53,11 @@ impl Trust {
 }
 
 async fn configure(secure: &Arc<Secure>) -> io::Result<Arc<ClientConfig>> {
-    let ca = secure.ca.clone();
-    // Reads files.
-    let roots =
-        tokio::task::spawn_blocking(move || roots(ca.as_deref())).await.map_err(io::Error::other)??;
+    let roots = match &secure.ca {
+        Some(pem) => check_ca(pem).map_err(|what| failure(&format!("the certificates of `ca`: {what}")))?,
+        // Reads files.
+        None => tokio::task::spawn_blocking(system_roots).await.map_err(io::Error::other)??,
+    };
     let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?
@@ -71,10 +72,7 @@ async fn configure(secure: &Arc<Secure>) -> io::Result<Arc<ClientConfig>> {
     Ok(Arc::new(config))
 }
 
-fn roots(ca: Option<&[u8]>) -> io::Result<RootCertStore> {
-    if let Some(pem) = ca {
-        return check_ca(pem).map_err(|what| failure(&format!("the certificates of `ca`: {what}")));
-    }
+fn system_roots() -> io::Result<RootCertStore> {
     let mut store = RootCertStore::empty();
     // Some of a system's may be unreadable or older than what is accepted; the rest will do.
     let (added, _) = store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
