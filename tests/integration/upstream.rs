@@ -1,6 +1,10 @@
 //! Forwarding through real sockets: what leaves, what is believed, what is kept.
 
 mod caching;
+#[cfg(all(feature = "tls", feature = "peer-tests"))]
+mod encrypted_peers;
+#[cfg(feature = "tls")]
+mod encrypted_program;
 mod exchange;
 mod joining;
 mod system;

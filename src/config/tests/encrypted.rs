@@ -1,8 +1,12 @@
 //! Upstreams over encrypted transports.
 
-use crate::upstream::settings::{Place, Protocol, Secure, UpstreamSpec};
+use crate::upstream::settings::Protocol;
+#[cfg(feature = "tls")]
+use crate::upstream::settings::{Place, Secure, UpstreamSpec};
 
-use super::{Config, Environment, problem, read};
+#[cfg(feature = "tls")]
+use super::{Config, Environment};
+use super::{problem, read};
 
 fn forward(upstreams: &str) -> String {
     format!("[[forward]]\ndomain = '.'\nupstreams = [{upstreams}]")

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex};
 use hyper::body::Bytes;
 use hyper::http::Response;
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd,
+    BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    date_time_ymd,
 };
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -93,13 +94,18 @@ impl Authority {
         Self { pem, issuer: Issuer::new(params, key) }
     }
 
-    /// What a server for `name` needs, whose certificate ends with `year`.
-    pub fn server(&self, name: &str, year: i32) -> ServerConfig {
+    /// A certificate for `name`, which ends with `year`, and its key.
+    pub fn sign(&self, name: &str, year: i32) -> (Certificate, KeyPair) {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.not_before = date_time_ymd(2000, 1, 1);
         params.not_after = date_time_ymd(year, 12, 31);
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        (params.signed_by(&key, &self.issuer).unwrap(), key)
+    }
+
+    /// What a server with such a certificate needs.
+    pub fn server(&self, name: &str, year: i32) -> ServerConfig {
+        let (certificate, key) = self.sign(name, year);
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
@@ -354,7 +360,10 @@ impl Speaker {
         let (status, reply) = match next {
             Move::Reply(reply) | Move::Last(reply) => (200, reply),
             Move::Status(status) => (status, b"what a page would say".to_vec()),
-            Move::Close => return drop(close.send(true)),
+            Move::Close => {
+                let _ = close.send(true);
+                return;
+            }
             Move::Nothing => std::future::pending().await,
         };
         let head = Response::builder().status(status).header("content-type", "application/dns-message");
@@ -396,7 +405,7 @@ impl Speaker {
                                 stream.finish().await.unwrap();
                             }
                             Move::Nothing => std::future::pending().await,
-                            Move::Close | Move::Status(_) => drop(close.send(())),
+                            Move::Close | Move::Status(_) => close.send(()).unwrap(),
                         }
                     });
                 }

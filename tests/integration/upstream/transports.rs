@@ -1,6 +1,7 @@
 //! The same cases over every transport to an upstream.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -342,6 +343,38 @@ async fn a_later_connection_goes_on_with_the_session_of_an_earlier_one() {
         }
         assert_eq!((server.connections(), server.resumed()), (4, 3), "{speech:?}");
     }
+}
+
+#[tokio::test]
+async fn a_host_whose_name_can_no_longer_be_looked_up_is_asked_where_it_was() {
+    let time = HandTime::stop();
+    let server =
+        Speaker::start(Speech::Tls, async |heard: Heard| Move::Last(heard.question.address(60, 1))).await;
+    let is_up = Arc::new(AtomicBool::new(true));
+    let up = Arc::clone(&is_up);
+    let finder = Scripted::start(move |asked| {
+        let question = &asked.question;
+        let answer = (question.qname.clone(), Rtype::A, 0, vec![127, 0, 0, 1]);
+        match (up.load(Ordering::Relaxed), question.qtype) {
+            (false, _) => vec![Out::Reply(question.reply(2, &[], &[]))],
+            (true, Rtype::A) => vec![Out::Reply(question.reply(0, &[answer], &[]))],
+            (true, _) => vec![Out::Reply(question.reply(0, &[], &[soa("test", 0, 0)]))],
+        }
+    })
+    .await;
+    let mut settings = forward_all(&[]);
+    settings.domains[0].upstreams = vec![server.named(NAME, Place::Host(NAME.into(), server.addr.port()))];
+    settings.domains.push(forward("corp.test", &[finder.addr]));
+    let forwarder = Forwarder::new(settings, Clock::manual(), tokio::runtime::Handle::current());
+    time.drive(asked(&forwarder, "a.test")).await.0.unwrap();
+    let before = finder.count();
+    time.drive(asked(&forwarder, "b.test")).await.0.unwrap();
+    assert_eq!(finder.count(), before, "an address is kept for a while");
+    is_up.store(false, Ordering::Relaxed);
+    time.advance(Duration::from_secs(31)).await;
+    time.drive(asked(&forwarder, "c.test")).await.0.unwrap();
+    assert!(finder.count() > before, "it is looked up again");
+    assert_eq!(server.log().len(), 3);
 }
 
 #[tokio::test]
