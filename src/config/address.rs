@@ -8,8 +8,8 @@ use crate::answer::settings::named_networks;
 use crate::upstream::settings::{Protocol, UpstreamSpec};
 use crate::wire::Name;
 
-use super::encrypted::secure;
 use super::read::Item;
+use super::secure::secure;
 
 const DNS_PORT: u16 = 53;
 

@@ -6,8 +6,8 @@ use std::path::Path;
 use crate::upstream::settings::{ForwardDomain, UpstreamSpec};
 use crate::wire::Name;
 
-use super::encrypted::{is_clear, named_only, with_ca};
 use super::read::{Item, Section};
+use super::secure::{is_clear, named_only, with_ca};
 
 /// All forwarded domains: the default where there is no `[[forward]]`.
 pub(super) fn forwards(

@@ -4,7 +4,6 @@
 //! All problems of all layers are found in one go.
 
 mod address;
-mod encrypted;
 mod environment;
 mod forwards;
 mod log;
@@ -14,6 +13,7 @@ mod properties;
 mod quantity;
 mod read;
 mod sections;
+mod secure;
 mod sink;
 mod sources;
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The whole surface: defaults, every kind of refusal, overrides.
 
-mod encrypted;
 mod health;
+mod secure;
 
 use super::*;
 use crate::import::settings::OnUnloaded;

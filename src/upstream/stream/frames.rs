@@ -1,6 +1,7 @@
 //! Messages over a byte stream, each behind its length (RFC 1035 §4.2.2, RFC 7766 §8).
 
 use std::io;
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::sync::mpsc;
@@ -8,6 +9,8 @@ use tokio::sync::mpsc;
 use super::connection::Outgoing;
 use super::inbox::{Inbox, MAX_IN_FLIGHT};
 
+/// How long the end of a connection may take.
+const PARTING: Duration = Duration::from_millis(100);
 /// Read at once; most responses are shorter.
 const READ_BUFFER: usize = 2048;
 
@@ -25,9 +28,11 @@ pub(super) async fn drive<S: AsyncRead + AsyncWrite>(
         error = write_all(&mut write, inbox, queue) => error,
         () = over => io::ErrorKind::ConnectionAborted.into(),
     };
-    // Said for good manners: over TLS it is a message (RFC 7858 §3.4). Who does not take it at
-    // once goes without.
-    let _ = tokio::time::timeout(std::time::Duration::from_millis(100), write.shutdown()).await;
+    // Said for good manners where nobody waits any more: over TLS it is a message (RFC 7858 §3.4).
+    // Who does not take it at once goes without.
+    if ended.kind() == io::ErrorKind::ConnectionAborted {
+        let _ = tokio::time::timeout(PARTING, write.shutdown()).await;
+    }
     ended
 }
 

@@ -3,8 +3,6 @@
 pub mod agent;
 pub mod client;
 pub mod dns;
-#[cfg(feature = "tls")]
-pub mod encrypted;
 pub mod house;
 #[cfg(feature = "route53")]
 pub mod identity;
@@ -18,6 +16,8 @@ pub mod python;
 pub mod r53sim;
 pub mod responder;
 pub mod source;
+#[cfg(feature = "tls")]
+pub mod speaker;
 pub mod time;
 pub mod upstream;
 #[cfg(feature = "route53")]

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use crate::harness::dns::{Via, asked};
-use crate::harness::encrypted::{Authority, NAME};
 use crate::harness::program::{Home, until, upstream};
+use crate::harness::speaker::{Authority, NAME};
 
 /// A server's process, ended when dropped.
 struct Peer(Child);

@@ -1,7 +1,7 @@
 //! The real program with an encrypted upstream.
 
-use crate::harness::encrypted::{Authority, Heard, Move, NAME, Speaker, Speech};
 use crate::harness::program::{Home, outside, until};
+use crate::harness::speaker::{Authority, Heard, Move, NAME, Speaker, Speech};
 
 fn speaker(speech: Speech, authority: &Authority, name: &str) -> Speaker {
     let config = authority.server(name, 2090);

@@ -1,5 +1,6 @@
 //! The same cases over every transport to an upstream.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -9,13 +10,14 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use zonelet::clock::Clock;
 use zonelet::upstream::{
-    Ask, ExchangeError, ForwardDomain, Forwarder, Place, Settings, Signs, Stamps, UpstreamSpec,
+    Ask, BootstrapResolver, ExchangeError, ForwardDomain, Forwarder, Place, Settings, Signs, Stamps,
+    UpstreamSpec,
 };
 use zonelet::wire::{EdeCode, Learned, Outcome, Rtype};
 
 use crate::harness::agent::{forward, forward_all};
-use crate::harness::encrypted::{Authority, Heard, Move, NAME, Speaker, Speech};
-use crate::harness::message::{name, soa};
+use crate::harness::message::{cname, name, soa};
+use crate::harness::speaker::{Authority, Heard, Move, NAME, Speaker, Speech};
 use crate::harness::time::HandTime;
 use crate::harness::upstream::{Out, Scripted};
 
@@ -375,6 +377,26 @@ async fn a_host_whose_name_can_no_longer_be_looked_up_is_asked_where_it_was() {
     time.drive(asked(&forwarder, "c.test")).await.0.unwrap();
     assert!(finder.count() > before, "it is looked up again");
     assert_eq!(server.log().len(), 3);
+}
+
+#[tokio::test]
+async fn hosts_are_not_looked_up_in_the_clear_in_a_domain_with_an_encrypted_upstream() {
+    let server = Speaker::start(Speech::Tls, async |heard: Heard| {
+        let (question, label) = (&heard.question, heard.question.qname.to_string());
+        Move::Reply(match (&*label, question.qtype) {
+            ("api.test.", _) => question.reply(0, &[cname("api.test", 60, "real.test")], &[]),
+            (_, Rtype::A) => question.address(60, 7),
+            _ => question.reply(0, &[], &[soa("test", 300, 60)]),
+        })
+    })
+    .await;
+    let clear = Scripted::answering(60).await;
+    let forwarder = forwarder_to(vec![server.spec(), UpstreamSpec::Plain(clear.addr)]);
+    let resolver = BootstrapResolver::new(forwarder);
+    assert_eq!(resolver.lookup("api.test").await.unwrap(), [IpAddr::from([192, 0, 2, 7])]);
+    assert_eq!(clear.count(), 0);
+    let resolver = BootstrapResolver::new(forwarder_to(vec![UpstreamSpec::Plain(clear.addr)]));
+    assert!(resolver.lookup("api.test").await.unwrap().contains(&IpAddr::from([192, 0, 2, 1])));
 }
 
 #[tokio::test]
