@@ -114,5 +114,6 @@ fn upstream_text(upstream: &UpstreamSpec) -> String {
         UpstreamSpec::System => "the system's resolvers".to_owned(),
         UpstreamSpec::Plain(address) => address.to_string(),
         UpstreamSpec::Tcp(address) => format!("tcp://{address}"),
+        UpstreamSpec::Secure(secure) => secure.to_string(),
     }
 }

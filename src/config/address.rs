@@ -5,10 +5,11 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use ipnet::IpNet;
 
 use crate::answer::settings::named_networks;
-use crate::upstream::settings::UpstreamSpec;
+use crate::upstream::settings::{Protocol, UpstreamSpec};
 use crate::wire::Name;
 
 use super::read::Item;
+use super::secure::secure;
 
 const DNS_PORT: u16 = 53;
 
@@ -32,24 +33,25 @@ impl Item<'_> {
     }
 
     /// An upstream: `"system"`, `"10.0.0.2"`, `"10.0.0.2:5353"`, `"[fd00::2]:5353"`,
-    /// `"tcp://10.0.0.2"`.
+    /// `"tcp://10.0.0.2"`, `"tls://1.1.1.1#cloudflare-dns.com"`, `"https://dns.google/dns-query"`,
+    /// `"quic://94.140.14.14#dns.adguard.com"`.
     pub fn upstream(&self) -> Option<UpstreamSpec> {
         let text = self.text()?.trim();
         if text == "system" {
             return Some(UpstreamSpec::System);
         }
+        let encrypted = |scheme| Protocol::ALL.into_iter().find(|protocol| protocol.scheme() == scheme);
         let parsed = match text.split_once("://") {
-            None => upstream_address(text).map(UpstreamSpec::Plain),
+            None => upstream_address(text, DNS_PORT).map(UpstreamSpec::Plain),
             Some(("udp", address)) => Err(("not a scheme here".to_owned(), format!("write {address:?}"))),
-            Some(("tcp", address)) => upstream_address(address).map(UpstreamSpec::Tcp),
-            Some((scheme @ ("tls" | "https" | "quic"), _)) => {
-                let fix = "write an address for UDP, or tcp:// and an address".to_owned();
-                Err((format!("{scheme}:// upstreams are not supported yet"), fix))
-            }
-            Some((scheme, _)) => Err((
-                format!("unknown scheme {scheme:?}"),
-                "write \"10.0.0.2\" or \"tcp://10.0.0.2\"".to_owned(),
-            )),
+            Some(("tcp", address)) => upstream_address(address, DNS_PORT).map(UpstreamSpec::Tcp),
+            Some((scheme, rest)) => match encrypted(scheme) {
+                Some(protocol) => secure(protocol, rest),
+                None => Err((
+                    format!("unknown scheme {scheme:?}"),
+                    "write \"10.0.0.2\", or an address behind tcp://, tls://, https:// or quic://".to_owned(),
+                )),
+            },
         };
         parsed.map_err(|(what, fix)| self.reject(what, Some(fix))).ok()
     }
@@ -121,18 +123,19 @@ fn not_a_listen_address(text: &str) -> (String, String) {
     (what, "write an address and port such as \"127.0.0.1:5300\" or \"[::1]:5300\"".to_owned())
 }
 
-fn upstream_address(text: &str) -> Result<SocketAddr, (String, String)> {
+/// An address, with the `usual` port where none is written; else what is wrong and what to write.
+pub(super) fn upstream_address(text: &str, usual: u16) -> Result<SocketAddr, (String, String)> {
     let example = "write \"10.0.0.2\", \"10.0.0.2:5353\" or \"[fd00::2]:5353\"";
     let address = if let Some(address) = bracketed(text) {
-        SocketAddr::new(address, DNS_PORT)
+        SocketAddr::new(address, usual)
     } else if let Ok(IpAddr::V4(address)) = text.parse() {
-        SocketAddr::new(address.into(), DNS_PORT)
+        SocketAddr::new(address.into(), usual)
     } else if let Ok(address) = text.parse() {
         address
     } else if text.parse::<Ipv6Addr>().is_ok() {
         // Without brackets `fd00::2:53` could mean either of two addresses.
         let what = format!("{text:?} must stand in brackets");
-        return Err((what, format!("write \"[{text}]\" or \"[{text}]:53\"")));
+        return Err((what, format!("write \"[{text}]\" or \"[{text}]:{usual}\"")));
     } else {
         let host = text.rsplit_once(':').map_or(text, |(host, _)| host);
         let what = match is_host_name(host) {
@@ -155,7 +158,7 @@ fn bracketed(text: &str) -> Option<IpAddr> {
     text.strip_prefix('[')?.strip_suffix(']')?.parse::<Ipv6Addr>().ok().map(IpAddr::V6)
 }
 
-fn is_host_name(text: &str) -> bool {
+pub(super) fn is_host_name(text: &str) -> bool {
     text.contains(|c: char| c.is_ascii_alphabetic())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'))
 }

@@ -1,6 +1,7 @@
 //! `[[forward]]`: which domains go to which upstreams.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 
 use crate::answer::settings::Keeping;
 use crate::upstream;
@@ -10,6 +11,7 @@ use crate::wire::Name;
 
 use super::read::{Item, Section};
 use super::sections;
+use super::secure::{is_clear, named_only, with_ca};
 
 /// What all `[[forward]]` say.
 pub(super) struct Forwards {
@@ -20,23 +22,32 @@ pub(super) struct Forwards {
 }
 
 /// All forwarded domains: the default where there is no `[[forward]]`. What a domain does not say of keeping
-/// its answers is as in `base`.
-pub(super) fn forwards(root: &Section<'_>, base: &Keeping, listen: &[SocketAddr]) -> Forwards {
+/// its answers is as in `kept`. Relative paths start at `base`.
+pub(super) fn forwards(root: &Section<'_>, kept: &Keeping, listen: &[SocketAddr], base: &Path) -> Forwards {
     let Some(sections) = root.tables("forward") else {
-        let keeping = vec![(Name::root(), base.clone())];
+        let keeping = vec![(Name::root(), kept.clone())];
         return Forwards { domains: upstream::Settings::default().domains, keeping };
     };
     let mut domains: Vec<ForwardDomain> = Vec::new();
     let mut keeping = Vec::new();
     for section in sections {
-        let kept = sections::lifetimes(&section, sections::keeping(&section, base));
-        let Some(forward) = forward(&section, listen) else { continue };
-        keeping.push((forward.domain.clone(), kept));
+        let own = sections::lifetimes(&section, sections::keeping(&section, kept));
+        let Some(forward) = forward(&section, listen, base) else { continue };
+        keeping.push((forward.domain.clone(), own));
         if domains.iter().any(|other| other.domain == forward.domain) {
             let what = format!("{} is forwarded twice", forward.domain);
             section.reject("domain", &what, Some("list all its upstreams in one [[forward]]"));
         }
         domains.push(forward);
+    }
+    let all = || domains.iter().flat_map(|forward| &forward.upstreams);
+    if let Some(named) = domains.iter().find_map(|forward| named_only(&forward.upstreams))
+        && !all().any(is_clear)
+    {
+        let what =
+            format!("{named} has to be looked up, and all upstreams that could be asked are encrypted");
+        let fix = format!("write {}://, its address and #{}", named.protocol.scheme(), named.server_name);
+        root.reject("forward", &what, Some(&fix));
     }
     if !domains.iter().any(|forward| forward.domain == Name::root()) {
         let what = "no [[forward]] has domain = \".\": names of other domains get SERVFAIL";
@@ -45,11 +56,12 @@ pub(super) fn forwards(root: &Section<'_>, base: &Keeping, listen: &[SocketAddr]
     Forwards { domains, keeping }
 }
 
-fn forward(section: &Section<'_>, listen: &[SocketAddr]) -> Option<ForwardDomain> {
+fn forward(section: &Section<'_>, listen: &[SocketAddr], base: &Path) -> Option<ForwardDomain> {
     let example = "[\"system\"] or [\"10.0.0.2\"]";
     let domain = required(section, "domain", "\".\"").and_then(|item| item.domain());
     let upstreams = required(section, "upstreams", example)
         .and_then(|item| item.filled_list(|i| upstream(i, listen), example));
+    let upstreams = with_ca(section, base, upstreams);
     let policies = [
         ("auto", Policy::Auto),
         ("fastest", Policy::Fastest),
@@ -63,11 +75,7 @@ fn forward(section: &Section<'_>, listen: &[SocketAddr]) -> Option<ForwardDomain
 
 fn upstream(item: &Item<'_>, listen: &[SocketAddr]) -> Option<UpstreamSpec> {
     let spec = item.upstream()?;
-    let address = match spec {
-        UpstreamSpec::System => None,
-        UpstreamSpec::Plain(address) | UpstreamSpec::Tcp(address) => Some(address),
-    };
-    if let Some(address) = address.filter(|a| listen.iter().any(|own| covers(*own, *a))) {
+    if let Some(address) = spec.address().filter(|a| listen.iter().any(|own| covers(*own, *a))) {
         let fix = "name the resolver that zonelet is to ask".to_owned();
         item.reject(format!("{address} is where zonelet itself listens"), Some(fix));
         return None;

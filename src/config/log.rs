@@ -30,13 +30,20 @@ impl Default for Log {
     }
 }
 
+/// It warns of each HTTP connection that a server ends, which we count and make good.
+const QUIET: &str = "hickory_net::h2=error";
+
 impl Log {
     /// The filter of `level`.
     pub fn filter(&self) -> EnvFilter {
         // Checked when it was read; a hand-made one that does not parse logs as the default does.
-        builder()
+        let filter = builder()
             .parse(&self.level)
-            .unwrap_or_else(|_| EnvFilter::default().add_directive(LevelFilter::INFO.into()))
+            .unwrap_or_else(|_| EnvFilter::default().add_directive(LevelFilter::INFO.into()));
+        match QUIET.parse() {
+            Ok(quiet) if !self.level.contains("hickory") => filter.add_directive(quiet),
+            _ => filter,
+        }
     }
 }
 

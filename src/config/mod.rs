@@ -14,6 +14,7 @@ mod properties;
 mod quantity;
 mod read;
 mod sections;
+mod secure;
 mod sink;
 mod sources;
 #[cfg(test)]
@@ -241,7 +242,7 @@ impl Config {
         let import = sections::state(&state, base, environment);
         let transports = sections::server(&server, &limits);
         let keeping = sections::keeping(&cache, &Keeping::default());
-        let forwards = forwards::forwards(root, &keeping, &transports.listen);
+        let forwards = forwards::forwards(root, &keeping, &transports.listen, base);
         let config = Self {
             admin: sections::admin(&admin, base, environment),
             sources: sources::sources(root, base),

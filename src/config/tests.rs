@@ -2,6 +2,7 @@
 
 mod choosing;
 mod health;
+mod secure;
 
 use super::*;
 use crate::import::settings::OnUnloaded;
@@ -113,7 +114,7 @@ max_ttl = '1w'
 kind = 'files'
 [[forward]]
 domain = '.'
-upstreams = ['tls://1.1.1.1#one', 'dns.example']
+upstreams = ['udp://1.1.1.1:530', 'dns.example']
 [sever]
 ";
     let found = lines(read(text));
@@ -125,7 +126,7 @@ upstreams = ['tls://1.1.1.1#one', 'dns.example']
         "c:6:13: cache.max_bytes: expected a size with a unit, found an integer; write \"64B\"",
         "c:7:11: cache.max_ttl: \"1w\" is not a time; write a whole number and a unit out of ms, s, m, h, d",
         "c:9:8: source[0].kind: unknown value \"files\"; did you mean \"file\"?",
-        "c:12:14: forward[0].upstreams[0]: tls:// upstreams are not supported yet; write",
+        "c:12:14: forward[0].upstreams[0]: not a scheme here; write \"1.1.1.1:530\"",
         "c:12:35: forward[0].upstreams[1]: \"dns.example\" is a host name, and zonelet is what would",
         "c:13:2: sever: unknown key; did you mean `server`?",
     ];
@@ -195,7 +196,6 @@ fn upstreams_are_addresses_with_brackets_around_ipv6() {
         ("10.0.0.2:0", "has port 0"),
         ("0.0.0.0", "is no host's address"),
         ("255.255.255.255", "is not a single host's address"),
-        ("https://dns.example/dns-query", "https:// upstreams are not supported yet"),
         ("gopher://10.0.0.2", "unknown scheme \"gopher\""),
         ("udp://10.0.0.2", "not a scheme here; write \"10.0.0.2\""),
         ("", "is not the address of an upstream"),

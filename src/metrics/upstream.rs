@@ -9,8 +9,10 @@ use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, g
 
 use super::Latency;
 
-/// Queries sent to an upstream, without probes. `protocol`: `udp` or `tcp`.
+/// Queries sent to an upstream; over connections, probes for loops among them. `protocol`: `udp`, `tcp`, `tls`, `https` or `quic`.
 pub const UPSTREAM_SENDS: &str = "zonelet_upstream_sends_total";
+/// Connections opened to an upstream. `protocol` as for [`UPSTREAM_SENDS`].
+pub const UPSTREAM_CONNECTIONS: &str = "zonelet_upstream_connections_total";
 /// Time from a query to the answer that was taken.
 pub const UPSTREAM_SECONDS: &str = "zonelet_upstream_response_seconds";
 /// Queries an upstream did not answer well. `reason` as [`UpstreamFault::label`].
@@ -70,12 +72,22 @@ pub enum UpstreamFault {
     Busy,
     /// Its packet budget is used up.
     Budget,
+    /// It could not prove who it is, or would not speak TLS.
+    Tls,
 }
 
 impl UpstreamFault {
     /// Every value, in order.
-    pub const ALL: [Self; 7] =
-        [Self::Timeout, Self::Network, Self::Rcode, Self::Malformed, Self::Loop, Self::Busy, Self::Budget];
+    pub const ALL: [Self; 8] = [
+        Self::Timeout,
+        Self::Network,
+        Self::Rcode,
+        Self::Malformed,
+        Self::Loop,
+        Self::Busy,
+        Self::Budget,
+        Self::Tls,
+    ];
 
     /// The metric label.
     pub fn label(self) -> &'static str {
@@ -87,6 +99,7 @@ impl UpstreamFault {
             Self::Loop => "loop",
             Self::Busy => "busy",
             Self::Budget => "budget",
+            Self::Tls => "tls",
         }
     }
 }
@@ -149,8 +162,6 @@ impl Refusal {
 pub struct UpstreamMetrics {
     /// [`UPSTREAM_SENDS`] over UDP.
     pub udp_sends: Counter,
-    /// [`UPSTREAM_SENDS`] over TCP.
-    pub tcp_sends: Counter,
     /// [`UPSTREAM_SECONDS`].
     pub seconds: Arc<Latency>,
     /// [`UPSTREAM_MISMATCHES`].
@@ -175,13 +186,13 @@ pub struct UpstreamMetrics {
     pub budget: Gauge,
     /// [`UPSTREAM_OVER_BUDGET`].
     pub over_budget: Counter,
-    failures: [Counter; 7],
+    failures: [Counter; 8],
 }
 
 impl UpstreamMetrics {
     /// Registers the handles of the upstream that logs and answers call `upstream`.
     pub fn register(upstream: &str) -> Self {
-        describe_counter!(UPSTREAM_SENDS, Unit::Count, "Queries sent to an upstream, without probes.");
+        describe_counter!(UPSTREAM_SENDS, Unit::Count, "Queries sent to an upstream.");
         describe_counter!(UPSTREAM_FAILURES, Unit::Count, "Queries an upstream did not answer well.");
         describe_counter!(UPSTREAM_MISMATCHES, Unit::Count, "Datagrams that answer nothing we asked.");
         describe_counter!(UPSTREAM_PROBES, Unit::Count, "Probes for forwarding loops.");
@@ -197,11 +208,8 @@ impl UpstreamMetrics {
         let seconds =
             Latency::register(UPSTREAM_SECONDS, "Time to the answer that was taken.", "upstream", upstream);
         let upstream = upstream.to_owned();
-        let sends =
-            |protocol| counter!(UPSTREAM_SENDS, "upstream" => upstream.clone(), "protocol" => protocol);
         Self {
-            udp_sends: sends("udp"),
-            tcp_sends: sends("tcp"),
+            udp_sends: counter!(UPSTREAM_SENDS, "upstream" => upstream.clone(), "protocol" => "udp"),
             seconds,
             mismatches: counter!(UPSTREAM_MISMATCHES, "upstream" => upstream.clone()),
             probes: counter!(UPSTREAM_PROBES, "upstream" => upstream.clone()),
@@ -248,6 +256,17 @@ impl ForwarderMetrics {
             counter.increment(1);
         }
     }
+}
+
+/// [`UPSTREAM_SENDS`] over connections of `protocol`.
+pub fn stream_sends(upstream: &str, protocol: &'static str) -> Counter {
+    counter!(UPSTREAM_SENDS, "upstream" => upstream.to_owned(), "protocol" => protocol)
+}
+
+/// [`UPSTREAM_CONNECTIONS`].
+pub fn stream_connections(upstream: &str, protocol: &'static str) -> Counter {
+    describe_counter!(UPSTREAM_CONNECTIONS, Unit::Count, "Connections opened to an upstream.");
+    counter!(UPSTREAM_CONNECTIONS, "upstream" => upstream.to_owned(), "protocol" => protocol)
 }
 
 /// What the miss path counts with.

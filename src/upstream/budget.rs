@@ -12,6 +12,8 @@ use crate::clock::Moment;
 
 /// Packets that a query over a new TCP connection takes, roughly: handshake, query, end.
 pub(super) const TCP_PACKETS: u32 = 10;
+/// The same over one that is open: the query, and what acknowledges the response.
+pub(super) const REUSED_PACKETS: u32 = 2;
 /// A query waits for so long at most before it is refused.
 pub(super) const MAX_WAIT: Duration = Duration::from_millis(50);
 /// Packets a second to the VPC's resolver: AWS drops what is above 1024 from one network interface,

@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::bootstrap::UpstreamNames;
 use super::budget::is_on_ec2;
 use super::choice::Order;
 use super::exchange::{exchange, resume, try_out};
@@ -41,6 +42,8 @@ pub struct Forwarder {
     /// Held while the routes are rebuilt.
     rebuild: Mutex<()>,
     runtime: Handle,
+    /// Where upstreams that go by a host name are.
+    names: Arc<UpstreamNames>,
     health: watch::Sender<Health>,
     /// How often the routes were built.
     pub(super) generation: AtomicU64,
@@ -91,6 +94,7 @@ impl Forwarder {
             health: watch::Sender::new(Health::default()),
             clock,
             runtime,
+            names: Arc::default(),
             generation: AtomicU64::new(0),
             lanes: AtomicUsize::new(0),
         });
@@ -137,16 +141,19 @@ impl Forwarder {
             .by_domain
             .values()
             .flat_map(|route| &route.upstreams)
-            .map(|upstream| (upstream.identity, Arc::clone(upstream)))
+            .map(|upstream| (upstream.identity.clone(), Arc::clone(upstream)))
             .collect();
         let on_ec2 = is_on_ec2(&settings.vendor_file);
         let mut by_domain = BTreeMap::new();
         for forward in &settings.domains {
             let mut upstreams: Vec<Arc<Upstream>> = Vec::new();
             for identity in identities(&settings, &forward.upstreams, &system) {
-                let upstream = known.entry(identity).or_insert_with(|| Upstream::new(identity));
-                upstream.budget.set_limit(settings.packets.limit(identity.address, on_ec2));
-                if !upstreams.iter().any(|u| u.identity == identity) {
+                let address = identity.address;
+                let upstream = known
+                    .entry(identity.clone())
+                    .or_insert_with(|| Upstream::found_by(identity, Arc::clone(&self.names)));
+                upstream.budget.set_limit(settings.packets.limit(address, on_ec2));
+                if !upstreams.iter().any(|u| Arc::ptr_eq(u, upstream)) {
                     upstreams.push(Arc::clone(upstream));
                 }
             }
@@ -163,6 +170,7 @@ impl Forwarder {
             };
             by_domain.insert(forward.domain.as_bytes().into(), Arc::new(route));
         }
+        self.names.ask(by_domain.values());
         self.report(&by_domain);
         let lengths = by_domain.keys().fold(0, |lengths, name| lengths | length_bit(name));
         self.routes.store(Arc::new(Routes { settings, system, by_domain, lengths }));
@@ -227,12 +235,6 @@ impl Forwarder {
     /// The addresses of the upstreams for `qname`, in order of preference.
     pub fn upstreams(&self, qname: NameRef<'_>) -> Vec<SocketAddr> {
         self.route(qname).map_or_else(Vec::new, |r| r.upstreams.iter().map(|u| u.address()).collect())
-    }
-
-    /// The upstreams for `qname` as (address, TCP only), in order of preference.
-    pub(super) fn endpoints(&self, qname: NameRef<'_>) -> Vec<(SocketAddr, bool)> {
-        let endpoint = |u: &Arc<Upstream>| (u.address(), u.identity.tcp_only);
-        self.route(qname).map_or_else(Vec::new, |r| r.upstreams.iter().map(endpoint).collect())
     }
 
     /// Whether names of `domain` go to the VPC's resolver first, which knows the private zones and

@@ -4,7 +4,6 @@ use std::io;
 use std::sync::Arc;
 
 use super::breaker::Weight;
-use super::budget::TCP_PACKETS;
 use super::candidate::Candidate;
 use super::exchange::Exchange;
 use super::pending::{Event, What};
@@ -39,10 +38,7 @@ impl Exchange<'_> {
         match result {
             Ok(message) => self.take(index, &message, true),
             Err(error) => {
-                let fault = match error.kind() {
-                    io::ErrorKind::InvalidData => Fault::malformed(upstream, "what is no reply to the query"),
-                    _ => Fault::network(upstream, &error),
-                };
+                let fault = Fault::stream(upstream, &error);
                 self.fail(index, fault);
                 None
             }
@@ -97,7 +93,7 @@ impl Exchange<'_> {
     /// Asks over TCP from now on, where the packet budget has room for a connection.
     fn go_to_tcp(&mut self, index: usize) {
         let Some(candidate) = self.candidates.get(index).filter(|c| !c.over_tcp) else { return };
-        if candidate.upstream.budget.take(TCP_PACKETS, self.forwarder.clock.now()) {
+        if candidate.upstream.budget.take(candidate.upstream.stream_packets(), self.forwarder.clock.now()) {
             self.ask_over_tcp(index);
         } else {
             self.refuse(index);
@@ -162,7 +158,9 @@ fn weight(candidate: &Candidate, kind: UpstreamFault, is_marked: bool) -> Weight
         UpstreamFault::Rcode | UpstreamFault::Malformed => Weight::Reply,
         // It has answered over UDP that there is more.
         UpstreamFault::Network if candidate.over_tcp && candidate.upstream.is_over_udp() => Weight::None,
-        UpstreamFault::Timeout | UpstreamFault::Network => Weight::Silence(candidate.mark),
+        UpstreamFault::Timeout | UpstreamFault::Network | UpstreamFault::Tls => {
+            Weight::Silence(candidate.mark)
+        }
         UpstreamFault::Loop | UpstreamFault::Busy | UpstreamFault::Budget => Weight::None,
     }
 }

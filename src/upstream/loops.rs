@@ -14,7 +14,6 @@ use tokio::time::{sleep_until, timeout_at};
 use super::isolation::{ROUND_EVERY, ROUND_LASTS};
 use super::pending::Pending;
 use super::server::Upstream;
-use super::tcp;
 use crate::clock::{Clock, Moment};
 use crate::wire::ask::Query;
 use crate::wire::{Name, NameRef, Rtype};
@@ -192,9 +191,9 @@ async fn send_probes(upstream: Arc<Upstream>, probes: Vec<Name>) {
         };
         let mut message = query.to_bytes();
         upstream.metrics.probes.increment(1);
-        if upstream.identity.tcp_only {
-            let remote = upstream.address();
-            streams.spawn(async move { tcp::query(remote, message, probe.as_ref(), Rtype::A).await });
+        if !upstream.identity.transport.is_udp() {
+            let (upstream, asked) = (Arc::clone(&upstream), Arc::new((probe, Rtype::A)));
+            streams.spawn(async move { upstream.streams.ask(&message, &asked).await });
             continue;
         }
         let Ok(link) = upstream.pool.draw(&upstream.metrics.mismatches) else { continue };
@@ -213,7 +212,7 @@ async fn send_probes(upstream: Arc<Upstream>, probes: Vec<Name>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upstream::server::Identity;
+    use crate::upstream::server::{Identity, Transport};
 
     fn name(text: &str) -> Name {
         text.parse().unwrap()
@@ -254,7 +253,7 @@ mod tests {
         let loops = Loops::new(Clock::manual());
         let address = "127.0.0.1:9".parse().unwrap();
         let lifetime = Duration::from_secs(60);
-        let identity = Identity { address, tcp_only: false, sockets: 1, lifetime };
+        let identity = Identity { address, transport: Transport::Udp, sockets: 1, lifetime };
         let (round, mut returned) = mpsc::channel(MAX_PROBES);
         let upstream = Upstream::new(identity);
         let probe = loops.remember(&upstream, name("test").as_ref(), ROUND_LASTS, &round).unwrap();

@@ -23,11 +23,12 @@ mod pending;
 mod pool;
 mod question;
 mod route;
+mod secure;
 mod sending;
 mod server;
 pub mod settings;
+mod stream;
 mod system;
-mod tcp;
 mod tell;
 mod verdict;
 mod waiting;
@@ -45,7 +46,11 @@ pub use marker::{MARKER_OPTION, MAX_HOPS, Stamps};
 pub use pending::What;
 pub use question::Question;
 pub use route::Look;
+pub use secure::{Place, Protocol, Secure};
 pub use settings::{ForwardDomain, Settings, UpstreamSpec};
 pub use tell::{IsolatedTold, RouteTold, UpstreamTold};
+
+#[cfg(feature = "tls")]
+pub(crate) use stream::check_ca;
 
 use route::Route;

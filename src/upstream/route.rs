@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::choice::Order;
 use super::head::Head;
-use super::server::{Identity, Upstream};
+use super::server::{Identity, Transport, Upstream};
 use super::{Settings, UpstreamSpec, system};
 use crate::clock::Moment;
 use crate::wire::Name;
@@ -81,19 +81,23 @@ pub(super) fn identities(
     let mut found = Vec::new();
     for spec in specs {
         match spec {
-            UpstreamSpec::System => found.extend(system.iter().map(|&address| (address, false))),
-            UpstreamSpec::Plain(address) => found.push((*address, false)),
-            UpstreamSpec::Tcp(address) => found.push((*address, true)),
+            UpstreamSpec::System => found.extend(system.iter().map(|&address| (address, Transport::Udp))),
+            UpstreamSpec::Plain(address) => found.push((*address, Transport::Udp)),
+            UpstreamSpec::Tcp(address) => found.push((*address, Transport::Tcp)),
+            UpstreamSpec::Secure(secure) => {
+                found.push((secure.address(), Transport::Secure(Arc::clone(secure))));
+            }
         }
     }
     found.retain(|&(address, _)| {
-        let own = system::is_own(&settings.own, address);
+        // One that goes by a host name has no address yet.
+        let own = !address.ip().is_unspecified() && system::is_own(&settings.own, address);
         if own {
             tracing::warn!(upstream = %address, "left out: zonelet itself listens there");
         }
         !own
     });
     let (sockets, lifetime) = (settings.sockets, settings.socket_lifetime);
-    let identity = |(address, tcp_only)| Identity { address, tcp_only, sockets, lifetime };
+    let identity = |(address, transport)| Identity { address, transport, sockets, lifetime };
     found.into_iter().map(identity).collect()
 }

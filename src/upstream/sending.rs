@@ -1,6 +1,5 @@
 //! How the queries of an exchange leave.
 
-use std::io;
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -8,8 +7,7 @@ use tokio::time::Instant;
 use super::exchange::Exchange;
 use super::marker::MARKER_OPTION;
 use super::pending::{Pending, Place};
-use super::server::Upstream;
-use super::tcp;
+use super::server::{Transport, Upstream};
 use super::verdict::Fault;
 use crate::wire::ask::Query;
 
@@ -28,7 +26,7 @@ impl Exchange<'_> {
         self.sends += 1;
         let upstream = Arc::clone(&candidate.upstream);
         let mut message = self.message(index);
-        if upstream.identity.tcp_only {
+        if !upstream.identity.transport.is_udp() {
             self.ask_over_tcp(index);
             return Ok(());
         }
@@ -69,7 +67,7 @@ impl Exchange<'_> {
         Pending::join(&link, &self.question, index, &self.events).ok_or_else(|| Fault::busy(upstream))
     }
 
-    /// The query for one upstream, without an id.
+    /// The query for one upstream, without an id; padded where it is encrypted (RFC 8467 §4.1).
     fn message(&self, index: usize) -> Vec<u8> {
         let Some(candidate) = self.candidates.get(index) else { return Vec::new() };
         let (ask, upstream) = (self.ask, &candidate.upstream);
@@ -86,10 +84,13 @@ impl Exchange<'_> {
             edns: candidate.edns || ask.dnssec_ok,
             option: marker.as_deref().map(|m| (MARKER_OPTION, m)),
         };
-        query.to_bytes()
+        match upstream.identity.transport {
+            Transport::Secure(_) => query.to_padded_bytes(),
+            Transport::Udp | Transport::Tcp => query.to_bytes(),
+        }
     }
 
-    /// Asks the upstream over TCP from now on; what it says over UDP is not listened to any more.
+    /// Asks the upstream over a connection from now on; what it says over UDP is not listened to any more.
     pub(super) fn ask_over_tcp(&mut self, index: usize) {
         let message = self.message(index);
         let Some(candidate) = self.candidates.get_mut(index) else { return };
@@ -98,13 +99,7 @@ impl Exchange<'_> {
         }
         let (upstream, question) = (Arc::clone(&candidate.upstream), Arc::clone(&self.question));
         self.streams.spawn(async move {
-            let result = match upstream.connections.acquire().await {
-                Ok(_permit) => {
-                    upstream.metrics.tcp_sends.increment(1);
-                    tcp::query(upstream.address(), message, question.0.as_ref(), question.1).await
-                }
-                Err(_) => Err(io::ErrorKind::NotConnected.into()),
-            };
+            let result = upstream.streams.ask(&message, &question).await;
             (index, result)
         });
     }

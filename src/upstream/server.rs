@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
-
+use super::Secure;
+use super::bootstrap::UpstreamNames;
 use super::breaker::{Breaker, Weight};
-use super::budget::Budget;
+use super::budget::{Budget, REUSED_PACKETS, TCP_PACKETS};
 use super::hedge::{Hedges, SOONEST};
 use super::isolation::Isolation;
 use super::pace::{PENALTY, Pace};
 use super::pool::Pool;
+use super::stream::Streams;
 use crate::clock::Moment;
 use crate::metrics::{UpstreamFault, UpstreamMetrics};
 
@@ -23,16 +24,41 @@ const WITHOUT_EDNS: Duration = Duration::from_secs(600);
 const WITHOUT_TCP: Duration = Duration::from_secs(30);
 /// A budget that is used beyond this, in percent of what is left of it, pays no second queries.
 const LEAST_EASE: u32 = 50;
-/// TCP connections to one upstream at a time; further queries wait for one.
-const MAX_CONNECTIONS: usize = 64;
 
 /// What makes two upstreams the same one over a reload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Identity {
+    /// Unspecified for one that goes by a host name.
     pub(super) address: SocketAddr,
-    pub(super) tcp_only: bool,
+    pub(super) transport: Transport,
     pub(super) sockets: usize,
     pub(super) lifetime: Duration,
+}
+
+/// How an upstream is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Transport {
+    /// Over UDP, and over TCP what does not fit or is doubtful.
+    Udp,
+    /// Over TCP alone.
+    Tcp,
+    /// Over an encrypted transport alone.
+    Secure(Arc<Secure>),
+}
+
+impl Transport {
+    /// Whether it is asked over UDP.
+    pub(super) fn is_udp(&self) -> bool {
+        matches!(self, Self::Udp)
+    }
+
+    /// The metric label of what is asked over a stream.
+    pub(super) fn stream_label(&self) -> &'static str {
+        match self {
+            Self::Udp | Self::Tcp => "tcp",
+            Self::Secure(secure) => secure.protocol.scheme(),
+        }
+    }
 }
 
 /// One upstream. Shared by all domains that name it; outlives a reload that keeps it.
@@ -40,7 +66,7 @@ pub(super) struct Identity {
 pub(super) struct Upstream {
     pub(super) identity: Identity,
     pub(super) pool: Pool,
-    pub(super) connections: Semaphore,
+    pub(super) streams: Streams,
     pub(super) metrics: UpstreamMetrics,
     pub(super) isolation: Isolation,
     pub(super) breaker: Breaker,
@@ -54,12 +80,19 @@ pub(super) struct Upstream {
 }
 
 impl Upstream {
+    /// Without a way to find the addresses of hosts.
+    #[cfg(test)]
     pub(super) fn new(identity: Identity) -> Arc<Self> {
-        let label = label(identity.address, identity.tcp_only);
+        Self::found_by(identity, Arc::default())
+    }
+
+    /// Whose address, if it goes by a host name, `names` finds.
+    pub(super) fn found_by(identity: Identity, names: Arc<UpstreamNames>) -> Arc<Self> {
+        let label = label(identity.address, &identity.transport);
         let metrics = UpstreamMetrics::register(&label);
         Arc::new(Self {
             pool: Pool::new(identity.address, identity.sockets, identity.lifetime),
-            connections: Semaphore::new(MAX_CONNECTIONS),
+            streams: Streams::new(identity.address, &identity.transport, &label, names),
             isolation: Isolation::default(),
             breaker: Breaker::default(),
             pace: Pace::default(),
@@ -80,7 +113,17 @@ impl Upstream {
 
     /// Whether it is asked over UDP, unless TCP is needed.
     pub(super) fn is_over_udp(&self) -> bool {
-        !self.identity.tcp_only
+        self.identity.transport.is_udp()
+    }
+
+    /// Packets that a query over a connection takes now.
+    pub(super) fn stream_packets(&self) -> u32 {
+        if self.streams.are_open() { REUSED_PACKETS } else { TCP_PACKETS }
+    }
+
+    /// Packets that a query takes by the way that comes first.
+    pub(super) fn packets(&self) -> u32 {
+        if self.is_over_udp() { 1 } else { self.stream_packets() }
     }
 
     /// Counts an answer that was taken `after` it was asked for.
@@ -186,8 +229,12 @@ impl fmt::Display for Upstream {
     }
 }
 
-fn label(address: SocketAddr, tcp_only: bool) -> Box<str> {
-    let scheme = if tcp_only { "tcp://" } else { "" };
+fn label(address: SocketAddr, transport: &Transport) -> Box<str> {
+    let scheme = match transport {
+        Transport::Udp => "",
+        Transport::Tcp => "tcp://",
+        Transport::Secure(secure) => return secure.to_string().into(),
+    };
     match address.port() {
         53 => format!("{scheme}{}", address.ip()),
         _ => format!("{scheme}{address}"),
@@ -212,7 +259,8 @@ pub(super) mod tests {
 
     pub(in crate::upstream) fn upstream(address: &str, tcp_only: bool) -> Arc<Upstream> {
         let lifetime = Duration::from_secs(60);
-        Upstream::new(Identity { address: address.parse().unwrap(), tcp_only, sockets: 4, lifetime })
+        let transport = if tcp_only { Transport::Tcp } else { Transport::Udp };
+        Upstream::new(Identity { address: address.parse().unwrap(), transport, sockets: 4, lifetime })
     }
 
     #[test]

@@ -2,8 +2,10 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+pub use super::secure::{Place, Protocol, Secure};
 use super::{Packets, Policy};
 use crate::wire::Name;
 
@@ -65,6 +67,22 @@ pub enum UpstreamSpec {
     Plain(SocketAddr),
     /// TCP only (`tcp://`).
     Tcp(SocketAddr),
+    /// Encrypted (`tls://`, `https://`, `quic://`).
+    Secure(Arc<Secure>),
+}
+
+impl UpstreamSpec {
+    /// Where it is, if the settings say so.
+    pub fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::System => None,
+            Self::Plain(address) | Self::Tcp(address) => Some(*address),
+            Self::Secure(secure) => match secure.place {
+                Place::Address(address) => Some(address),
+                Place::Host(..) => None,
+            },
+        }
+    }
 }
 
 impl Default for Settings {

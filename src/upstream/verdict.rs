@@ -5,6 +5,7 @@ use std::io;
 use super::ExchangeError;
 use super::candidate::Candidate;
 use super::server::Upstream;
+use super::stream::TlsFailure;
 use crate::metrics::UpstreamFault;
 use crate::wire::{EdeCode, Rcode};
 
@@ -23,6 +24,26 @@ impl Fault {
     pub(super) fn network(upstream: &Upstream, error: &io::Error) -> Self {
         let (kind, ede) = (UpstreamFault::Network, EdeCode::NETWORK_ERROR);
         Self { kind, ede, text: format!("{upstream}: {}", error.kind()) }
+    }
+
+    /// What a query over a connection came to.
+    pub(super) fn stream(upstream: &Upstream, error: &io::Error) -> Self {
+        let told = error.get_ref();
+        if let Some(failure) = told.and_then(|inner| inner.downcast_ref::<TlsFailure>()) {
+            let (kind, ede) = (UpstreamFault::Tls, EdeCode::NETWORK_ERROR);
+            return Self { kind, ede, text: format!("{upstream}: {failure}") };
+        }
+        match (error.kind(), told) {
+            (io::ErrorKind::InvalidData, Some(what)) => Self::malformed(upstream, &what.to_string()),
+            (io::ErrorKind::InvalidData, None) => Self::malformed(upstream, "what is no reply to the query"),
+            (io::ErrorKind::TimedOut, _) => Self::silence(upstream),
+            (io::ErrorKind::QuotaExceeded, _) => Self::busy(upstream),
+            (_, Some(what)) => {
+                let (kind, ede) = (UpstreamFault::Network, EdeCode::NETWORK_ERROR);
+                Self { kind, ede, text: format!("{upstream}: {what}") }
+            }
+            (_, None) => Self::network(upstream, error),
+        }
     }
 
     pub(super) fn busy(upstream: &Upstream) -> Self {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::time::{Instant, sleep};
 
 use super::breaker::Weight;
-use super::budget::{Leave, TCP_PACKETS};
+use super::budget::Leave;
 use super::candidate::Candidate;
 use super::choice::Order;
 use super::exchange::Exchange;
@@ -104,7 +104,7 @@ impl Exchange<'_> {
     /// Waits for the packets of a query to this candidate, a moment at most. Returns whether it may leave.
     pub(super) async fn pay(&mut self, index: usize) -> bool {
         let Some(candidate) = self.candidates.get(index) else { return false };
-        let packets = if candidate.upstream.is_over_udp() { 1 } else { TCP_PACKETS };
+        let packets = candidate.upstream.packets();
         match candidate.upstream.budget.reserve(packets, self.forwarder.clock.now()) {
             Leave::Now => true,
             Leave::In(wait) => {
@@ -118,10 +118,9 @@ impl Exchange<'_> {
     /// The same without waiting.
     fn charge(&self, index: usize) -> bool {
         let now = self.forwarder.clock.now();
-        self.candidates.get(index).is_some_and(|candidate| {
-            let packets = if candidate.upstream.is_over_udp() { 1 } else { TCP_PACKETS };
-            candidate.upstream.budget.take(packets, now)
-        })
+        self.candidates
+            .get(index)
+            .is_some_and(|candidate| candidate.upstream.budget.take(candidate.upstream.packets(), now))
     }
 
     /// The budget of this candidate's upstream is used up. Where the order of upstreams means

@@ -24,12 +24,45 @@ pub struct Query<'a> {
 /// Room for the longest name and an option with four stamps; queries are hardly longer.
 pub const MAX_QUERY: usize = 12 + 255 + 4 + 11 + 4 + 64;
 
+/// The length that padded queries are a multiple of (RFC 8467 §4.1).
+pub const PADDING_BLOCK: usize = 128;
+/// The option that pads (RFC 7830 §3).
+const PADDING_OPTION: u16 = 12;
+
 impl Query<'_> {
     /// The message with id 0; whoever sends it writes the id into the first two bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(MAX_QUERY);
         self.write(0, &mut out);
         out
+    }
+
+    /// The same, padded to a multiple of [`PADDING_BLOCK`] (RFC 7830), for encrypted transports:
+    /// the length tells nobody what is asked for. Without an OPT there is nowhere to put it.
+    pub fn to_padded_bytes(&self) -> Vec<u8> {
+        let mut out = self.to_bytes();
+        if self.edns {
+            let option = self.option_len();
+            let padding = (out.len() + 4).next_multiple_of(PADDING_BLOCK) - out.len() - 4;
+            let rdlen_at = out.len() - option - 2;
+            let rdlen = (option + 4 + padding) as u16;
+            if let Some(slot) = out.get_mut(rdlen_at..rdlen_at + 2) {
+                slot.copy_from_slice(&rdlen.to_be_bytes());
+            }
+            out.extend(PADDING_OPTION.to_be_bytes());
+            out.extend((padding as u16).to_be_bytes());
+            out.resize(out.len() + padding, 0);
+        }
+        out
+    }
+
+    /// The option, as far as it is sent.
+    fn option(&self) -> Option<(u16, &[u8])> {
+        self.option.filter(|(_, data)| data.len() <= 512)
+    }
+
+    fn option_len(&self) -> usize {
+        self.option().map_or(0, |(_, data)| 4 + data.len())
     }
 
     /// Writes the message in place of what `out` holds.
@@ -48,13 +81,12 @@ impl Query<'_> {
     }
 
     fn push_opt(&self, out: &mut Vec<u8>) {
-        let option = self.option.filter(|(_, data)| data.len() <= 512);
-        let len = option.map_or(0, |(_, data)| 4 + data.len() as u16);
+        let len = self.option_len() as u16;
         out.push(0);
         for number in [Rtype::OPT.0, UDP_SIZE as u16, 0, u16::from(self.dnssec_ok) << 15, len] {
             out.extend(number.to_be_bytes());
         }
-        if let Some((code, data)) = option {
+        if let Some((code, data)) = self.option() {
             out.extend(code.to_be_bytes());
             out.extend((data.len() as u16).to_be_bytes());
             out.extend(data);
@@ -107,6 +139,35 @@ mod tests {
         assert_eq!(&bytes[24..], b"\0\0\x29\x04\xd0\0\0\x80\0\0\x06\xff\x21\0\x02xy");
         query.edns = false;
         assert_eq!(query.to_bytes().len(), 24);
+    }
+
+    #[test]
+    fn padded_queries_have_the_length_of_whole_blocks_and_an_option_that_says_so() {
+        let long = format!("{0}.{0}.test", "a".repeat(40));
+        for (qname, option) in [("a.test", None), ("a.test", Some((65313, &b"xy"[..]))), (&*long, None)] {
+            let qname: Name = qname.parse().unwrap();
+            let mut query = Query {
+                qname: qname.as_ref(),
+                qtype: Rtype::A,
+                dnssec_ok: false,
+                checking_disabled: false,
+                edns: true,
+                option,
+            };
+            let (plain, padded) = (query.to_bytes(), query.to_padded_bytes());
+            assert_eq!(padded.len() % PADDING_BLOCK, 0);
+            assert!(padded.len() < plain.len() + 4 + PADDING_BLOCK);
+            // The OPT's length, and what stands before and behind it.
+            let opt = 12 + qname.as_bytes().len() + 4;
+            assert_eq!(padded[..opt + 9], plain[..opt + 9]);
+            assert_eq!(padded[opt + 11..plain.len()], plain[opt + 11..]);
+            assert_eq!(usize::from(u16_at(&padded, opt + 9).unwrap()), padded.len() - opt - 11);
+            let padding = padded.len() - plain.len() - 4;
+            assert_eq!(padded[plain.len()..plain.len() + 4], [0, 12, 0, padding as u8]);
+            assert!(padded[plain.len() + 4..].iter().all(|&b| b == 0));
+            query.edns = false;
+            assert_eq!(query.to_padded_bytes(), query.to_bytes());
+        }
     }
 
     #[test]

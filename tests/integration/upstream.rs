@@ -3,9 +3,15 @@
 mod breaker;
 mod budget;
 mod caching;
+#[cfg(all(feature = "tls", feature = "peer-tests"))]
+mod encrypted_peers;
+#[cfg(feature = "tls")]
+mod encrypted_program;
 mod exchange;
 mod joining;
 mod late;
 mod remembered;
 mod system;
+#[cfg(feature = "tls")]
+mod transports;
 mod workers;

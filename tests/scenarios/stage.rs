@@ -146,7 +146,7 @@ async fn start_upstreams(settings: &Settings, script: &Arc<Script>) -> Result<Ve
     for spec in settings.domains.iter().flat_map(|domain| &domain.upstreams) {
         match spec {
             UpstreamSpec::Plain(address) | UpstreamSpec::Tcp(address) => addresses.insert(address.ip()),
-            UpstreamSpec::System => {
+            UpstreamSpec::System | UpstreamSpec::Secure(_) => {
                 return Err(script.scenario.failure(1, "scenarios must name their upstreams"));
             }
         };

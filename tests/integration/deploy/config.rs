@@ -148,10 +148,7 @@ fn everything_else_is_never_forwarded_to_the_cluster_dns_or_to_ourselves() {
         }
         let none = workload["spec"]["template"]["spec"]["dnsPolicy"] == "None";
         assert!(!(none && root.contains(&&UpstreamSpec::System)), "{dir}: `system` would be zonelet itself");
-        let own = |spec: &UpstreamSpec| match spec {
-            UpstreamSpec::Plain(a) | UpstreamSpec::Tcp(a) => config.server.listen.contains(a),
-            UpstreamSpec::System => false,
-        };
+        let own = |spec: &UpstreamSpec| spec.address().is_some_and(|a| config.server.listen.contains(&a));
         assert!(!config.upstream.domains.iter().flat_map(|d| &d.upstreams).any(own), "{dir}");
     }
 }

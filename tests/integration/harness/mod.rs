@@ -16,6 +16,8 @@ pub mod python;
 pub mod r53sim;
 pub mod responder;
 pub mod source;
+#[cfg(feature = "tls")]
+pub mod speaker;
 pub mod time;
 pub mod upstream;
 #[cfg(feature = "route53")]
