@@ -14,8 +14,8 @@ const EXPLORES: usize = 32;
 /// `policy` of a forwarded domain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Policy {
-    /// `Fastest` where all upstreams are equals, else `Sequential`: for those of the system's file, and
-    /// for private ones beside public ones.
+    /// `Fastest` where all upstreams are equals, else `Sequential`: for those of the system's file, for
+    /// private ones beside public ones, and for encrypted ones beside others.
     #[default]
     Auto,
     /// The faster of two drawn at random.
@@ -40,7 +40,8 @@ impl Order {
     /// `Auto` takes the order of the configuration as a wish where the upstreams may know different
     /// names: those of the system's file, which stub resolvers ask in order, and private ones beside
     /// public ones. There a choice by speed would now and then ask a public resolver for a private
-    /// name, and NXDOMAIN is an answer. Others are equals.
+    /// name, and NXDOMAIN is an answer. Beside an encrypted one, one that is not is for bad times. Others
+    /// are equals.
     pub(super) fn of(policy: Policy, specs: &[UpstreamSpec], addresses: &[SocketAddr]) -> Self {
         match policy {
             Policy::Fastest => Self::Fastest,
@@ -53,7 +54,9 @@ impl Order {
                     ip.is_loopback() || is_private(ip)
                 };
                 let private = addresses.iter().filter(inside).count();
-                if [0, addresses.len()].contains(&private) { Self::Fastest } else { Self::Sequential }
+                let secure = specs.iter().filter(|spec| matches!(spec, UpstreamSpec::Secure(_))).count();
+                let are_equal = [0, addresses.len()].contains(&private) && [0, specs.len()].contains(&secure);
+                if are_equal { Self::Fastest } else { Self::Sequential }
             }
         }
     }
@@ -134,6 +137,7 @@ mod tests {
     use super::super::breaker::Weight;
     use super::super::server::tests::upstream;
     use super::*;
+    use crate::upstream::settings::{Place, Protocol, Secure};
 
     /// Upstreams that answer within so many milliseconds.
     fn upstreams(millis: &[u64]) -> Vec<Arc<Upstream>> {
@@ -224,6 +228,17 @@ mod tests {
         assert_eq!(order(&["1.1.1.1:53", "8.8.8.8:53"], false), Order::Fastest);
         assert_eq!(order(&["10.0.0.2:53", "8.8.8.8:53"], false), Order::Sequential);
         assert_eq!(order(&["10.0.0.2:53", "10.0.0.3:53"], true), Order::Sequential);
+        let secure = UpstreamSpec::Secure(Arc::new(Secure {
+            protocol: Protocol::Tls,
+            place: Place::Address("8.8.4.4:853".parse().unwrap()),
+            server_name: "8.8.4.4".into(),
+            path: "/".into(),
+            ca: None,
+        }));
+        let mixed = [secure.clone(), UpstreamSpec::Plain("8.8.8.8:53".parse().unwrap())];
+        let addresses: Vec<SocketAddr> = ["8.8.4.4:853", "8.8.8.8:53"].map(|a| a.parse().unwrap()).into();
+        assert_eq!(Order::of(Policy::Auto, &mixed, &addresses), Order::Sequential);
+        assert_eq!(Order::of(Policy::Auto, &[secure.clone(), secure], &addresses), Order::Fastest);
         assert_eq!(Order::of(Policy::Random, &[UpstreamSpec::System], &[]), Order::Random);
     }
 }

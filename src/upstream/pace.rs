@@ -51,9 +51,9 @@ impl Pace {
             self.smoothed.store(towards(smoothed, sample, 8), Relaxed);
             self.p95.store(quantile(self.p95.load(Relaxed), sample), Relaxed);
         }
-        if now.saturating_sub(self.usual_at.load(Relaxed)) >= USUAL_EVERY {
+        let usual = self.usual.load(Relaxed);
+        if usual == 0 || now.saturating_sub(self.usual_at.load(Relaxed)) >= USUAL_EVERY {
             self.usual_at.store(now, Relaxed);
-            let usual = self.usual.load(Relaxed);
             self.usual.store(if usual == 0 { sample } else { towards(usual, sample, 512) }, Relaxed);
         }
     }

@@ -182,7 +182,7 @@ async fn a_slow_answer_is_waited_for() {
     for speech in Speech::streams() {
         let time = HandTime::stop();
         let server = Speaker::start(speech, async |heard: Heard| {
-            tokio::time::sleep(Duration::from_millis(3500)).await;
+            tokio::time::sleep(Duration::from_millis(1500)).await;
             Move::Reply(heard.question.address(60, 1))
         })
         .await;
