@@ -11,9 +11,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use arc_swap::ArcSwapOption;
 use tokio::runtime::Handle;
 
 use super::Settings;
+use super::rebinding::Protected;
 use crate::cache::{Cache, CacheKey, Entry, Failure};
 use crate::clock::{Clock, Moment};
 use crate::metrics::{MissMetrics, Refusal};
@@ -91,6 +93,8 @@ struct Shared {
     waiting: AtomicUsize,
     max_in_flight: AtomicUsize,
     max_waiters: AtomicUsize,
+    /// Names that upstreams may not lead to private addresses.
+    protected: ArcSwapOption<Protected>,
     metrics: MissMetrics,
 }
 
@@ -112,6 +116,7 @@ impl MissPath {
             waiting: AtomicUsize::new(0),
             max_in_flight: AtomicUsize::new(0),
             max_waiters: AtomicUsize::new(0),
+            protected: ArcSwapOption::empty(),
             metrics: MissMetrics::register(),
         };
         let path = Self(Arc::new(shared));
@@ -123,6 +128,7 @@ impl MissPath {
     pub fn reload(&self, settings: &Settings) {
         self.0.max_in_flight.store(settings.max_in_flight, Ordering::Relaxed);
         self.0.max_waiters.store(settings.max_waiters, Ordering::Relaxed);
+        self.0.protected.store(Protected::new(&settings.rebinding).map(Arc::new));
     }
 
     /// Client questions that wait for an upstream now; a drain waits until there are none.

@@ -4,6 +4,7 @@ mod banner;
 mod claims;
 mod export;
 mod health;
+mod hosts;
 mod imports;
 pub mod offline;
 pub mod online;
@@ -36,6 +37,7 @@ use crate::upstream::{self, Forwarder};
 use crate::zone::{SharedTable, ZoneTable};
 
 use health::State;
+use hosts::HostsFiles;
 use imports::{Around, Imports};
 use status::{Scrape, Status};
 
@@ -83,6 +85,7 @@ struct App {
     answerer: Answerer,
     cache: Arc<Cache>,
     imports: Imports,
+    hosts: HostsFiles,
     server: Running,
     state: Arc<State>,
     reloads: ReloadMetrics,
@@ -129,6 +132,7 @@ impl App {
             clock.clone(),
             &board,
         );
+        let hosts = HostsFiles::start(config, answerer.clone()).await;
         let server_metrics = bound.metrics();
         let pages = bind_admin(config).await?;
         let server = bound.start(Arc::new(answerer.clone()), &board).context("the server cannot start")?;
@@ -137,6 +141,7 @@ impl App {
         let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
         tasks.spawn(exporter.clone().run(shutdown.clone()));
         tasks.spawn(Arc::clone(&forwarder).run(shutdown.clone()));
+        tasks.spawn(hosts.clone().run(shutdown.clone()));
         let scrape = Scrape {
             exporter,
             answers: AnswerMetrics::register(),
@@ -158,7 +163,19 @@ impl App {
         serve_admin(pages, scrape, status, &state, &tasks, &shutdown);
         tasks.spawn(banner::print(own, imports.status(), table, shutdown.clone()));
         let reloads = ReloadMetrics::register();
-        Ok(Self { setup, forwarder, answerer, cache, imports, server, state, reloads, tasks, shutdown })
+        Ok(Self {
+            setup,
+            forwarder,
+            answerer,
+            cache,
+            imports,
+            hosts,
+            server,
+            state,
+            reloads,
+            tasks,
+            shutdown,
+        })
     }
 
     /// Not ready → keep answering for the delay → read the queues dry and close → finish what is

@@ -76,6 +76,7 @@ impl App {
         }
         if sources {
             self.imports.replace(&new).await;
+            self.hosts.replace(&new).await;
         }
         self.setup.config = new;
         self.reloads.taken.increment(1);

@@ -4,6 +4,7 @@
 //! All problems of all layers are found in one go.
 
 mod address;
+mod answers;
 mod environment;
 mod forwards;
 mod log;
@@ -27,7 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::import::settings::SourcePolicy;
-use crate::source::settings::{FileSettings, Route53Settings};
+use crate::source::settings::{FileSettings, HostsSettings, Route53Settings};
 use crate::{admin, answer, cache, import, server, upstream};
 
 pub use environment::Environment;
@@ -53,7 +54,8 @@ pub struct Config {
     /// `[[forward]]` and the upstreams' part of `[limits]`. `own` is left empty: only the bound
     /// sockets know the addresses.
     pub upstream: upstream::Settings,
-    /// `server.access`, `[special]` and the answers' part of `[limits]`.
+    /// `server.access`, `[[access]]`, `[[override]]`, `[[relief]]`, `[rebinding]`, `[special]` and the answers'
+    /// part of `[limits]`.
     pub answer: answer::Settings,
     /// `[cache]`.
     pub cache: cache::Settings,
@@ -83,6 +85,8 @@ pub enum SourceKind {
     File(FileSettings),
     /// `kind = "route53"`.
     Route53(Route53Settings),
+    /// `kind = "hosts"`: no zones, so its policy means nothing.
+    Hosts(HostsSettings),
 }
 
 /// `[drain]`, checked.
@@ -187,14 +191,21 @@ impl Config {
     fn from_sections(root: &Section<'_>, base: &Path, environment: &Environment) -> Self {
         let [server, admin, limits] = ["server", "admin", "limits"].map(|key| root.section(key));
         let [special, cache, drain] = ["special", "cache", "drain"].map(|key| root.section(key));
-        let [state, log] = ["state", "log"].map(|key| root.section(key));
+        let [state, log, rebinding] = ["state", "log", "rebinding"].map(|key| root.section(key));
         let transports = sections::server(&server, &limits);
         let domains = forwards::forwards(root, upstream::Settings::default().domains, &transports.listen);
+        let answering = answers::Sections {
+            root,
+            server: &server,
+            special: &special,
+            limits: &limits,
+            rebinding: &rebinding,
+        };
         let config = Self {
+            answer: answers::answer(&answering, &domains),
             admin: sections::admin(&admin, base, environment),
             sources: sources::sources(root, base),
             upstream: sections::upstream(domains, &limits),
-            answer: sections::answer(&server, &special, &limits),
             cache: sections::cache(&cache),
             import: sections::state(&state, base, environment),
             drain: sections::drain(&drain, &transports.listen),
@@ -202,8 +213,9 @@ impl Config {
             server: transports,
             warnings: Vec::new(),
         };
-        sections::exposure(&server, &admin, &config.server.listen, config.admin.listen);
-        for section in [&server, &admin, &limits, &special, &cache, &drain, &state, &log, root] {
+        let has_rules = !config.answer.access_rules.is_empty();
+        sections::exposure(&server, has_rules, &admin, &config.server.listen, config.admin.listen);
+        for section in [&server, &admin, &limits, &special, &cache, &drain, &state, &log, &rebinding, root] {
             section.finish();
         }
         config

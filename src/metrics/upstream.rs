@@ -29,6 +29,8 @@ pub const MISS_WAITING: &str = "zonelet_miss_waiting";
 pub const MISS_COALESCED: &str = "zonelet_miss_coalesced_total";
 /// Questions asked again for the cache before their answers expire.
 pub const MISS_RENEWALS: &str = "zonelet_miss_renewals_total";
+/// Answers of upstreams that were withheld: private addresses for names that are protected (`[rebinding]`).
+pub const MISS_WITHHELD: &str = "zonelet_miss_withheld_total";
 /// Client questions refused. `reason` as [`Refusal::label`].
 pub const MISS_REFUSED: &str = "zonelet_miss_refused_total";
 
@@ -160,6 +162,8 @@ pub struct MissMetrics {
     pub coalesced: Counter,
     /// [`MISS_RENEWALS`].
     pub renewals: Counter,
+    /// [`MISS_WITHHELD`].
+    pub withheld: Counter,
     refused: [Counter; 4],
 }
 
@@ -169,11 +173,13 @@ impl MissMetrics {
         describe_gauge!(MISS_WAITING, Unit::Count, "Client questions that wait for an upstream.");
         describe_counter!(MISS_COALESCED, Unit::Count, "Client questions that joined one already asked.");
         describe_counter!(MISS_RENEWALS, Unit::Count, "Questions asked again before their answers expire.");
+        describe_counter!(MISS_WITHHELD, Unit::Count, "Answers withheld for their private addresses.");
         describe_counter!(MISS_REFUSED, Unit::Count, "Client questions refused by a cap or for a loop.");
         Self {
             waiting: gauge!(MISS_WAITING),
             coalesced: counter!(MISS_COALESCED),
             renewals: counter!(MISS_RENEWALS),
+            withheld: counter!(MISS_WITHHELD),
             refused: Refusal::ALL.map(|why| counter!(MISS_REFUSED, "reason" => why.label())),
         }
     }
