@@ -1,19 +1,16 @@
 //! The fast path: one query in, one disposition out, all steps as plain calls.
 
+mod front;
+mod laid;
 mod late;
 
 use std::io;
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use arc_swap::{ArcSwap, Guard};
-use ipnet::IpNet;
 
-use super::access::AccessList;
-use super::keeping::Keepings;
 use super::lane::OwnLane;
 use super::miss::{Landed, MissPath};
-use super::settings::SpecialNames;
 use super::walk::trace::Untraced;
 use super::walk::{End, Expired, MAX_RESTARTS, Missing, Resolved, Walk, Why};
 use super::{Asker, Disposition, Lane, PendingQuery, Reply, Responder, Settings, Transport};
@@ -21,11 +18,15 @@ use crate::cache::Cache;
 use crate::clock::{Clock, Moment};
 use crate::metrics::{AnswerSource, Board, DropReason, Proto, Tally};
 use crate::upstream::Question;
-use crate::wire::query::{Query, Unreadable, seeming_hash};
-use crate::wire::response::{self, MAX_MESSAGE, Response, UDP_SIZE, Verdict};
-use crate::wire::{CLASS_IN, EdeCode, Rcode, Rtype, Suffixes};
+use crate::wire::query::{Query, seeming_hash};
+use crate::wire::response::{MAX_MESSAGE, Response, UDP_SIZE, Verdict};
+use crate::wire::{Rcode, Suffixes};
 use crate::zone::{SharedTable, ZoneTable};
 
+use front::Front;
+use laid::Laid;
+
+pub(super) use front::Rules;
 pub(super) use late::with_one_view;
 
 /// Questions put to upstreams for one client's query: an upstream that answers each with one more
@@ -43,31 +44,10 @@ struct Inner {
     cache: Arc<Cache>,
     miss: MissPath,
     rules: ArcSwap<Rules>,
+    laid: Mutex<Laid>,
     clock: Clock,
     /// Cells for responses that come late, on whatever thread they come.
     late: Arc<Tally>,
-}
-
-/// What of the settings every query is held against.
-pub(super) struct Rules {
-    access: AccessList,
-    pub special: SpecialNames,
-    pub keepings: Arc<Keepings>,
-}
-
-impl Rules {
-    fn of(settings: &Settings) -> Self {
-        Self {
-            access: AccessList::new(&settings.access),
-            special: settings.special,
-            keepings: Arc::new(Keepings::of(settings)),
-        }
-    }
-
-    /// The network of the access list that the client is let in by.
-    pub fn admitting(&self, client: IpAddr) -> Option<IpNet> {
-        self.access.admitting(client)
-    }
 }
 
 /// What a batch reads once.
@@ -93,15 +73,9 @@ impl Answerer {
         clock: Clock,
         board: &Board,
     ) -> Self {
-        let rules = ArcSwap::from_pointee(Rules::of(&settings));
-        Self(Arc::new(Inner { table, cache, miss, rules, clock, late: board.register() }))
-    }
-
-    /// Takes other settings from the next batch on.
-    pub fn reload(&self, settings: Settings) {
-        let rules = Rules::of(&settings);
-        self.0.miss.reload(&settings, Arc::clone(&rules.keepings));
-        self.0.rules.store(Arc::new(rules));
+        let rules = ArcSwap::from_pointee(Rules::of(&settings, &[], None));
+        let laid = Mutex::new(Laid::new(settings));
+        Self(Arc::new(Inner { table, cache, miss, rules, laid, clock, late: board.register() }))
     }
 
     #[allow(clippy::too_many_arguments)] // All of them are what one query is; a struct would be written and read once.
@@ -118,16 +92,23 @@ impl Answerer {
         let mut qname = Suffixes::default();
         let query = match Query::parse(query, &mut qname) {
             Ok(query) => query,
-            Err(unreadable) => return answer_unreadable(query, unreadable, out, tally),
+            Err(unreadable) => return front::unreadable(&view.rules, query, unreadable, &asker, out, tally),
         };
         let max = match asker.transport {
             Transport::Udp => query.udp_size().min(UDP_SIZE),
             Transport::Tcp => MAX_MESSAGE,
         };
         let mut response = Response::start(&query, out, max);
-        if let Some(verdict) = self.turned_away(view, &query, asker.client.ip()) {
-            tally.response(AnswerSource::Local, verdict.rcode);
-            return Outcome::Respond(response.finish(verdict));
+        match self.front(view, &query, &asker, &mut response) {
+            None => {}
+            Some(Front::Verdict(verdict)) => {
+                tally.response(AnswerSource::Local, verdict.rcode);
+                return Outcome::Respond(response.finish(verdict));
+            }
+            Some(Front::Silence) => {
+                tally.drop_for(DropReason::Access);
+                return Outcome::Drop;
+            }
         }
         let mut walk = Walk {
             view,
@@ -162,31 +143,6 @@ impl Answerer {
         self.0.miss.renew(question.clone(), query.dnssec_ok(), query.checking_disabled());
     }
 
-    /// Everything that is refused before zones and cache are looked at.
-    fn turned_away(&self, view: &View, query: &Query<'_>, client: IpAddr) -> Option<Verdict<'static>> {
-        if !view.rules.access.admits(client) {
-            let ede = Some((EdeCode::PROHIBITED, "this client's network is not on the access list"));
-            return Some(Verdict { ede, ..Verdict::code(Rcode::REFUSED) });
-        }
-        if query.edns.is_some_and(|edns| edns.version != 0) {
-            return Some(Verdict::code(Rcode::BADVERS));
-        }
-        let unsupported =
-            |rcode, text| Some(Verdict { ede: Some((EdeCode::NOT_SUPPORTED, text)), ..Verdict::code(rcode) });
-        match query.qtype {
-            _ if query.qclass != CLASS_IN => unsupported(Rcode::REFUSED, "only class IN is served"),
-            Rtype::AXFR | Rtype::IXFR => unsupported(Rcode::REFUSED, "no zone transfers here"),
-            Rtype::ANY => None,
-            qtype if qtype == Rtype::OPT || qtype.0 == 0 => Some(Verdict::code(Rcode::FORMERR)),
-            qtype if qtype.is_meta() => unsupported(Rcode::NOTIMP, "not a type of data"),
-            _ if self.0.miss.saw_probe(query.qname()) => {
-                let ede = Some((EdeCode::OTHER, "a loop probe came back"));
-                Some(Verdict { ede, ..Verdict::code(Rcode::REFUSED) })
-            }
-            _ => None,
-        }
-    }
-
     fn view_at(&self, now: Moment) -> View {
         let landed = self.0.miss.landed();
         let has_leisure = self.0.miss.has_leisure(now);
@@ -219,6 +175,16 @@ pub(super) enum Outcome {
     Drop,
 }
 
+impl From<Outcome> for Disposition {
+    /// Of what needs nothing to be fetched.
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Respond(len) => Self::Respond(len),
+            Outcome::Drop | Outcome::Missing(_) => Self::Drop,
+        }
+    }
+}
+
 impl Responder for Answerer {
     type View = View;
 
@@ -237,12 +203,23 @@ impl Responder for Answerer {
             Transport::Udp => Proto::Udp,
             Transport::Tcp => Proto::Tcp,
         });
+        if let Some(limits) = &view.rules.limits
+            && let Some(excess) = limits.excess(&asker, view.now)
+        {
+            return front::exceeded(excess, query, out, tally).into();
+        }
         let draw = spread(tally.queries(Proto::Udp).wrapping_add(tally.queries(Proto::Tcp)));
         match self.respond(view, query, asker, out, tally, draw, &[]) {
             Outcome::Respond(len) => Disposition::Respond(len),
             Outcome::Drop => Disposition::Drop,
             Outcome::Missing(missing) => {
-                let pending = PendingQuery::waiting(query, asker, missing, view.landed, draw);
+                let mut pending = PendingQuery::waiting(query, asker, missing, view.landed, draw);
+                if let Some(limits) = &view.rules.limits {
+                    match limits.seat(asker.client.ip()) {
+                        Ok(seat) => pending.seat = seat,
+                        Err(_) => return front::no_seat(query, out, tally).into(),
+                    }
+                }
                 Disposition::Forward(Box::new(pending))
             }
         }
@@ -266,18 +243,6 @@ fn spread(query: u64) -> u64 {
     query.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32
 }
 
-fn answer_unreadable(query: &[u8], unreadable: Unreadable, out: &mut [u8], tally: &Tally) -> Outcome {
-    match unreadable {
-        Unreadable::ShortHeader => tally.drop_for(DropReason::ShortHeader),
-        Unreadable::IsResponse => tally.drop_for(DropReason::IsResponse),
-        Unreadable::Error { rcode, question_end } => {
-            tally.response(AnswerSource::Local, rcode);
-            return Outcome::Respond(response::error(query, question_end, rcode, out));
-        }
-    }
-    Outcome::Drop
-}
-
 /// What a walk found out beside its end.
 struct Said {
     source: AnswerSource,
@@ -296,6 +261,10 @@ fn finish(mut response: Response<'_, '_>, end: End, said: Said, tally: &Tally) -
             Outcome::Respond(
                 response.finish(Verdict { ede: Some(why.ede()), ..Verdict::code(Rcode::SERVFAIL) }),
             )
+        }
+        End::Told { rcode, ede } => {
+            tally.response(source, rcode);
+            Outcome::Respond(response.finish(Verdict { rcode, authoritative, authentic, ede: Some(ede) }))
         }
         End::Done { rcode, mut ede } => {
             if let Some(expired) = stale {

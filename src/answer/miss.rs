@@ -13,11 +13,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::runtime::Handle;
 
 use super::Settings;
 use super::keeping::Keepings;
+use super::rebinding::Protected;
 use crate::cache::{Cache, CacheKey, Entry, Failure, Stale};
 use crate::clock::{Clock, Moment};
 use crate::metrics::{MissMetrics, Refusal};
@@ -117,6 +118,8 @@ struct Shared {
     max_waiters: AtomicUsize,
     keepings: ArcSwap<Keepings>,
     renewals: Renewals,
+    /// Names that upstreams may not lead to private addresses.
+    protected: ArcSwapOption<Protected>,
     metrics: MissMetrics,
 }
 
@@ -140,19 +143,21 @@ impl MissPath {
             max_in_flight: AtomicUsize::new(0),
             max_waiters: AtomicUsize::new(0),
             keepings: ArcSwap::from_pointee(Keepings::of(settings)),
+            protected: ArcSwapOption::empty(),
             metrics: MissMetrics::register(),
         };
         let path = Self(Arc::new(shared));
-        path.reload(settings, Arc::new(Keepings::of(settings)));
+        path.reload(settings);
         path
     }
 
     /// Puts the caps of new settings in force, and the rules made of them; who waits already goes on waiting.
-    pub(super) fn reload(&self, settings: &Settings, keepings: Arc<Keepings>) {
-        self.0.keepings.store(keepings);
+    pub fn reload(&self, settings: &Settings) {
+        self.0.keepings.store(Arc::new(Keepings::of(settings)));
         self.0.renewals.reload(settings.max_renewals);
         self.0.max_in_flight.store(settings.max_in_flight, Ordering::Relaxed);
         self.0.max_waiters.store(settings.max_waiters, Ordering::Relaxed);
+        self.0.protected.store(Protected::new(&settings.rebinding).map(Arc::new));
     }
 
     /// Client questions that wait for an upstream now; a drain waits until there are none.

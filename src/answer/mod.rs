@@ -3,10 +3,17 @@
 mod access;
 mod answerer;
 pub mod explain;
+mod identity;
 mod keeping;
 mod lane;
+mod limits;
+mod local;
 pub mod miss;
+mod names;
 mod pending;
+mod rebinding;
+mod relief;
+mod rules;
 pub mod settings;
 pub mod special;
 mod walk;
@@ -20,6 +27,7 @@ use crate::metrics::Tally;
 use crate::sys::Local;
 
 pub use answerer::{Answerer, View};
+pub use limits::client_network;
 pub use pending::PendingQuery;
 pub use settings::Settings;
 

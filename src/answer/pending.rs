@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::limits::Seat;
 use super::miss::{Done, Fetched, Landed};
 use super::walk::{Missing, Resolved};
 use super::{Answerer, Asker, Reply};
@@ -22,6 +23,8 @@ pub struct PendingQuery {
     pub(super) draw: u64,
     /// What was fetched for it before what is missing now.
     pub(super) resolved: Vec<Resolved>,
+    /// Its place among its client's questions that wait, where those are bounded.
+    pub(super) seat: Option<Seat>,
     way_back: Option<(Answerer, Arc<dyn Reply>)>,
 }
 
@@ -60,6 +63,7 @@ impl PendingQuery {
             seen: None,
             draw: 0,
             resolved: Vec::new(),
+            seat: None,
             way_back: None,
         }
     }

@@ -3,6 +3,7 @@
 mod chosen;
 mod flattened;
 mod forwarded;
+mod local;
 pub mod trace;
 
 use std::sync::Arc;
@@ -52,6 +53,13 @@ pub enum End {
         rcode: Rcode,
         /// The upstream's extended error, to be passed on; few answers have one.
         ede: Option<Box<(EdeCode, Box<str>)>>,
+    },
+    /// The answer and authority sections are written, and it is told why they are so.
+    Told {
+        /// The last name's code.
+        rcode: Rcode,
+        /// The extended error.
+        ede: (EdeCode, &'static str),
     },
     /// A failure of ours, to be told with its extended error; nothing written counts.
     Failed(Why),
@@ -213,11 +221,17 @@ impl<'w, T: Trace<'w>> Walk<'w, '_, '_, '_, T> {
     fn step(&mut self, owner: NameAt<'_>, name: &Suffixes, first: bool) -> Result<Step, Full> {
         let view: &'w View = self.view;
         self.trace.note(|| Event::Name(name.name().to_owned()));
+        if let Some(names) = &view.rules.local
+            && let Some(local) = names.find(name)
+        {
+            self.trace.note(|| Event::Local(local));
+            return self.pinned(owner, local, first);
+        }
         if let Some(special) = special::find(name, self.qtype, view.rules.special) {
             self.trace.note(|| Event::Special(special));
             return self.special(owner, special, first);
         }
-        let Some(part) = view.table.find_part(name) else { return self.forwarded(owner, Fallback::None) };
+        let Some(part) = view.table.find_part(name) else { return self.unclaimed(owner, name, first) };
         self.trace.note(|| Event::Zone(part));
         match part.authority {
             Authority::Loaded(zone) => self.in_zone(Ours { zone, part }, owner, name, first),
@@ -293,7 +307,8 @@ impl<'w, T: Trace<'w>> Walk<'w, '_, '_, '_, T> {
             self.response.answer(target(at), alias.block(), alias.count, 0)?;
             // The owner is a pointer of two bytes, the fixed fields ten: the target follows.
             at = start + 12;
-            let next = if ours.owns_all_below() { ours.zone.follow(alias, self.qtype) } else { None };
+            let owns_all = ours.owns_all_below() && self.view.rules.local.is_none();
+            let next = if owns_all { ours.zone.follow(alias, self.qtype) } else { None };
             match (next, self.restarts_left.checked_sub(1)) {
                 (Some(Lookup::Answer(rrset)), Some(_)) => {
                     self.trace.note(|| Event::Linked(rrset));

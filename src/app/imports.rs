@@ -136,6 +136,8 @@ pub(super) fn open(source: &Source, forwarder: &Arc<Forwarder>) -> Option<Arc<dy
         SourceKind::File(settings) => Some(Arc::new(FileSource::new(settings.clone()))),
         #[cfg(feature = "route53")]
         SourceKind::Route53(settings) => Some(Arc::new(route53(settings, forwarder))),
+        // It has no zones: see `hosts`.
+        SourceKind::Hosts(_) => None,
         // The configuration has been refused for it.
         #[cfg(not(feature = "route53"))]
         SourceKind::Route53(_) => None,

@@ -6,6 +6,7 @@ mod end;
 mod export;
 mod handover;
 mod health;
+mod hosts;
 mod imports;
 pub mod lastgood;
 mod listeners;
@@ -47,6 +48,7 @@ use crate::zone::{SharedTable, ZoneTable};
 
 use handover::{Begin, Giver, Meeting, Offer};
 use health::State;
+use hosts::HostsFiles;
 use imports::{Around, Imports};
 use listeners::{bind_admin, serve_admin};
 use snapshot::{Keeper, Shelf};
@@ -113,6 +115,7 @@ struct App {
     answerer: Answerer,
     cache: Arc<Cache>,
     imports: Imports,
+    hosts: HostsFiles,
     server: Running,
     state: Arc<State>,
     reloads: ReloadMetrics,
@@ -176,6 +179,7 @@ impl App {
             clock.clone(),
             &board,
         );
+        let hosts = HostsFiles::start(config, answerer.clone()).await;
         let server_metrics = bound.metrics();
         let pages = bind_admin(config, &mut begin.estate).await?;
         let shared = pages.shared()?;
@@ -191,6 +195,7 @@ impl App {
         let is_loaded = begin.is_followed();
         let server = bound.start(Arc::new(answerer.clone()), &board).context("the server cannot start")?;
         let flushed = Arc::new(Notify::new());
+        tasks.spawn(hosts.clone().run(shutdown.clone()));
         let scrape = Scrape {
             exporter,
             answers: AnswerMetrics::register(),
@@ -242,6 +247,7 @@ impl App {
             answerer,
             cache,
             imports,
+            hosts,
             server,
             state,
             reloads,

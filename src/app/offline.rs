@@ -8,6 +8,7 @@ use tokio::runtime::Handle;
 
 use super::claims;
 use super::export;
+use super::hosts;
 use super::imports::{Hooks, open};
 use crate::answer::Answerer;
 use crate::answer::explain::{Explanation, Question, Reach};
@@ -95,6 +96,7 @@ pub async fn explain(config: &Config, question: &Question) -> Explanation {
     let miss = MissPath::new(&config.answer, Arc::clone(&cache), forwarder, clock.clone(), Handle::current());
     let (table, board) = (Arc::clone(&offline.table), Board::default());
     let answerer = Answerer::new(table, cache, miss, config.answer.clone(), clock, &board);
+    answerer.set_hosts(hosts::read_once(config));
     let mut explanation = answerer.explain(question, Reach::Here).await;
     claims::add(&mut explanation, offline.board.snapshot());
     explanation

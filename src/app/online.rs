@@ -7,7 +7,8 @@ use tokio::runtime::Handle;
 use crate::clock::Clock;
 use crate::config::{Config, Source, SourceKind};
 use crate::source::file::FileSource;
-use crate::source::settings::FileSettings;
+use crate::source::hosts::HostsFile;
+use crate::source::settings::{FileSettings, HostsSettings};
 use crate::source::trial::Finding;
 use crate::source::{Progress, ZoneSource, chain};
 use crate::upstream::Forwarder;
@@ -37,6 +38,7 @@ async fn try_source(source: &Source, forwarder: &Arc<Forwarder>) -> Tried {
         SourceKind::File(settings) => {
             Tried { findings: vec![try_file(settings).await], policies: Vec::new() }
         }
+        SourceKind::Hosts(settings) => Tried { findings: vec![try_hosts(settings)], policies: Vec::new() },
         #[cfg(feature = "route53")]
         SourceKind::Route53(settings) => {
             let trial = super::imports::route53(settings, forwarder).trial().await;
@@ -47,6 +49,23 @@ async fn try_source(source: &Source, forwarder: &Arc<Forwarder>) -> Tried {
         SourceKind::Route53(_) => {
             let what = Finding::fails("kind", "route53 is not part of this build");
             Tried { findings: vec![what], policies: Vec::new() }
+        }
+    }
+}
+
+fn try_hosts(settings: &HostsSettings) -> Finding {
+    let (mut file, what) = (HostsFile::new(settings.clone()), settings.path.display().to_string());
+    match (file.look(), file.hosts()) {
+        (Err(error), _) => Finding::fails(what, error.to_string()),
+        (Ok(_), None) => Finding::fails(what, "was not read"),
+        (Ok(_), Some(hosts)) => {
+            let odd: Vec<String> = hosts.odd_lines.iter().map(ToString::to_string).collect();
+            let odd = if odd.is_empty() {
+                String::new()
+            } else {
+                format!(", not all understood of lines {}", odd.join(", "))
+            };
+            Finding::works(what, format!("{} names{odd}", hosts.forward.len()))
         }
     }
 }

@@ -81,6 +81,7 @@ impl App {
         }
         if sources {
             self.imports.replace(&new).await;
+            self.hosts.replace(&new).await;
         }
         self.setup.config = new;
         config_fallback().set(0.0);

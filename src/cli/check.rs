@@ -79,6 +79,7 @@ fn source_text(source: &Source) -> String {
     let refresh = source.policy.refresh;
     match &source.kind {
         SourceKind::File(file) => format!("file {}, every {refresh:?}", file.path.display()),
+        SourceKind::Hosts(hosts) => format!("hosts {}", hosts.path.display()),
         SourceKind::Route53(settings) => {
             let budget = settings.calls_per_second;
             format!("route53 {}, every {refresh:?} within {budget} calls/s", zones_text(settings))

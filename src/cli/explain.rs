@@ -25,7 +25,7 @@ pub fn words(explanation: &Explanation) -> String {
     words.line(0, &format!("{qname} {qtype} for {client}{mode}"));
     match &explanation.admitted_by {
         Some(network) => words.line(0, &format!("access: let in by {network}")),
-        None => words.line(0, "access: refused, no entry of server.access has this client"),
+        None => words.line(0, &format!("access: {}", turned_away(explanation.answer.as_ref()))),
     }
     for step in &explanation.steps {
         words.step(step, explanation);
@@ -49,6 +49,16 @@ pub fn words(explanation: &Explanation) -> String {
     words.0
 }
 
+/// Why a client is not let in, by what it gets.
+fn turned_away(answer: Option<&Answer>) -> String {
+    let text = answer.map(|answer| answer.ede.as_ref().map_or("", |ede| &ede.text));
+    match text {
+        None => "dropped, by a rule of [[access]]".to_owned(),
+        Some(text) if text.starts_with("an access rule") => format!("refused, {text} ([[access]])"),
+        Some(_) => "refused, no entry of server.access has this client".to_owned(),
+    }
+}
+
 struct Words(String);
 
 impl Words {
@@ -65,6 +75,16 @@ impl Words {
                 self.line(
                     0,
                     &format!("special: {domain} is answered here and never forwarded (section [special])"),
+                );
+            }
+            Step::Local { by, domain } => {
+                let whose = if by == "hosts" { "a hosts file" } else { "an [[override]]" };
+                self.line(0, &format!("local: {whose} says what {domain} is, before any zone"));
+            }
+            Step::Impossible { domain } => {
+                self.line(
+                    0,
+                    &format!("relief: nothing of this shape can be in {domain}: denied here ([[relief]])"),
                 );
             }
             Step::NoZone => self.line(0, "zone: none has this name"),

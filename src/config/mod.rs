@@ -4,6 +4,7 @@
 //! All problems of all layers are found in one go.
 
 mod address;
+mod answers;
 mod continuity;
 mod environment;
 mod forwards;
@@ -30,7 +31,7 @@ use std::time::Duration;
 
 use crate::answer::settings::Keeping;
 use crate::import::settings::SourcePolicy;
-use crate::source::settings::{FileSettings, Route53Settings};
+use crate::source::settings::{FileSettings, HostsSettings, Route53Settings};
 use crate::{admin, answer, cache, import, server, upstream};
 
 pub use continuity::{Handover, Keep, Watchdog};
@@ -57,7 +58,8 @@ pub struct Config {
     /// `[[forward]]` and the upstreams' part of `[limits]`. `own` is left empty: only the bound
     /// sockets know the addresses.
     pub upstream: upstream::Settings,
-    /// `server.access`, `[special]` and the answers' part of `[limits]`.
+    /// `server.access`, `[[access]]`, `[[override]]`, `[[relief]]`, `[rebinding]`, `[special]` and the answers'
+    /// part of `[limits]`.
     pub answer: answer::Settings,
     /// `[cache]`.
     pub cache: cache::Settings,
@@ -93,6 +95,8 @@ pub enum SourceKind {
     File(FileSettings),
     /// `kind = "route53"`.
     Route53(Route53Settings),
+    /// `kind = "hosts"`: no zones, so its policy means nothing.
+    Hosts(HostsSettings),
 }
 
 /// `[drain]`, checked.
@@ -237,17 +241,24 @@ impl Config {
     fn from_sections(root: &Section<'_>, base: &Path, environment: &Environment) -> Self {
         let [server, admin, limits] = ["server", "admin", "limits"].map(|key| root.section(key));
         let [special, cache, drain] = ["special", "cache", "drain"].map(|key| root.section(key));
-        let [state, log] = ["state", "log"].map(|key| root.section(key));
+        let [state, log, rebinding] = ["state", "log", "rebinding"].map(|key| root.section(key));
         let [handover, watchdog] = ["handover", "watchdog"].map(|key| root.section(key));
         let import = sections::state(&state, base, environment);
         let transports = sections::server(&server, &limits);
         let keeping = sections::keeping(&cache, &Keeping::default());
         let forwards = forwards::forwards(root, &keeping, &transports.listen, base);
+        let answering = answers::Sections {
+            root,
+            server: &server,
+            special: &special,
+            limits: &limits,
+            rebinding: &rebinding,
+        };
         let config = Self {
+            answer: answers::answer(&answering, &forwards),
             admin: sections::admin(&admin, base, environment),
             sources: sources::sources(root, base),
             upstream: sections::upstream(forwards.domains, &limits),
-            answer: sections::answer(&server, &special, &limits, forwards.keeping),
             cache: sections::cache(&cache),
             keep: continuity::keep(&state),
             handover: continuity::handover(&handover, base, import.state_dir.as_deref()),
@@ -258,11 +269,12 @@ impl Config {
             server: transports,
             warnings: Vec::new(),
         };
-        sections::exposure(&server, &admin, &config.server.listen, config.admin.listen);
+        let has_rules = !config.answer.access_rules.is_empty();
+        sections::exposure(&server, has_rules, &admin, &config.server.listen, config.admin.listen);
         for section in [&server, &admin, &limits, &special, &cache, &drain, &state, &log] {
             section.finish();
         }
-        for section in [&handover, &watchdog, root] {
+        for section in [&handover, &watchdog, &rebinding, root] {
             section.finish();
         }
         config

@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::answer::settings::Keeping;
-use crate::wire::Name;
-use crate::{admin, answer, cache, import, server, upstream};
+use crate::{admin, cache, import, server, upstream};
 
 use super::address::is_private;
 use super::environment::Environment;
@@ -37,6 +36,11 @@ pub(super) fn server(section: &Section<'_>, limits: &Section<'_>) -> server::Set
         listen: section.read("listen", default.listen, listen),
         workers: section.read("workers", default.workers, workers),
         tcp_connections: limits.read("tcp_connections", default.tcp_connections, |i| i.count(1..=1 << 20)),
+        tcp_connections_per_client: limits.read(
+            "tcp_connections_per_client",
+            default.tcp_connections_per_client,
+            |i| i.count(1..=1 << 20),
+        ),
         tcp_idle: limits.read("tcp_idle", default.tcp_idle, |i| {
             i.duration(times(Duration::from_millis(100), 60 * MINUTE))
         }),
@@ -47,38 +51,6 @@ pub(super) fn server(section: &Section<'_>, limits: &Section<'_>) -> server::Set
         receive_buffer: limits.read("receive_buffer", default.receive_buffer, |i| {
             usize::try_from(i.bytes(64 << 10..=1 << 30)?).ok()
         }),
-    }
-}
-
-/// `server.access`, `[special]` and the part of `[limits]` that answers keep to.
-pub(super) fn answer(
-    server: &Section<'_>,
-    special: &Section<'_>,
-    limits: &Section<'_>,
-    keeping: Vec<(Name, Keeping)>,
-) -> answer::Settings {
-    let default = answer::Settings::default();
-    let access = |item: &Item<'_>| {
-        let lists = item.filled_list(|i| i.networks(), "[\"loopback\", \"private\"]")?;
-        let mut networks: Vec<_> = lists.into_iter().flatten().collect();
-        let mut seen = std::collections::HashSet::new();
-        networks.retain(|network| seen.insert(*network));
-        Some(networks)
-    };
-    let names = default.special;
-    answer::Settings {
-        access: server.read("access", default.access, access),
-        special: answer::settings::SpecialNames {
-            localhost: special.read("localhost", names.localhost, Item::boolean),
-            invalid: special.read("invalid", names.invalid, Item::boolean),
-            onion: special.read("onion", names.onion, Item::boolean),
-            resolver_arpa: special.read("resolver_arpa", names.resolver_arpa, Item::boolean),
-        },
-        max_in_flight: limits.read("in_flight", default.max_in_flight, |i| i.count(1..=1 << 20)),
-        max_waiters: limits.read("waiters", default.max_waiters, |i| i.count(1..=1 << 20)),
-        keeping,
-        max_renewals: limits
-            .read("renewals", default.max_renewals, |i| u32::try_from(i.integer(0..=1_000_000)?).ok()),
     }
 }
 
@@ -222,11 +194,13 @@ pub(super) fn log(section: &Section<'_>) -> Log {
 /// Warns of listeners that strangers reach, and refuses the metrics' listener on a DNS one.
 pub(super) fn exposure(
     server: &Section<'_>,
+    has_rules: bool,
     admin: &Section<'_>,
     listen: &[SocketAddr],
     metrics: Option<SocketAddr>,
 ) {
     if !server.has("access")
+        && !has_rules
         && let Some(open) = listen.iter().find(|address| !is_private(address.ip()))
     {
         let what = format!("{open} may be reached from beyond private networks, and no access list is set");

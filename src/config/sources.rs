@@ -7,11 +7,11 @@ mod route53;
 mod selector;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::import::settings::{OnUnloaded, SourcePolicy};
-use crate::source::settings::FileSettings;
+use crate::source::settings::{FileSettings, HostsSettings};
 use crate::wire::Name;
 use crate::zone::OnMissing;
 
@@ -35,8 +35,22 @@ const ROUTE53_KEYS: [&str; 13] = [
     "health_max_age",
     "hints",
 ];
-/// Keys that only `kind = "file"` has.
+/// Keys that only `kind = "file"` has, and a hosts file in part.
 const FILE_KEYS: [&str; 2] = ["path", "zone"];
+/// Keys that only `kind = "hosts"` has.
+const HOSTS_KEYS: [&str; 1] = ["ttl"];
+/// Keys of zones, which a hosts file has none of.
+const ZONE_KEYS: [&str; 9] = [
+    "zone",
+    "refresh",
+    "negative_ttl_max",
+    "on_missing",
+    "on_missing_zones",
+    "registry_txt",
+    "on_unloaded",
+    "probe",
+    "region",
+];
 
 /// All sources, without those that were refused.
 pub(super) fn sources(root: &Section<'_>, base: &Path) -> Vec<Source> {
@@ -67,12 +81,17 @@ fn selects_alike(one: &Source, other: &Source) -> bool {
 enum Kind {
     Route53,
     File,
+    Hosts,
 }
 
 fn source(section: &Section<'_>, base: &Path) -> Option<Source> {
-    let kinds = [("route53", Kind::Route53), ("file", Kind::File)];
+    let kinds = [("route53", Kind::Route53), ("file", Kind::File), ("hosts", Kind::Hosts)];
     let Some(kind) = section.get("kind") else {
-        section.reject("kind", "is missing", Some("write kind = \"route53\" or kind = \"file\""));
+        section.reject(
+            "kind",
+            "is missing",
+            Some("write kind = \"route53\", kind = \"file\" or kind = \"hosts\""),
+        );
         return None;
     };
     // Without a known kind, which keys there are is anybody's guess.
@@ -81,13 +100,19 @@ fn source(section: &Section<'_>, base: &Path) -> Option<Source> {
         let fix = "build with the default features, or set kind = \"file\"";
         section.reject("kind", "route53 is not part of this build", Some(fix));
     }
-    let (source, strange, what) = match kind {
-        Kind::File => (file(section, base), &ROUTE53_KEYS[..], "has no meaning for kind = \"file\""),
+    let (source, strange, what): (_, [&[&'static str]; 2], _) = match kind {
+        Kind::File => {
+            (file(section, base), [&ROUTE53_KEYS, &HOSTS_KEYS], "has no meaning for kind = \"file\"")
+        }
         Kind::Route53 => {
-            (Some(route53::source(section)), &FILE_KEYS[..], "has no meaning for kind = \"route53\"")
+            let source = Some(route53::source(section));
+            (source, [&FILE_KEYS, &HOSTS_KEYS], "has no meaning for kind = \"route53\"")
+        }
+        Kind::Hosts => {
+            (hosts(section, base), [&ROUTE53_KEYS, &ZONE_KEYS], "has no meaning for kind = \"hosts\"")
         }
     };
-    for key in strange {
+    for key in strange.into_iter().flatten() {
         section.refuse(key, what, Some("remove it"));
     }
     section.finish();
@@ -100,19 +125,33 @@ fn file(section: &Section<'_>, base: &Path) -> Option<Source> {
         _ => item.domain(),
     });
     let policy = policy(section, None, zone.iter().cloned().collect());
+    let path = existing_path(section, base, "write the path of a zone file or of Route 53's JSON")?;
+    let region = section.read("region", None, |item| auto_or(item, self::region));
+    Some(Source { kind: SourceKind::File(FileSettings { path, zone, region }), policy })
+}
+
+/// A file that ought to be there.
+fn existing_path(section: &Section<'_>, base: &Path, fix: &str) -> Option<PathBuf> {
     let Some(item) = section.get("path") else {
-        section.reject("path", "is missing", Some("write the path of a zone file or of Route 53's JSON"));
+        section.reject("path", "is missing", Some(fix));
         return None;
     };
     let Some(path) = path(&item, base)? else {
-        item.reject("is empty", Some("write the path of a zone file or of Route 53's JSON".to_owned()));
+        item.reject("is empty", Some(fix.to_owned()));
         return None;
     };
     if !path.exists() {
         section.warn("path", &format!("{} does not exist", path.display()), None);
     }
-    let region = section.read("region", None, |item| auto_or(item, self::region));
-    Some(Source { kind: SourceKind::File(FileSettings { path, zone, region }), policy })
+    Some(path)
+}
+
+fn hosts(section: &Section<'_>, base: &Path) -> Option<Source> {
+    let day = Duration::from_secs(86_400);
+    let ttl =
+        section.read("ttl", 30, |item| u32::try_from(item.duration(Duration::ZERO..=day)?.as_secs()).ok());
+    let path = existing_path(section, base, "write the path of a hosts file, such as \"/etc/hosts\"")?;
+    Some(Source { kind: SourceKind::Hosts(HostsSettings { path, ttl }), policy: SourcePolicy::default() })
 }
 
 fn policy(section: &Section<'_>, calls_per_second: Option<f64>, expected: Vec<Name>) -> SourcePolicy {

@@ -1,5 +1,6 @@
 //! The whole surface: defaults, every kind of refusal, overrides.
 
+mod answers;
 mod choosing;
 mod health;
 mod secure;
@@ -61,7 +62,12 @@ fn the_checked_in_file_is_the_defaults_and_the_example_zone() {
 #[test]
 fn the_commented_block_is_the_route53_import_at_its_defaults() {
     let config = read(&uncommented()).unwrap();
-    let [_, Source { kind: SourceKind::Route53(settings), policy }] = config.sources.as_slice() else {
+    let [
+        _,
+        Source { kind: SourceKind::Route53(settings), policy },
+        Source { kind: SourceKind::Hosts(_), .. },
+    ] = config.sources.as_slice()
+    else {
         panic!("a route53 source, not {:?}", config.sources);
     };
     assert_eq!(*settings, Route53Settings::default());

@@ -2,19 +2,25 @@
 
 use metrics::{Counter, Unit, counter, describe_counter};
 
-use super::tally::{AnswerSource, Board, DropReason, Proto, RCODES, Tally};
+use super::tally::{AnswerSource, Board, Bound, DropReason, Proto, RCODES, Tally};
 
 /// Queries received. `proto`: `udp` or `tcp`.
 pub const QUERIES: &str = "zonelet_server_queries_total";
 /// Responses sent. `source`: `zone`, `assumed` (of a zone, chosen without knowing all health that the
-/// choice hangs on), `cache`, `stale` (expired, while its upstream fails), `upstream`, `special` or `local`
-/// (refusals and protocol errors); `rcode`: `NOERROR`, `NXDOMAIN`, ..., `OTHER`.
+/// choice hangs on), `cache`, `stale` (expired, while its upstream fails), `upstream`, `special`, `override`,
+/// `hosts`, `relief` or `local` (refusals and protocol errors); `rcode`: `NOERROR`, `NXDOMAIN`, ..., `OTHER`.
 pub const RESPONSES: &str = "zonelet_answer_responses_total";
-/// Queries that got no response. `reason`: `short_header`, `is_response`, `port_zero` or
-/// `send_failed`.
+/// Queries that got no response. `reason`: `short_header`, `is_response`, `port_zero`, `send_failed`,
+/// `access` (a rule of `[[access]]`) or `rate_limited` (`limits.client_rate`).
 pub const DROPS: &str = "zonelet_answer_drops_total";
 /// Responses that were cut to the asker's size (TC=1).
 pub const TRUNCATED: &str = "zonelet_answer_truncated_total";
+/// Names of search lists that were denied here, since they cannot exist (`[[relief]]`): questions that no
+/// upstream was asked.
+pub const RELIEVED: &str = "zonelet_answer_relieved_total";
+/// Queries that the bounds of their client kept from their answers. `action`: `dropped`, `slipped` (sent to
+/// TCP) or `refused` above `limits.client_rate`, `in_flight` above `limits.client_in_flight`.
+pub const BOUNDED: &str = "zonelet_answer_bounded_total";
 
 /// Handles of every sum over the threads' cells.
 pub struct AnswerMetrics {
@@ -22,6 +28,8 @@ pub struct AnswerMetrics {
     responses: Vec<(AnswerSource, usize, Counter)>,
     drops: Vec<(DropReason, Counter)>,
     truncated: Counter,
+    relieved: Counter,
+    bounded: Vec<(Bound, Counter)>,
 }
 
 impl AnswerMetrics {
@@ -31,6 +39,8 @@ impl AnswerMetrics {
         describe_counter!(RESPONSES, Unit::Count, "Responses sent.");
         describe_counter!(DROPS, Unit::Count, "Queries that got no response.");
         describe_counter!(TRUNCATED, Unit::Count, "Responses that were cut to the asker's size.");
+        describe_counter!(RELIEVED, Unit::Count, "Names that cannot exist, denied without an upstream.");
+        describe_counter!(BOUNDED, Unit::Count, "Queries that the bounds of their client kept from answers.");
         let responses = AnswerSource::ALL.iter().flat_map(|&source| {
             RCODES.iter().enumerate().map(move |(column, rcode)| {
                 let counter = counter!(RESPONSES, "source" => source.label(), "rcode" => rcode.label());
@@ -42,6 +52,8 @@ impl AnswerMetrics {
             responses: responses.collect(),
             drops: DropReason::ALL.iter().map(|&r| (r, counter!(DROPS, "reason" => r.label()))).collect(),
             truncated: counter!(TRUNCATED),
+            relieved: counter!(RELIEVED),
+            bounded: Bound::ALL.iter().map(|&b| (b, counter!(BOUNDED, "action" => b.label()))).collect(),
         }
     }
 
@@ -60,6 +72,11 @@ impl AnswerMetrics {
             counter.absolute(sum.drops(*reason));
         }
         self.truncated.absolute(sum.truncations());
+        self.relieved
+            .absolute((0..RCODES.len()).map(|rcode| sum.responses(AnswerSource::Relief, rcode)).sum());
+        for (bound, counter) in &self.bounded {
+            counter.absolute(sum.bounds(*bound));
+        }
     }
 }
 
@@ -76,7 +93,7 @@ mod tests {
         let handle = recorder.handle();
         let metrics = metrics::with_local_recorder(&recorder, AnswerMetrics::register);
         let series = |text: &str| text.lines().filter(|l| !l.is_empty() && !l.starts_with('#')).count();
-        assert_eq!(series(&handle.render()), 2 + 7 * 8 + 4 + 1);
+        assert_eq!(series(&handle.render()), 2 + 10 * 8 + 6 + 1 + 1 + 4);
 
         let board = Board::default();
         let (one, two) = (board.register(), board.register());
@@ -86,6 +103,8 @@ mod tests {
         two.response(AnswerSource::Upstream, Rcode(23));
         one.drop_for(DropReason::PortZero);
         one.truncated();
+        two.response(AnswerSource::Relief, Rcode::NXDOMAIN);
+        two.bounded(Bound::Slipped);
         metrics.publish(&board);
         metrics.publish(&board);
         let text = handle.render();
@@ -96,6 +115,8 @@ mod tests {
             "zonelet_answer_responses_total{source=\"upstream\",rcode=\"OTHER\"} 1",
             "zonelet_answer_drops_total{reason=\"port_zero\"} 1",
             "zonelet_answer_truncated_total 1",
+            "zonelet_answer_relieved_total 1",
+            "zonelet_answer_bounded_total{action=\"slipped\"} 1",
         ] {
             assert!(text.lines().any(|l| l == line), "{line}\nis not in\n{text}");
         }

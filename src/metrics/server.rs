@@ -17,7 +17,8 @@ pub const RECEIVE_BUFFER: &str = "zonelet_server_receive_buffer_bytes";
 pub const TCP_CONNECTIONS: &str = "zonelet_server_tcp_connections";
 /// TCP connections taken.
 pub const TCP_ACCEPTED: &str = "zonelet_server_tcp_accepted_total";
-/// TCP connections closed at once because `limits.tcp_connections` were open.
+/// TCP connections closed at once because `limits.tcp_connections` were open, or their client had
+/// `limits.tcp_connections_per_client`.
 pub const TCP_REFUSED: &str = "zonelet_server_tcp_refused_total";
 /// Accepts that failed, for want of descriptors, say.
 pub const TCP_ACCEPT_ERRORS: &str = "zonelet_server_tcp_accept_errors_total";

@@ -46,6 +46,12 @@ labels! {
         Assumed = "assumed",
         /// A special name.
         Special = "special",
+        /// An override of the configuration.
+        Override = "override",
+        /// A hosts file.
+        Hosts = "hosts",
+        /// A name that cannot exist by the structure of its domain.
+        Relief = "relief",
         /// Refusals and protocol errors made here.
         Local = "local",
     }
@@ -62,6 +68,24 @@ labels! {
         PortZero = "port_zero",
         /// The kernel would not take the response.
         SendFailed = "send_failed",
+        /// An access rule says so, or what is no query came from a client that is not let in.
+        Access = "access",
+        /// Its client asks more than it may.
+        RateLimited = "rate_limited",
+    }
+}
+
+labels! {
+    /// What a client's bound did to a query.
+    Bound {
+        /// Above the rate, it got no response.
+        Dropped = "dropped",
+        /// Above the rate, it was sent to TCP.
+        Slipped = "slipped",
+        /// Above the rate, it was refused.
+        Refused = "refused",
+        /// Too many questions of its client wait for upstreams.
+        InFlight = "in_flight",
     }
 }
 
@@ -100,7 +124,8 @@ const QUERIES: usize = 0;
 const RESPONSES: usize = QUERIES + Proto::ALL.len();
 const DROPS: usize = RESPONSES + AnswerSource::ALL.len() * RCODES.len();
 const TRUNCATED: usize = DROPS + DropReason::ALL.len();
-const CELLS: usize = TRUNCATED + 1;
+const BOUNDS: usize = TRUNCATED + 1;
+const CELLS: usize = BOUNDS + Bound::ALL.len();
 
 /// Cells that are counted in: one thread's own, or shared by several.
 #[derive(Debug)]
@@ -170,6 +195,16 @@ impl Tally {
     /// Counts a response that was cut to the asker's size (TC=1).
     pub fn truncated(&self) {
         self.bump(TRUNCATED);
+    }
+
+    /// Counts a query that its client's bounds kept from its answer.
+    pub fn bounded(&self, bound: Bound) {
+        self.bump(BOUNDS + bound as usize);
+    }
+
+    /// The queries that a bound kept from their answers.
+    pub fn bounds(&self, bound: Bound) -> u64 {
+        self.cells[BOUNDS + bound as usize].load(Ordering::Relaxed)
     }
 
     /// The queries counted for `proto`.
@@ -248,7 +283,9 @@ mod tests {
             two.drop_for(reason);
         }
         one.truncated();
+        Bound::ALL.iter().for_each(|&bound| one.bounded(bound));
         let sum = board.totals();
+        assert!(Bound::ALL.iter().all(|&bound| sum.bounds(bound) == 1));
         assert_eq!((sum.queries(Proto::Udp), sum.queries(Proto::Tcp)), (2, 1));
         assert!(AnswerSource::ALL.iter().all(|&s| (0..RCODES.len()).all(|r| sum.responses(s, r) == 1)));
         assert!(DropReason::ALL.iter().all(|&r| sum.drops(r) == 1));

@@ -52,6 +52,8 @@ pub const MISS_RENEWALS: &str = "zonelet_miss_renewals_total";
 pub const MISS_OVERDUE: &str = "zonelet_miss_overdue_total";
 /// Denials that were not believed for a while (`keep_positive`).
 pub const MISS_KEPT_POSITIVE: &str = "zonelet_miss_kept_positive_total";
+/// Answers of upstreams that were withheld: private addresses for names that are protected (`[rebinding]`).
+pub const MISS_WITHHELD: &str = "zonelet_miss_withheld_total";
 /// Client questions refused. `reason` as [`Refusal::label`].
 pub const MISS_REFUSED: &str = "zonelet_miss_refused_total";
 
@@ -282,6 +284,8 @@ pub struct MissMetrics {
     pub overdue: Counter,
     /// [`MISS_KEPT_POSITIVE`].
     pub kept_positive: Counter,
+    /// [`MISS_WITHHELD`].
+    pub withheld: Counter,
     refused: [Counter; 4],
 }
 
@@ -297,6 +301,7 @@ impl MissMetrics {
             "Questions that were given an expired answer meanwhile."
         );
         describe_counter!(MISS_KEPT_POSITIVE, Unit::Count, "Denials that were not believed for a while.");
+        describe_counter!(MISS_WITHHELD, Unit::Count, "Answers withheld for their private addresses.");
         describe_counter!(MISS_REFUSED, Unit::Count, "Client questions refused by a cap or for a loop.");
         Self {
             waiting: gauge!(MISS_WAITING),
@@ -304,6 +309,7 @@ impl MissMetrics {
             renewals: counter!(MISS_RENEWALS),
             overdue: counter!(MISS_OVERDUE),
             kept_positive: counter!(MISS_KEPT_POSITIVE),
+            withheld: counter!(MISS_WITHHELD),
             refused: Refusal::ALL.map(|why| counter!(MISS_REFUSED, "reason" => why.label())),
         }
     }

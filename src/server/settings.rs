@@ -12,6 +12,8 @@ pub struct Settings {
     pub workers: usize,
     /// Open TCP connections over all addresses; one more is closed at once.
     pub tcp_connections: usize,
+    /// Of these, those of one client: an IPv4 address, or an IPv6 network of 64 bits.
+    pub tcp_connections_per_client: usize,
     /// A TCP connection without a query in flight is closed after this (RFC 7766 §6.2.3).
     pub tcp_idle: Duration,
     /// A client that takes longer to send one whole query, or to take one answer, is cut off.
@@ -31,6 +33,7 @@ impl Default for Settings {
             ],
             workers: std::thread::available_parallelism().map_or(1, |n| n.get().min(2)),
             tcp_connections: 1024,
+            tcp_connections_per_client: 1024,
             tcp_idle: Duration::from_secs(10),
             tcp_stall: Duration::from_secs(5),
             tcp_in_flight: 100,

@@ -1,10 +1,11 @@
 //! TCP: who is let in. What happens on a connection is [`super::connection`]'s.
 
+use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -19,7 +20,7 @@ use super::Settings;
 use super::bind::BACKLOG;
 use super::connection::Connection;
 use super::outbox::Budget;
-use crate::answer::Responder;
+use crate::answer::{Responder, client_network};
 use crate::metrics::{ServerMetrics, Tally};
 use crate::sys::{self, SocketName};
 
@@ -45,6 +46,8 @@ pub(super) struct Lifeline {
 pub(super) struct Limits {
     /// Open connections; one more is closed at once.
     pub connections: usize,
+    /// See [`Settings::tcp_connections_per_client`].
+    pub connections_per_client: usize,
     /// See [`Settings::tcp_idle`].
     pub idle: Duration,
     /// See [`Settings::tcp_stall`].
@@ -58,6 +61,7 @@ impl Limits {
     pub fn of(settings: &Settings) -> Self {
         Self {
             connections: settings.tcp_connections,
+            connections_per_client: settings.tcp_connections_per_client,
             idle: settings.tcp_idle.min(WAIT_MAX),
             stall: settings.tcp_stall.min(WAIT_MAX),
             in_flight: settings.tcp_in_flight.clamp(1, Semaphore::MAX_PERMITS),
@@ -117,6 +121,42 @@ impl Door {
     }
 }
 
+/// How many connections each client has open; who has none is not in it.
+type Clients = Arc<Mutex<HashMap<IpAddr, usize>>>;
+
+/// One open connection among those of its client.
+struct Share {
+    clients: Clients,
+    client: IpAddr,
+}
+
+impl Share {
+    /// Takes one if the client has fewer than `most`.
+    fn take(clients: &Clients, client: IpAddr, most: usize) -> Option<Self> {
+        let client = client_network(client);
+        let mut open = clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = open.entry(client).or_default();
+        // An entry made for this has none, and `most` is above zero.
+        if *count >= most.max(1) {
+            return None;
+        }
+        *count += 1;
+        Some(Self { clients: Arc::clone(clients), client })
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut open = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = open.get_mut(&self.client) {
+            *count -= 1;
+            if *count == 0 {
+                open.remove(&self.client);
+            }
+        }
+    }
+}
+
 /// What all connections share.
 pub(super) struct Shared<R> {
     pub responder: Arc<R>,
@@ -126,6 +166,7 @@ pub(super) struct Shared<R> {
     pub lifeline: Lifeline,
     limits: Arc<ArcSwap<Limits>>,
     open: Arc<AtomicUsize>,
+    clients: Clients,
 }
 
 impl<R: Responder> Shared<R> {
@@ -145,6 +186,7 @@ impl<R: Responder> Shared<R> {
             lifeline,
             limits,
             open: Arc::default(),
+            clients: Arc::default(),
         }
     }
 
@@ -194,7 +236,9 @@ impl<R: Responder> Shared<R> {
     /// Starts a connection's task, or closes it at once when there are too many.
     fn admit(self: &Arc<Self>, stream: TcpStream, client: SocketAddr) {
         let limits = **self.limits.load();
-        let Some(place) = Place::take(&self.open, limits.connections) else {
+        let place = Place::take(&self.open, limits.connections);
+        let share = Share::take(&self.clients, client.ip(), limits.connections_per_client);
+        let (Some(place), Some(share)) = (place, share) else {
             self.metrics.tcp_refused();
             return;
         };
@@ -207,7 +251,7 @@ impl<R: Responder> Shared<R> {
             let reason = Connection::new(stream, client, limits, shared).run().await;
             metrics.tcp_closed(reason);
             debug!(%client, reason = reason.label(), "TCP connection closed");
-            drop(place);
+            drop((place, share));
         });
     }
 }

@@ -1,6 +1,7 @@
 //! Floor 2: where zone data comes from. Knows neither the zone table nor the schedule.
 
 pub mod file;
+pub mod hosts;
 pub mod probe;
 pub mod recordset;
 #[cfg(feature = "route53")]

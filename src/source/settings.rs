@@ -17,6 +17,15 @@ pub struct FileSettings {
     pub region: Option<String>,
 }
 
+/// `kind = "hosts"`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostsSettings {
+    /// A hosts file, such as `/etc/hosts`.
+    pub path: PathBuf,
+    /// Of all records made of it, seconds.
+    pub ttl: u32,
+}
+
 /// `kind = "route53"`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Route53Settings {

@@ -1,6 +1,7 @@
 //! A response learned from an upstream, in the form it is cached and served from.
 
 mod copy;
+mod private;
 
 use std::ops::{Deref, Range};
 

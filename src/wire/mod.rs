@@ -29,4 +29,4 @@ pub use query::{Query, Unreadable};
 pub use read::Malformed;
 pub use response::{Response, Verdict};
 pub use suffix::Suffixes;
-pub use types::{CLASS_IN, EdeCode, Rcode, Rtype};
+pub use types::{CLASS_CH, CLASS_IN, EdeCode, Rcode, Rtype};

@@ -1,7 +1,7 @@
 //! Writing a response over a query: sections in order, cut to the asker's size, OPT last.
 
 use super::query::{HEADER, Query};
-use super::{CLASS_IN, EdeCode, LearnedRef, NameRef, Rcode, Rtype, Sections};
+use super::{CLASS_CH, CLASS_IN, EdeCode, LearnedRef, NameRef, Rcode, Rtype, Sections};
 
 /// The UDP size we announce, and the most we send over UDP (RFC 9715 §3.1).
 pub const UDP_SIZE: usize = 1232;
@@ -9,6 +9,10 @@ pub const UDP_SIZE: usize = 1232;
 pub const MAX_MESSAGE: usize = 65_535;
 
 const OPT_LEN: usize = 11;
+/// Code and length of an option.
+const OPTION_HEAD: usize = 4;
+/// The option that names a server.
+pub const NSID: u16 = 3;
 /// EXTRA-TEXT longer than this is cut: operators read it, nothing parses it.
 const MAX_EDE_TEXT: usize = 200;
 /// Compression pointers reach no further (RFC 1035 §4.1.4).
@@ -40,6 +44,8 @@ pub struct Response<'o, 'q> {
     /// Records in the authority section.
     authorities: u16,
     truncated: bool,
+    /// What the OPT record tells of this server (RFC 5001); mostly nothing. Its place is taken off `limit`.
+    nsid: &'q [u8],
 }
 
 /// What the finished header and OPT record say.
@@ -70,7 +76,22 @@ impl<'o, 'q> Response<'o, 'q> {
         let end = query.question_end();
         out[HEADER..end].copy_from_slice(&query.bytes()[HEADER..end]);
         let room = max.min(out.len()) - if query.edns.is_some() { OPT_LEN } else { 0 };
-        Self { out, query, len: end, limit: room, answers: 0, authorities: 0, truncated: false }
+        Self { out, query, len: end, limit: room, answers: 0, authorities: 0, truncated: false, nsid: &[] }
+    }
+
+    /// Has at most `max` bytes sent, if there was more room. Comes before any record.
+    pub fn limit_to(&mut self, max: usize) {
+        let room = max.saturating_sub(if self.query.edns.is_some() { OPT_LEN } else { 0 });
+        self.limit = self.limit.min(room).max(self.len);
+    }
+
+    /// Names this server in the OPT record, if there is one (RFC 5001 §2.2). Comes before any record;
+    /// where there is no room for it, it is left out.
+    pub fn identify(&mut self, nsid: &'q [u8]) {
+        let taken = OPTION_HEAD + nsid.len();
+        if self.query.edns.is_some() && self.limit >= self.len + taken {
+            (self.nsid, self.limit) = (nsid, self.limit - taken);
+        }
     }
 
     /// Whether a section was left out for want of room.
@@ -169,6 +190,20 @@ impl<'o, 'q> Response<'o, 'q> {
         Ok(())
     }
 
+    /// Writes a text of class CH under the question's name (RFC 4892 §2); at most 255 bytes.
+    ///
+    /// # Errors
+    /// [`Full`]; nothing of it has been written.
+    pub fn chaos(&mut self, text: &str) -> Result<(), Full> {
+        let start = self.len;
+        let len = u8::try_from(text.len()).map_err(|_| Full)?;
+        self.record(false, HEADER, Rtype::TXT, 0, &[&[len], text.as_bytes()].concat())?;
+        if let Some(class) = self.out.get_mut(start + 4..start + 6) {
+            class.copy_from_slice(&CLASS_CH.to_be_bytes());
+        }
+        Ok(())
+    }
+
     /// Copies sections of a learned response; `owner_at` is where the name it was learned for stands.
     ///
     /// # Errors
@@ -232,19 +267,39 @@ impl<'o, 'q> Response<'o, 'q> {
         let opt: [u8; OPT_LEN] = [0, type0, type1, size0, size1, rcode, 0, dnssec_ok, 0, 0, 0];
         self.out[at..at + OPT_LEN].copy_from_slice(&opt);
         self.len += OPT_LEN;
+        if !self.nsid.is_empty() {
+            self.write_nsid(at);
+        }
         if let Some((code, text)) = verdict.ede {
             self.write_ede(at, code, text);
         }
     }
 
+    #[cold]
+    fn write_nsid(&mut self, opt_at: usize) {
+        let (at, nsid) = (self.len, self.nsid);
+        let len = OPTION_HEAD + nsid.len();
+        self.out[at..at + 2].copy_from_slice(&NSID.to_be_bytes());
+        self.out[at + 2..at + 4].copy_from_slice(&(nsid.len() as u16).to_be_bytes());
+        self.out[at + 4..at + len].copy_from_slice(nsid);
+        self.len += len;
+        self.out[opt_at + 9..opt_at + 11].copy_from_slice(&(len as u16).to_be_bytes());
+    }
+
+    /// Where the last byte of the response may stand, records or not.
+    fn end(&self) -> usize {
+        let nsid = if self.nsid.is_empty() { 0 } else { OPTION_HEAD + self.nsid.len() };
+        self.limit + OPT_LEN + nsid
+    }
+
     /// An extended error, its text cut to what fits (RFC 8914 §2).
     fn write_ede(&mut self, opt_at: usize, code: EdeCode, text: &str) {
-        let room = (self.limit + OPT_LEN).saturating_sub(self.len + 6);
+        let room = self.end().saturating_sub(self.len + 6);
         let mut cut = text.len().min(MAX_EDE_TEXT).min(room);
         while !text.is_char_boundary(cut) {
             cut -= 1;
         }
-        if self.limit + OPT_LEN < self.len + 6 {
+        if self.end() < self.len + 6 {
             return;
         }
         let at = self.len;
@@ -253,7 +308,8 @@ impl<'o, 'q> Response<'o, 'q> {
         self.out[at + 4..at + 6].copy_from_slice(&code.0.to_be_bytes());
         self.out[at + 6..at + 6 + cut].copy_from_slice(&text.as_bytes()[..cut]);
         self.len += 6 + cut;
-        self.out[opt_at + 9..opt_at + 11].copy_from_slice(&(6 + cut as u16).to_be_bytes());
+        let options = (self.len - opt_at - OPT_LEN) as u16;
+        self.out[opt_at + 9..opt_at + 11].copy_from_slice(&options.to_be_bytes());
     }
 }
 

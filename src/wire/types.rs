@@ -63,6 +63,8 @@ impl fmt::Debug for Rtype {
 
 /// Class IN, the only one zonelet serves.
 pub const CLASS_IN: u16 = 1;
+/// Class CH, in which servers are asked who they are.
+pub const CLASS_CH: u16 = 3;
 
 /// A response code, the EDNS extension included (RFC 6895 §2.3).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -123,6 +125,10 @@ impl EdeCode {
     pub const CACHED_ERROR: EdeCode = EdeCode(13);
     /// Not Ready: the zone has not been loaded yet.
     pub const NOT_READY: EdeCode = EdeCode(14);
+    /// Blocked: the operator does not let this name be answered.
+    pub const BLOCKED: EdeCode = EdeCode(15);
+    /// Filtered: the answer holds what this client is not to have.
+    pub const FILTERED: EdeCode = EdeCode(17);
     /// Prohibited: the client is not on the access list.
     pub const PROHIBITED: EdeCode = EdeCode(18);
     /// Not Authoritative.
@@ -135,6 +141,8 @@ impl EdeCode {
     pub const NETWORK_ERROR: EdeCode = EdeCode(23);
     /// Invalid Data.
     pub const INVALID_DATA: EdeCode = EdeCode(24);
+    /// Synthesized: the answer was made up here, as the upstream would have given it.
+    pub const SYNTHESIZED: EdeCode = EdeCode(29);
 }
 
 #[cfg(test)]

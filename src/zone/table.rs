@@ -145,6 +145,17 @@ impl ZoneTable {
         None
     }
 
+    /// Whether some zone's apex is below `qname`. Cost: nothing where no apex has so many labels, else a
+    /// look at each.
+    pub fn has_below(&self, qname: &Suffixes) -> bool {
+        let deeper = self.depths.checked_shr(qname.depth() as u32 + 1).unwrap_or(0);
+        let is_below = |apex: &Name| {
+            apex.as_bytes().len() > qname.name().as_bytes().len()
+                && apex.as_ref().is_at_or_below(qname.name())
+        };
+        deeper != 0 && self.entries.iter().any(|(apex, _)| is_below(apex))
+    }
+
     /// Every zone, in the order given to [`ZoneTable::new`].
     pub fn entries(&self) -> &[(Name, Authority)] {
         &self.entries
@@ -208,6 +219,14 @@ mod tests {
         assert_eq!(is_divided("x.c.a.b.example.com"), Some(false));
         assert_eq!(is_divided("internal"), Some(false));
         assert_eq!(is_divided("com"), None);
+    }
+
+    #[test]
+    fn zones_below_a_name_are_seen() {
+        let table = table(&["a.b.example.com"]);
+        let has_below = |name: &str| table.has_below(&Suffixes::of(name.parse::<Name>().unwrap().as_ref()));
+        assert!(has_below("b.example.com") && has_below("com"));
+        assert!(!has_below("a.b.example.com") && !has_below("x.a.b.example.com") && !has_below("org"));
     }
 
     #[test]

@@ -177,8 +177,8 @@ async fn commands_ask_the_running_zonelet_over_the_socket_of_the_configuration()
     assert_eq!((unknown.code, unknown.err.as_str()), (FAILED, "zonelet: no source has this zone\n"));
 
     let words = asked(&["explain", "a.corp", "TXT", "--client", "fd00::7"]).await.unwrap();
-    let refused = "a.corp. TXT for fd00::7\naccess: refused, no entry of server.access has this client\n";
-    assert_eq!((words.code, words.out.as_str()), (OK, refused));
+    let silent = "a.corp. TXT for fd00::7\naccess: dropped, by a rule of [[access]]\n";
+    assert_eq!((words.code, words.out.as_str()), (OK, silent));
     let json = asked(&["explain", "a.corp", "--json"]).await.unwrap();
     assert_eq!(serde_json::from_str::<Explanation>(&json.out).unwrap().client, "127.0.0.1");
     let bad = asked(&["explain", "a.corp", "NONSENSE"]).await.unwrap();

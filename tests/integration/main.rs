@@ -1,6 +1,7 @@
 //! One test binary over the library and the real program: one harness, one file for each subject.
 
 mod admin;
+mod admission;
 mod answers;
 mod config;
 mod deploy;

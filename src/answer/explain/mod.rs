@@ -140,8 +140,9 @@ impl Trial<'_> {
     fn told(&self, resolved: &[Resolved], asked: Vec<Asked>, why: &str) -> Explanation {
         let (view, mut out) = (self.answerer.view_now(), vec![0; MAX_MESSAGE]);
         let outcome = self.respond(&view, resolved, &mut out);
-        let admitted_by = view.rules.admitting(self.question.client);
-        let (events, source) = match admitted_by {
+        let admitted_by =
+            view.rules.admitting(self.question.client, &Suffixes::of(self.question.qname.as_ref()));
+        let (events, source) = match &admitted_by {
             Some(_) => self.trace(&view, resolved),
             None => (Vec::new(), AnswerSource::Local),
         };
@@ -159,7 +160,7 @@ impl Trial<'_> {
             qname: qname.to_string(),
             qtype: qtype.to_string(),
             client: client.to_string(),
-            admitted_by: admitted_by.map(|network| network.to_string()),
+            admitted_by,
             steps: telling.steps(&events),
             asked,
             missing,

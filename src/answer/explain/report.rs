@@ -16,7 +16,7 @@ pub struct Explanation {
     pub client: String,
     /// No upstream was asked, nor a running zonelet.
     pub is_offline: bool,
-    /// The entry of the access list that lets the client in; without one it is refused.
+    /// The entry of the access list, or the access rule, that lets the client in; without one it is refused.
     pub admitted_by: Option<String>,
     /// All zones that the names on the way are in, with what became of their claim.
     pub zones: Vec<Claim>,
@@ -27,7 +27,7 @@ pub struct Explanation {
     /// What would have to be asked next: there is no answer yet.
     pub missing: Option<Missing>,
     /// Where the answer comes from: `zone`, `assumed` (of a zone, without knowing all health), `special`, `cache`,
-    /// `stale`, `upstream`, or `local` for a refusal.
+    /// `stale`, `upstream`, `override`, `hosts`, `relief`, or `local` for a refusal.
     pub from: String,
     /// The answer.
     pub answer: Option<Answer>,
@@ -71,6 +71,18 @@ pub enum Step {
     /// It is answered here whatever zones say.
     Special {
         /// The special domain that it is in.
+        domain: String,
+    },
+    /// An override or a hosts file has it, which zones are not asked about.
+    Local {
+        /// `override` or `hosts`.
+        by: String,
+        /// The name, or the domain, that it was said of.
+        domain: String,
+    },
+    /// It cannot exist, and is denied here.
+    Impossible {
+        /// The domain whose structure has no place for it.
         domain: String,
     },
     /// No zone has it.

@@ -27,13 +27,22 @@ impl Telling<'_> {
                 Event::Name(looked_at) => {
                     (name, zone) = (Some(looked_at), None);
                     steps.push(Step::Name { name: looked_at.to_string() });
-                    if !matches!(next, Some(Event::Special(_) | Event::Zone(_))) {
+                    if !matches!(next, Some(Event::Special(_) | Event::Local(_) | Event::Zone(_))) {
                         steps.push(Step::NoZone);
                     }
                 }
                 Event::Special(special) => {
                     let domain = name.and_then(|name| suffix(name.as_ref(), special.zone_len));
                     steps.push(Step::Special { domain: domain.unwrap_or_default() });
+                }
+                Event::Local(local) => {
+                    let domain = name.and_then(|name| suffix(name.as_ref(), local.zone_len));
+                    let by = local.pin.source.label().to_owned();
+                    steps.push(Step::Local { by, domain: domain.unwrap_or_default() });
+                }
+                Event::Impossible(impossible) => {
+                    let domain = name.and_then(|name| suffix(name.as_ref(), impossible.zone_len));
+                    steps.push(Step::Impossible { domain: domain.unwrap_or_default() });
                 }
                 Event::Zone(part) => {
                     if let Authority::Loaded(loaded) = part.authority {

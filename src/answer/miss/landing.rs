@@ -85,6 +85,21 @@ impl Shared {
         }
     }
 
+    /// The answer, unless it leads a name to private addresses that is protected from that. A name that a zone
+    /// here holds is the operator's own.
+    fn screened(&self, question: &Question, flight: &Flight, learned: Learned) -> Learned {
+        let protected = self.protected.load();
+        let Some(protected) = protected.as_ref() else { return learned };
+        if flight.waiters.iter().any(|waiter| waiter.must_exist) {
+            return learned;
+        }
+        let withheld = protected.screen(question.qname(), &learned);
+        if withheld.is_some() {
+            self.metrics.withheld.increment(1);
+        }
+        withheld.unwrap_or(learned)
+    }
+
     /// Keeps what a flight brought. Returns it, and what those get to whom it cannot be true.
     fn keep(
         &self,
@@ -95,6 +110,7 @@ impl Shared {
         now: Moment,
     ) -> (Fetched, Option<Fetched>) {
         let key = kind.key(question);
+        let result = result.map(|learned| self.screened(question, flight, learned));
         match result {
             Ok(mut learned) => {
                 if let Some(kept) = self.doubts(&key, &learned, now) {

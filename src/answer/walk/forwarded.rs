@@ -186,7 +186,8 @@ impl<'w, T: Trace<'w>> Walk<'w, '_, '_, '_, T> {
     /// The first CNAME whose target a zone of ours answers: how many records lead up to it, its own
     /// included, and where its target stands in the block.
     fn enters_zone(&self, learned: LearnedRef<'_>) -> Option<(u16, usize)> {
-        if self.view.table.entries().is_empty() || self.qtype == Rtype::CNAME {
+        let has_names = !self.view.table.entries().is_empty() || self.view.rules.local.is_some();
+        if !has_names || self.qtype == Rtype::CNAME {
             return None;
         }
         for (index, record) in learned.records().take(usize::from(learned.answers)).enumerate() {
@@ -196,7 +197,9 @@ impl<'w, T: Trace<'w>> Walk<'w, '_, '_, '_, T> {
             let mut target = Suffixes::default();
             target.read(learned.block.get(record.rdata.clone())?)?;
             let here = self.view.table.find(&target);
-            if matches!(here, Some((_, Authority::Loaded(_) | Authority::Unloaded(WhenUnloaded::Fail, _)))) {
+            let is_zones =
+                matches!(here, Some((_, Authority::Loaded(_) | Authority::Unloaded(WhenUnloaded::Fail, _))));
+            if is_zones || self.is_pinned(&target) {
                 return Some((index as u16 + 1, record.rdata.start));
             }
         }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::answer::local::Local;
 use crate::answer::miss::Fetched;
+use crate::answer::relief::Impossible;
 use crate::answer::special::Special;
 use crate::cache::{Entry, Failure};
 use crate::wire::Name;
@@ -15,6 +17,10 @@ pub enum Event<'w> {
     Name(Name),
     /// The name is special.
     Special(Special),
+    /// An override or a hosts file has the name.
+    Local(Local<'w>),
+    /// No zone has the name, and it cannot exist.
+    Impossible(Impossible),
     /// The name belongs to this entry of the zone table. Without this event it belongs to none.
     Zone(Part<'w>),
     /// The zone says this of it.

@@ -28,7 +28,7 @@ pub(super) fn refuse_shared(section: &Section<'_>, source: &Source, others: &[So
     fn queue_of(source: &Source) -> Option<&str> {
         match &source.kind {
             SourceKind::Route53(settings) => settings.hints.as_ref().map(|queue| queue.url.as_str()),
-            SourceKind::File(_) => None,
+            SourceKind::File(_) | SourceKind::Hosts(_) => None,
         }
     }
     let Some(url) = queue_of(source) else { return };

@@ -194,6 +194,15 @@ fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
     Ok(content)
 }
 
+/// The content of a file of another kind, under the same bounds.
+pub(super) fn read_whole(path: &Path) -> std::io::Result<Vec<u8>> {
+    read(path).map_err(|error| match error {
+        LoadError::Io(error) => error,
+        LoadError::NotAZone(what) => std::io::Error::other(what),
+        LoadError::At(error) => std::io::Error::other(error),
+    })
+}
+
 /// Reads either format; which one, its first byte says.
 fn parse(content: &[u8], zone: Option<Name>) -> Result<ZoneData, LoadError> {
     let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);

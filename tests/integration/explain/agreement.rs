@@ -72,6 +72,8 @@ fn check(told: &Explanation) {
                 "{what}"
             );
         }
+        Step::Impossible { .. } => assert_eq!(answer.rcode, "NXDOMAIN", "{what}"),
+        Step::Local { .. } => assert!(answer.authoritative, "{what}"),
         Step::Chosen { values, .. } => {
             let told_data: BTreeSet<&str> = values.iter().map(String::as_str).collect();
             if !values.is_empty() {

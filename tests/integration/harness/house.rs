@@ -27,6 +27,14 @@ pub struct House {
     tally: Arc<Tally>,
 }
 
+/// What became of a query at once.
+pub enum Begun {
+    /// It was answered, or dropped.
+    Answered(Option<Vec<u8>>),
+    /// It waits for its response.
+    Waiting(oneshot::Receiver<Vec<u8>>),
+}
+
 struct Told(Mutex<Option<oneshot::Sender<Vec<u8>>>>);
 
 impl Reply for Told {
@@ -59,13 +67,33 @@ impl House {
 
     /// Over whatever is known of these zones.
     pub fn over(entries: Vec<(Name, Authority)>, upstream: SocketAddr, is_known: bool) -> Self {
-        let agent = Agent::new(forward_all(&[upstream]));
+        Self::under(Settings::default(), entries, upstream, is_known)
+    }
+
+    /// The same with other settings of answers.
+    pub fn under(
+        settings: Settings,
+        entries: Vec<(Name, Authority)>,
+        upstream: SocketAddr,
+        is_known: bool,
+    ) -> Self {
+        let agent = Agent::with_caps(forward_all(&[upstream]), &settings);
         let table = ZoneTable::new(entries).with_origins(|_| is_known);
         let table: SharedTable = Arc::new(ArcSwap::from_pointee(table));
         let board = Board::default();
         let (cache, clock) = (Arc::clone(&agent.cache), agent.clock.clone());
-        let answerer = Answerer::new(table, cache, agent.miss, Settings::default(), clock.clone(), &board);
+        let answerer = Answerer::new(table, cache, agent.miss, settings, clock.clone(), &board);
         Self { clock, answerer, tally: board.register() }
+    }
+
+    /// Who answers.
+    pub fn answerer(&self) -> &Answerer {
+        &self.answerer
+    }
+
+    /// What has been counted at once, late answers left out.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     /// What a client is told.
@@ -82,15 +110,28 @@ impl House {
     /// The response to a query.
     pub async fn raw(&self, query: &[u8], transport: Transport) -> Vec<u8> {
         let asker = Asker::new(([127, 0, 0, 99], 4711).into(), transport);
+        self.raw_from(query, asker).await.expect("it is not dropped")
+    }
+
+    /// The response to a query of anybody, `None` if it is dropped.
+    pub async fn raw_from(&self, query: &[u8], asker: Asker) -> Option<Vec<u8>> {
+        match self.begin(query, asker) {
+            Begun::Answered(response) => response,
+            Begun::Waiting(response) => Some(response.await.expect("exactly one response")),
+        }
+    }
+
+    /// Puts a query and does not wait for what must be fetched.
+    pub fn begin(&self, query: &[u8], asker: Asker) -> Begun {
         let mut out = vec![0; 65_535];
         let view = self.answerer.view();
         match self.answerer.answer(&view, query, asker, &mut out, &self.tally) {
-            Disposition::Respond(len) => out[..len].to_vec(),
-            Disposition::Drop => panic!("dropped"),
+            Disposition::Respond(len) => Begun::Answered(Some(out[..len].to_vec())),
+            Disposition::Drop => Begun::Answered(None),
             Disposition::Forward(pending) => {
                 let (told, response) = oneshot::channel();
                 self.answerer.submit(pending, Arc::new(Told(Mutex::new(Some(told)))));
-                response.await.expect("exactly one response")
+                Begun::Waiting(response)
             }
         }
     }

@@ -139,6 +139,7 @@ pub fn settings() -> Settings {
         listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))],
         workers: 1,
         tcp_connections: 64,
+        tcp_connections_per_client: 64,
         tcp_idle: Duration::from_secs(600),
         tcp_stall: Duration::from_secs(600),
         tcp_in_flight: 16,

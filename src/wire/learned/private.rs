@@ -1,0 +1,160 @@
+//! Whether an answer leads to addresses that only a private network can reach.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::Deref;
+
+use super::Learned;
+use crate::wire::name::wire_len;
+use crate::wire::read::u16_at;
+use crate::wire::{EdeCode, Rcode, Rtype};
+
+/// SvcParamKeys of address hints (RFC 9460 §7.3).
+const IPV4_HINT: u16 = 4;
+const IPV6_HINT: u16 = 6;
+
+impl<B: Deref<Target = [u8]>, T: Deref<Target = str>> Learned<B, T> {
+    /// Whether an address of the answer, a hint of SVCB or HTTPS included, is of a private network, of a
+    /// link, or of the asking host itself.
+    pub fn leads_to_private(&self) -> bool {
+        let answers = self.records().filter(|record| record.is_answer);
+        answers.filter_map(|r| Some((r.rtype, self.block.get(r.rdata)?))).any(|(rtype, rdata)| match rtype {
+            Rtype::A | Rtype::AAAA => addresses(rdata, rdata.len()).any(is_private),
+            Rtype::SVCB | Rtype::HTTPS => hints(rdata).any(is_private),
+            _ => false,
+        })
+    }
+}
+
+impl Learned {
+    /// The same without a record, NODATA for as long as the answer would have been kept: clients are not sent
+    /// to their next resolver, as they would be by an error.
+    pub fn withheld(self, text: &str) -> Self {
+        Self {
+            rcode: Rcode::NOERROR,
+            outcome: super::Outcome::NoData,
+            authentic: false,
+            answers: 0,
+            authorities: 0,
+            block: Vec::new(),
+            turning: super::Turning::default(),
+            open_end: None,
+            qname_len: self.qname_len,
+            lifetime: self.lifetime,
+            ede: Some((EdeCode::FILTERED, text.into())),
+        }
+    }
+}
+
+/// The addresses of `size` bytes each that stand in a row.
+fn addresses(bytes: &[u8], size: usize) -> impl Iterator<Item = IpAddr> + '_ {
+    bytes.chunks_exact(size.max(1)).filter_map(|chunk| match chunk.len() {
+        4 => Some(Ipv4Addr::from(<[u8; 4]>::try_from(chunk).ok()?).into()),
+        16 => Some(Ipv6Addr::from(<[u8; 16]>::try_from(chunk).ok()?).into()),
+        _ => None,
+    })
+}
+
+/// The address hints of SVCB data: priority, target, then key, length and value of each parameter.
+fn hints(rdata: &[u8]) -> impl Iterator<Item = IpAddr> + '_ {
+    let target = rdata.get(2..).and_then(|rest| wire_len(rest).ok());
+    let mut at = target.map_or(rdata.len(), |len| 2 + len);
+    let params = std::iter::from_fn(move || {
+        let (key, len) = (u16_at(rdata, at)?, usize::from(u16_at(rdata, at + 2)?));
+        let value = rdata.get(at + 4..at + 4 + len)?;
+        at += 4 + len;
+        Some((key, value))
+    });
+    params.flat_map(|(key, value)| match key {
+        IPV4_HINT => addresses(value, 4),
+        IPV6_HINT => addresses(value, 16),
+        _ => addresses(&[], 1),
+    })
+}
+
+/// Loopback, private (RFC 1918, RFC 4193), shared (RFC 6598), link-local and unspecified addresses, also
+/// where IPv6 holds an IPv4 address (mapped, RFC 4291 §2.5.5.2; translated, RFC 6052 §2.1).
+fn is_private(address: IpAddr) -> bool {
+    let ip = match address {
+        IpAddr::V4(ip) => return is_private_v4(ip),
+        IpAddr::V6(ip) => ip,
+    };
+    let low = Ipv4Addr::from_bits(ip.to_bits() as u32);
+    let [first, second, ..] = ip.segments();
+    match () {
+        () if ip.is_unspecified() || ip.is_loopback() => true,
+        () if first & 0xfe00 == 0xfc00 || first & 0xffc0 == 0xfe80 => true,
+        () if ip.to_bits() >> 32 == 0xffff => is_private_v4(low),
+        () if (first, second) == (0x64, 0xff9b) => is_private_v4(low),
+        () => false,
+    }
+}
+
+fn is_private_v4(ip: Ipv4Addr) -> bool {
+    let [a, b, ..] = ip.octets();
+    ip.is_private() || ip.is_loopback() || ip.is_link_local() || a == 0 || (a == 100 && b & 0xc0 == 64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn private(text: &str) -> bool {
+        is_private(text.parse().unwrap())
+    }
+
+    #[test]
+    fn private_addresses_are_told_from_others_at_their_edges() {
+        for ip in [
+            "0.0.0.0",
+            "0.1.2.3",
+            "10.0.0.0",
+            "10.255.255.255",
+            "100.64.0.0",
+            "100.127.255.255",
+            "127.0.0.1",
+            "169.254.169.254",
+            "172.16.0.0",
+            "172.31.255.255",
+            "192.168.0.1",
+            "::",
+            "::1",
+            "fc00::1",
+            "fdff::1",
+            "fe80::1",
+            "febf::1",
+            "::ffff:10.0.0.1",
+            "64:ff9b::10.0.0.1",
+        ] {
+            assert!(private(ip), "{ip}");
+        }
+        for ip in [
+            "9.255.255.255",
+            "11.0.0.0",
+            "100.63.255.255",
+            "100.128.0.0",
+            "128.0.0.1",
+            "169.253.0.1",
+            "172.15.255.255",
+            "172.32.0.0",
+            "192.167.0.1",
+            "2001:db8::1",
+            "fec0::1",
+            "ff02::1",
+            "::ffff:192.0.2.1",
+            "64:ff9b::192.0.2.1",
+        ] {
+            assert!(!private(ip), "{ip}");
+        }
+    }
+
+    #[test]
+    fn hints_are_found_behind_other_parameters_and_bad_data_has_none() {
+        let mut rdata = b"\x00\x01\x00\x00\x01\x00\x03\x02h2".to_vec();
+        rdata.extend([0, 4, 0, 8, 192, 0, 2, 1, 10, 0, 0, 1]);
+        let found = |rdata: &[u8]| hints(rdata).map(|ip| ip.to_string()).collect::<Vec<_>>();
+        assert_eq!(found(&rdata), ["192.0.2.1", "10.0.0.1"]);
+        for cut in 0..rdata.len() {
+            assert!(found(&rdata[..cut]).is_empty());
+        }
+    }
+}
