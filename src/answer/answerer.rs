@@ -1,10 +1,12 @@
 //! The fast path: one query in, one disposition out, all steps as plain calls.
 
 mod late;
+mod watched;
 
 use std::io;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 use ipnet::IpNet;
@@ -20,6 +22,7 @@ use crate::cache::Cache;
 use crate::clock::{Clock, Moment};
 use crate::metrics::{AnswerSource, Board, DropReason, Proto, Tally};
 use crate::upstream::Question;
+use crate::watch::{Sampling, Watch};
 use crate::wire::query::{Query, Unreadable, seeming_hash};
 use crate::wire::response::{self, MAX_MESSAGE, Response, UDP_SIZE, Verdict};
 use crate::wire::{CLASS_IN, EdeCode, Rcode, Rtype, Suffixes};
@@ -45,17 +48,21 @@ struct Inner {
     clock: Clock,
     /// Cells for responses that come late, on whatever thread they come.
     late: Arc<Tally>,
+    /// Who is told what came of queries.
+    watch: OnceLock<Watch>,
 }
 
 /// What of the settings every query is held against.
 pub(super) struct Rules {
     access: AccessList,
     pub special: SpecialNames,
+    /// Which queries the watch is told of.
+    sampling: Sampling,
 }
 
 impl Rules {
-    fn of(settings: &Settings) -> Self {
-        Self { access: AccessList::new(&settings.access), special: settings.special }
+    fn of(settings: &Settings, sampling: Sampling) -> Self {
+        Self { access: AccessList::new(&settings.access), special: settings.special, sampling }
     }
 
     /// The network of the access list that the client is let in by.
@@ -68,6 +75,8 @@ impl Rules {
 pub struct View {
     /// The time of the batch.
     pub now: Moment,
+    /// The same for who is told of its queries, more exactly where that is asked for.
+    received: Duration,
     /// What has been fetched before the batch.
     pub(super) landed: Landed,
     /// The zones of the batch.
@@ -85,14 +94,16 @@ impl Answerer {
         clock: Clock,
         board: &Board,
     ) -> Self {
-        let rules = ArcSwap::from_pointee(Rules::of(&settings));
-        Self(Arc::new(Inner { table, cache, miss, rules, clock, late: board.register() }))
+        let rules = ArcSwap::from_pointee(Rules::of(&settings, Sampling::NONE));
+        let (late, watch) = (board.register(), OnceLock::new());
+        Self(Arc::new(Inner { table, cache, miss, rules, clock, late, watch }))
     }
 
     /// Takes other settings from the next batch on.
     pub fn reload(&self, settings: Settings) {
         self.0.miss.reload(&settings);
-        self.0.rules.store(Arc::new(Rules::of(&settings)));
+        let sampling = self.0.watch.get().map_or(Sampling::NONE, Watch::sampling);
+        self.0.rules.store(Arc::new(Rules::of(&settings, sampling)));
     }
 
     #[allow(clippy::too_many_arguments)] // All of them are what one query is; a struct would be written and read once.
@@ -118,7 +129,8 @@ impl Answerer {
         let mut response = Response::start(&query, out, max);
         if let Some(verdict) = self.turned_away(view, &query, asker.client.ip()) {
             tally.response(AnswerSource::Local, verdict.rcode);
-            return Outcome::Respond(response.finish(verdict));
+            let made = Made { source: AnswerSource::Local, rcode: verdict.rcode };
+            return Outcome::Respond(response.finish(verdict), made);
         }
         let mut walk = Walk {
             view,
@@ -179,7 +191,8 @@ impl Answerer {
 
     fn view_at(&self, now: Moment) -> View {
         let landed = self.0.miss.landed();
-        View { now, landed, table: self.0.table.load(), rules: self.0.rules.load() }
+        let rules = self.0.rules.load();
+        View { now, received: self.received(&rules, now), landed, table: self.0.table.load(), rules }
     }
 
     /// What a query that came now would be answered from.
@@ -198,10 +211,17 @@ impl Answerer {
     }
 }
 
+/// What a response is, for who is told of it.
+#[derive(Clone, Copy)]
+pub(super) struct Made {
+    source: AnswerSource,
+    rcode: Rcode,
+}
+
 /// What comes of a walk.
 pub(super) enum Outcome {
     /// So many bytes of the output are the response.
-    Respond(usize),
+    Respond(usize, Made),
     /// Something must be fetched first.
     Missing(Missing),
     /// There is nothing to say.
@@ -228,10 +248,15 @@ impl Responder for Answerer {
         });
         let draw = spread(tally.queries(Proto::Udp).wrapping_add(tally.queries(Proto::Tcp)));
         match self.respond(view, query, asker, out, tally, draw, &[]) {
-            Outcome::Respond(len) => Disposition::Respond(len),
+            Outcome::Respond(len, made) => {
+                if view.rules.sampling.takes(draw) {
+                    self.seen(view, (query, &asker, view.received), out.get(..len), made, draw);
+                }
+                Disposition::Respond(len)
+            }
             Outcome::Drop => Disposition::Drop,
             Outcome::Missing(missing) => {
-                let pending = PendingQuery::waiting(query, asker, missing, view.landed, draw);
+                let pending = PendingQuery::waiting(query, asker, missing, view.landed, draw, view.received);
                 Disposition::Forward(Box::new(pending))
             }
         }
@@ -261,7 +286,8 @@ fn answer_unreadable(query: &[u8], unreadable: Unreadable, out: &mut [u8], tally
         Unreadable::IsResponse => tally.drop_for(DropReason::IsResponse),
         Unreadable::Error { rcode, question_end } => {
             tally.response(AnswerSource::Local, rcode);
-            return Outcome::Respond(response::error(query, question_end, rcode, out));
+            let made = Made { source: AnswerSource::Local, rcode };
+            return Outcome::Respond(response::error(query, question_end, rcode, out), made);
         }
     }
     Outcome::Drop
@@ -283,6 +309,7 @@ fn finish(mut response: Response<'_, '_>, end: End, said: Said, tally: &Tally) -
             response.clear();
             Outcome::Respond(
                 response.finish(Verdict { ede: Some(why.ede()), ..Verdict::code(Rcode::SERVFAIL) }),
+                Made { source, rcode: Rcode::SERVFAIL },
             )
         }
         End::Done { rcode, ede } => {
@@ -291,7 +318,8 @@ fn finish(mut response: Response<'_, '_>, end: End, said: Said, tally: &Tally) -
                 tally.truncated();
             }
             let ede = ede.as_deref().map(|(code, text)| (*code, &**text));
-            Outcome::Respond(response.finish(Verdict { rcode, authoritative, authentic, ede }))
+            let verdict = Verdict { rcode, authoritative, authentic, ede };
+            Outcome::Respond(response.finish(verdict), Made { source, rcode })
         }
     }
 }

@@ -7,6 +7,7 @@ mod health;
 mod imports;
 pub mod offline;
 pub mod online;
+mod overview;
 mod reload;
 mod status;
 
@@ -33,10 +34,12 @@ use crate::metrics::{AnswerMetrics, Board, CacheMetrics, Exporter, ImportMetrics
 use crate::server::{Running, Server};
 use crate::sys;
 use crate::upstream::{self, Forwarder};
+use crate::watch::Watch;
 use crate::zone::{SharedTable, ZoneTable};
 
 use health::State;
 use imports::{Around, Imports};
+use overview::Overview;
 use status::{Scrape, Status};
 
 /// After the drain, tasks that do not end by themselves get this long.
@@ -81,6 +84,7 @@ struct App {
     setup: Setup,
     forwarder: Arc<Forwarder>,
     answerer: Answerer,
+    watch: Watch,
     cache: Arc<Cache>,
     imports: Imports,
     server: Running,
@@ -129,6 +133,8 @@ impl App {
             clock.clone(),
             &board,
         );
+        let watch = Watch::new(config.watch.clone(), clock.clone());
+        answerer.watched_by(watch.clone(), config.answer.clone());
         let server_metrics = bound.metrics();
         let pages = bind_admin(config).await?;
         let server = bound.start(Arc::new(answerer.clone()), &board).context("the server cannot start")?;
@@ -137,6 +143,16 @@ impl App {
         let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
         tasks.spawn(exporter.clone().run(shutdown.clone()));
         tasks.spawn(Arc::clone(&forwarder).run(shutdown.clone()));
+        tasks.spawn(watch.clone().run(ways(&forwarder), shutdown.clone()));
+        let overview = Overview {
+            clock,
+            board: Arc::clone(&board),
+            cache: Arc::clone(&cache),
+            miss: miss.clone(),
+            forwarder: Arc::clone(&forwarder),
+            imports: imports.status(),
+            watch: watch.clone(),
+        };
         let scrape = Scrape {
             exporter,
             answers: AnswerMetrics::register(),
@@ -154,11 +170,24 @@ impl App {
             cache: Arc::clone(&cache),
             answerer: answerer.clone(),
             table: Arc::clone(&table),
+            overview,
         });
         serve_admin(pages, scrape, status, &state, &tasks, &shutdown);
         tasks.spawn(banner::print(own, imports.status(), table, shutdown.clone()));
         let reloads = ReloadMetrics::register();
-        Ok(Self { setup, forwarder, answerer, cache, imports, server, state, reloads, tasks, shutdown })
+        Ok(Self {
+            setup,
+            forwarder,
+            answerer,
+            watch,
+            cache,
+            imports,
+            server,
+            state,
+            reloads,
+            tasks,
+            shutdown,
+        })
     }
 
     /// Not ready → keep answering for the delay → read the queues dry and close → finish what is
@@ -191,6 +220,16 @@ impl App {
         }
         info!("stopped");
     }
+}
+
+/// Where names go, for the query log: a domain and its upstreams.
+fn ways(forwarder: &Arc<Forwarder>) -> crate::watch::Route {
+    let forwarder = Arc::clone(forwarder);
+    Arc::new(move |qname| {
+        let route = forwarder.tell(qname)?;
+        let upstreams: Vec<String> = route.upstreams.into_iter().map(|told| told.upstream).collect();
+        Some(format!("{} of {}", upstreams.join(" "), route.domain))
+    })
 }
 
 /// The admin listeners, bound before anything is served.

@@ -7,6 +7,7 @@ mod address;
 mod environment;
 mod forwards;
 mod log;
+mod observe;
 mod problem;
 #[cfg(test)]
 mod properties;
@@ -28,7 +29,7 @@ use std::time::Duration;
 
 use crate::import::settings::SourcePolicy;
 use crate::source::settings::{FileSettings, Route53Settings};
-use crate::{admin, answer, cache, import, server, upstream};
+use crate::{admin, answer, cache, import, server, upstream, watch};
 
 pub use environment::Environment;
 pub use log::{Log, LogFormat};
@@ -63,6 +64,8 @@ pub struct Config {
     pub drain: Drain,
     /// `[log]`.
     pub log: Log,
+    /// `[dnstap]`, `[query_log]` and `[top]`.
+    pub watch: watch::Settings,
     /// What works but is unwise; for the log.
     pub warnings: Vec<Problem>,
 }
@@ -117,6 +120,7 @@ impl Default for Config {
             cache: cache::Settings::default(),
             import: import::Settings::default(),
             log: Log::default(),
+            watch: watch::Settings::default(),
             warnings: Vec::new(),
         }
     }
@@ -199,6 +203,7 @@ impl Config {
             import: sections::state(&state, base, environment),
             drain: sections::drain(&drain, &transports.listen),
             log: sections::log(&log),
+            watch: observe::watch(root, base),
             server: transports,
             warnings: Vec::new(),
         };
@@ -220,6 +225,9 @@ impl Config {
             ("admin.socket", self.admin.socket != new.admin.socket),
             ("state.dir", self.import.state_dir != new.import.state_dir),
             ("log.format", self.log.format != new.log.format),
+            ("dnstap.to", self.watch.dnstap.to != new.watch.dnstap.to),
+            ("dnstap.identity", self.watch.dnstap.identity != new.watch.dnstap.identity),
+            ("dnstap.buffer", self.watch.dnstap.buffer != new.watch.dnstap.buffer),
         ];
         changed.into_iter().filter(|&(_, differs)| differs).map(|(key, _)| key).collect()
     }

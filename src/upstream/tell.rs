@@ -1,9 +1,11 @@
 //! Where a name goes, for people: the forwarded domain, and how its upstreams do.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
-use super::Forwarder;
 use super::server::Upstream;
+use super::{Forwarder, Route};
 use crate::clock::Moment;
 use crate::wire::NameRef;
 
@@ -46,6 +48,17 @@ impl Forwarder {
         let (route, now) = (self.route(qname)?, self.clock.now());
         let upstreams = route.upstreams.iter().map(|upstream| told(upstream, qname, now)).collect();
         Some(RouteTold { domain: route.domain.to_string(), upstreams })
+    }
+
+    /// Tells every forwarded domain with its upstreams.
+    pub fn tell_all(&self) -> Vec<RouteTold> {
+        let (routes, now) = (self.routes.load_full(), self.clock.now());
+        let one = |route: &Arc<Route>| {
+            let apex = route.domain.as_ref();
+            let upstreams = route.upstreams.iter().map(|upstream| told(upstream, apex, now)).collect();
+            RouteTold { domain: route.domain.to_string(), upstreams }
+        };
+        routes.by_domain.values().map(one).collect()
     }
 }
 
@@ -90,6 +103,10 @@ mod tests {
         assert_eq!((told.upstreams[0].failures, told.upstreams[0].set_back_seconds), (0, 0));
         assert_eq!(forwarder.tell(name("b.test").as_ref()).unwrap().upstreams[0].upstream, "10.0.0.3:5353");
         assert_eq!(forwarder.tell(name("elsewhere").as_ref()), None);
+        let all = forwarder.tell_all();
+        let mut domains: Vec<&str> = all.iter().map(|route| route.domain.as_str()).collect();
+        domains.sort_unstable();
+        assert_eq!(domains, ["corp.test.", "test."]);
 
         let route = forwarder.route(name("a.corp.test").as_ref()).unwrap();
         let now = clock.now();
