@@ -172,7 +172,7 @@ mod tests {
         assert_eq!(Name::of(name(&long).as_ref()).text(), cut);
         assert_eq!(Name::of(name("www.test").as_ref()).text(), "www.test.");
         assert_eq!(Name::of(name(".").as_ref()).text(), ".");
-        let longest = [["c".repeat(63); 3].join("."), "d".repeat(61)].join(".");
+        let longest = format!("{0}.{0}.{0}.{1}", "c".repeat(63), "d".repeat(61));
         assert_eq!(Name::of(name(&longest).as_ref()).text(), format!("...{}.", "d".repeat(61)));
     }
 

@@ -14,4 +14,5 @@ mod regressions;
 mod route53;
 mod server;
 mod upstream;
+mod watch;
 mod whole;
