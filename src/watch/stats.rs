@@ -89,24 +89,24 @@ pub(super) struct Stats {
 impl Stats {
     /// Counts one.
     pub fn note(&mut self, qname: NameRef<'_>, qtype: Rtype, outcome: Outcome) {
-        match outcome {
-            Outcome::Answer => self.answers += 1,
-            Outcome::NoData => {
-                self.nodata += 1;
-                self.nodata_aaaa += u32::from(qtype == Rtype::AAAA);
-            }
-            Outcome::NxDomain => {
-                self.nxdomain += 1;
-                self.vote(qname);
-            }
-            Outcome::Failure => self.failures += 1,
+        let count = match outcome {
+            Outcome::Answer => &mut self.answers,
+            Outcome::NoData => &mut self.nodata,
+            Outcome::NxDomain => &mut self.nxdomain,
+            Outcome::Failure => &mut self.failures,
+        };
+        *count = count.saturating_add(1);
+        if outcome == Outcome::NoData && qtype == Rtype::AAAA {
+            self.nodata_aaaa = self.nodata_aaaa.saturating_add(1);
+        } else if outcome == Outcome::NxDomain {
+            self.vote(qname);
         }
     }
 
     fn vote(&mut self, qname: NameRef<'_>) {
         let Some(suffix) = last_two_labels(qname.as_bytes()) else { return };
         if self.votes > 0 && self.suffix.wire() == suffix {
-            self.votes += 1;
+            self.votes = self.votes.saturating_add(1);
         } else if self.votes > 0 {
             self.votes -= 1;
         } else if let Some(room) = self.suffix.bytes.get_mut(..suffix.len()) {
@@ -116,19 +116,23 @@ impl Stats {
     }
 
     /// All that were counted.
-    pub fn total(&self) -> u32 {
-        self.answers + self.nodata + self.nxdomain + self.failures
+    pub fn total(&self) -> u64 {
+        [self.answers, self.nodata, self.nxdomain, self.failures].map(u64::from).iter().sum()
     }
 
     /// Adds what was counted elsewhere.
     pub fn add(&mut self, other: &Self) {
-        self.answers += other.answers;
-        self.nodata += other.nodata;
-        self.nodata_aaaa += other.nodata_aaaa;
-        self.nxdomain += other.nxdomain;
-        self.failures += other.failures;
+        for (sum, one) in [
+            (&mut self.answers, other.answers),
+            (&mut self.nodata, other.nodata),
+            (&mut self.nodata_aaaa, other.nodata_aaaa),
+            (&mut self.nxdomain, other.nxdomain),
+            (&mut self.failures, other.failures),
+        ] {
+            *sum = sum.saturating_add(one);
+        }
         if self.suffix.wire() == other.suffix.wire() {
-            self.votes += other.votes;
+            self.votes = self.votes.saturating_add(other.votes);
         } else if other.votes > self.votes {
             (self.suffix, self.votes) = (other.suffix, other.votes - self.votes);
         } else {
@@ -138,7 +142,7 @@ impl Stats {
 
     /// The domain that more than half of the missing names are below, if there is one and it was seen.
     pub fn missing_below(&self) -> Option<String> {
-        (self.votes * 2 > self.nxdomain).then(|| self.suffix.text())
+        (self.votes > self.nxdomain / 2).then(|| self.suffix.text())
     }
 }
 

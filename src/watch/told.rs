@@ -8,7 +8,7 @@ use super::stats::Stats;
 use crate::wire::Rtype;
 
 /// Fewer sampled queries than this say nothing of a client's ways.
-const TELLING: u32 = 16;
+const TELLING: u64 = 16;
 
 /// The most frequent clients and names, of a sample.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -69,7 +69,7 @@ pub struct NameTold {
 
 /// The shares of answers, NODATA, NXDOMAIN and failures.
 fn shares(stats: &Stats) -> [f64; 4] {
-    let share = |count: u32| f64::from(count) / f64::from(stats.total().max(1));
+    let share = |count: u32| f64::from(count) / stats.total().max(1) as f64;
     [stats.answers, stats.nodata, stats.nxdomain, stats.failures].map(share)
 }
 
@@ -89,7 +89,8 @@ impl NameTold {
 
 /// What is odd, the worst first.
 fn hint(stats: &Stats) -> Option<String> {
-    let Stats { answers, nodata_aaaa, nxdomain, failures, .. } = *stats;
+    let [answers, nodata_aaaa, nxdomain, failures] =
+        [stats.answers, stats.nodata_aaaa, stats.nxdomain, stats.failures].map(u64::from);
     let total = stats.total();
     if total < TELLING {
         return None;
@@ -145,7 +146,7 @@ mod tests {
                 Some("40% of its queries fail: does it retry?"),
             ),
             (&[(Answer, Rtype::A, 90), (NxDomain, Rtype::A, 30)], None),
-            (&[(NxDomain, Rtype::A, TELLING - 1)], None),
+            (&[(NxDomain, Rtype::A, TELLING as u32 - 1)], None),
         ] {
             assert_eq!(hint(&stats(outcomes)).as_deref(), says);
         }

@@ -1,5 +1,10 @@
 //! `zonelet top` of the whole program.
 
+#[cfg(feature = "top")]
+use std::io::{Read, Write};
+#[cfg(feature = "top")]
+use std::process::{Command, Stdio};
+
 use zonelet::admin::TopReport;
 
 use super::home;
@@ -36,7 +41,7 @@ fn a_report_tells_rates_zones_upstreams_and_who_asks_most() {
     assert_eq!(report.zones[0].zone, "corp.internal.");
     let upstream = report.upstreams.iter().find(|told| told.domain == ".").unwrap();
     assert_eq!(upstream.buckets.iter().sum::<u64>(), 40);
-    assert!(report.process.resident_bytes > Some(0) && report.cache.entries > 0);
+    assert!(report.process.resident_bytes > Some(0) && report.process.open_fds > Some(0));
     let [client] = report.top.clients.as_slice() else { panic!("{:?}", report.top.clients) };
     assert_eq!(client.client.to_string(), "127.0.0.1");
     assert_eq!(
@@ -56,6 +61,49 @@ fn a_look_without_a_terminal_prints_every_page() {
         ["from memory", "\nclients\nCLIENT", "127.0.0.1", "\nupstreams\n", "corp.internal.", "\nzones\nZONE"]
     {
         assert!(shown.contains(words), "{words} is not in\n{shown}");
+    }
+}
+
+/// What the terminal is sent until `zonelet top` has ended for these keys, in a terminal of its own.
+#[cfg(feature = "top")]
+fn on_a_terminal(home: &Home, keys: &[u8]) -> String {
+    let inner = format!(
+        "stty cols 80 rows 24; exec {} top --socket {}",
+        env!("CARGO_BIN_EXE_zonelet"),
+        home.path("admin.sock").display()
+    );
+    // Whatever goes wrong, it ends.
+    let mut child = Command::new("timeout")
+        .args(["30", "script", "-qec", &inner, "/dev/null"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("script: install the package bsdutils");
+    let (mut typed, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let mut shown = Vec::new();
+    // Keys that come before the terminal takes single ones would be echoed and lost. Blanks are not drawn: one word.
+    while !String::from_utf8_lossy(&shown).contains("reverse") {
+        let mut more = [0; 4096];
+        let len = screen.read(&mut more).unwrap();
+        assert!(len > 0, "it ended with {:?}", String::from_utf8_lossy(&shown));
+        shown.extend_from_slice(&more[..len]);
+    }
+    typed.write_all(keys).unwrap();
+    screen.read_to_end(&mut shown).unwrap();
+    assert!(child.wait().unwrap().success(), "{:?}", String::from_utf8_lossy(&shown));
+    String::from_utf8_lossy(&shown).into_owned()
+}
+
+#[test]
+#[cfg(feature = "top")]
+fn on_a_terminal_it_shows_pages_and_leaves_it_as_it_was() {
+    let (home, _program) = started();
+    for keys in [&b"q"[..], b"2q", b"\x03"] {
+        let shown = on_a_terminal(&home, keys);
+        let (enter, leave) = (shown.find("\x1b[?1049h"), shown.rfind("\x1b[?1049l"));
+        assert!(enter.is_some() && enter < leave, "{shown:?}");
+        assert!(shown.rfind("\x1b[?25h") > shown.find("\x1b[?25l"), "the cursor is shown again: {shown:?}");
+        assert_eq!(shown.matches("panicked").count(), 0);
     }
 }
 
