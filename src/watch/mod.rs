@@ -141,12 +141,16 @@ impl Watch {
     pub fn reload(&self, settings: Settings) {
         let dnstap = Dnstap { sample: settings.dnstap.sample, ..self.0.dnstap.clone() };
         let settings = Settings { dnstap, ..settings };
-        if settings.dnstap.to.is_some() {
-            self.0.feed.open(settings.dnstap.buffer / 2);
-        } else if !settings.query_log.classes.is_empty() {
-            self.0.feed.open(LOG_BUFFER);
-        }
+        let room = match settings.dnstap.to {
+            Some(_) => settings.dnstap.buffer / 2,
+            None if settings.query_log.classes.is_empty() => 0,
+            None => LOG_BUFFER,
+        };
         self.0.live.store(Arc::new(settings));
+        // Wakes the background task, which must see by then that there is something to wait for.
+        if room > 0 {
+            self.0.feed.open(room);
+        }
     }
 
     /// Which queries it wants to hear of.
