@@ -156,9 +156,7 @@ impl Tables {
             for generation in [&part.now, &part.before] {
                 sampled += generation.clients.total();
                 merge(&mut clients, &generation.clients, |client| (&client.stats, client.address));
-                merge(&mut names, &generation.names, |asked| {
-                    (&asked.stats, (asked.qname.clone(), asked.qtype))
-                });
+                merge(&mut names, &generation.names, |asked| (&asked.stats, (asked.qname, asked.qtype)));
             }
         }
         // The window under way, and the one before if there was one by then.
