@@ -1,7 +1,7 @@
 //! Floor 1: what is seen of queries: dnstap, a query log, and who and what is asked most.
 //!
 //! The answering threads say what came of a query to one place, [`Watch::saw`], and of most they do not even
-//! say that: [`Sampling`] is one comparison. What outputs want goes through a bounded [`feed`] to one task.
+//! say that: [`Sampling`] is one comparison. What outputs want goes through a bounded `feed` to one task.
 
 mod dnstap;
 mod drain;
