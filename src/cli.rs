@@ -10,6 +10,7 @@ pub mod logs;
 mod offline;
 mod remote;
 mod shell;
+mod top;
 pub mod zones;
 
 use std::ffi::OsString;
@@ -154,6 +155,13 @@ enum Command {
         #[command(flatten)]
         target: Target,
     },
+    /// Show how the running zonelet does: rates, upstreams, zones, and who and what is asked most
+    Top {
+        #[command(flatten)]
+        look: top::Look,
+        #[command(flatten)]
+        target: Target,
+    },
 }
 
 /// Runs this process' command line; `serve` is the program itself.
@@ -214,6 +222,7 @@ where
         }
         Command::Import { zone, timeout, json } => shell.import(zone.as_deref(), timeout, json),
         Command::Export { zone, offline, target } => shell.export(target, &zone, offline),
+        Command::Top { look, target } => shell.top(target, &look),
     }
 }
 

@@ -77,6 +77,14 @@ impl Clock {
         }
     }
 
+    /// The time since the clock's start, as fine as it comes: for durations that people read.
+    pub fn precise(&self) -> Duration {
+        match &self.0 {
+            Kind::Real(start) => start.elapsed(),
+            Kind::Manual(millis) => Duration::from_millis(millis.load(Ordering::Relaxed)),
+        }
+    }
+
     /// Moves a manual clock on; a real one is left alone.
     pub fn advance(&self, span: Duration) {
         if let Kind::Manual(millis) = &self.0 {

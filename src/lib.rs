@@ -15,5 +15,6 @@ pub mod server;
 pub mod source;
 pub mod sys;
 pub mod upstream;
+pub mod watch;
 pub mod wire;
 pub mod zone;

@@ -9,7 +9,8 @@ const FLOORS: [&[&str]; 9] = [
     &["wire", "clock", "sys"],
     // On the ground, too, but its labels are made of wire's numbers.
     &["metrics"],
-    &["zone", "cache"],
+    // What is seen of queries: below `answer`, which reports to it, and in need of no other room.
+    &["zone", "cache", "watch"],
     &["source", "upstream"],
     &["answer", "import"],
     &["server", "admin"],

@@ -6,8 +6,10 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use scene::{Learnt, Opt, Scene, TCP, UDP, a, cname, name, positive, query, soa, zone};
-use zonelet::answer::Asker;
+use zonelet::answer::{Asker, Settings};
 use zonelet::metrics::Tally;
+use zonelet::watch::settings::{Class, Collector, Dnstap, QueryLog, Top};
+use zonelet::watch::{self, Watch};
 use zonelet::wire::{Rcode, Rtype};
 
 thread_local! {
@@ -144,4 +146,30 @@ fn refusals_and_special_names_allocate_nothing() {
     costs_nothing("localhost", Rtype::A, 0, 1);
     costs_nothing("corp.test", Rtype::AXFR, 5, 0);
     costs_nothing("corp.test", Rtype::ANY, 0, 1);
+}
+
+#[test]
+fn answers_that_are_watched_by_every_output_allocate_nothing() {
+    let (scene, tally) = (scene(), Tally::default());
+    let settings = watch::Settings {
+        dnstap: Dnstap { to: Some(Collector::Tcp(([127, 0, 0, 1], 9).into())), ..Dnstap::default() },
+        query_log: QueryLog {
+            classes: Class::WORDS.map(|(_, class)| class).to_vec(),
+            sample: 1,
+            ..QueryLog::default()
+        },
+        top: Top { sample: 1, ..Top::default() },
+    };
+    let watch = Watch::new(settings, scene.clock.clone());
+    scene.answerer.watched_by(watch.clone(), Settings::default());
+    // More names than the tables have entries for: others have to give way.
+    let names: Vec<Vec<u8>> =
+        (0..700).map(|n| query(&name(&format!("n{n}.apps.corp.test")), Rtype::A, None)).collect();
+    let mut out = vec![0; 65_535];
+    let mut ask = |query: &[u8]| assert!(scene.answer(query, UDP, &mut out, &tally).is_some());
+    ask(&names[0]);
+    // The buffers are full long before the end: what is lost costs nothing either.
+    let taken = taken_by(|| (0..100).for_each(|_| names.iter().for_each(|query| ask(query))));
+    assert_eq!(taken, 0, "allocations of 70000 watched answers");
+    assert_eq!(watch.told().sampled, 70_001);
 }

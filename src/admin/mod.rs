@@ -8,6 +8,7 @@ mod connections;
 pub mod http;
 pub mod protocol;
 pub mod socket;
+pub mod top;
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 pub use http::{Health, HttpListener, Pages};
 pub use protocol::{Listing, Request, Response};
 pub use socket::{Commands, SocketListener};
+pub use top::TopReport;
 
 /// `[admin]`, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]

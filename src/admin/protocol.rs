@@ -8,6 +8,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::TopReport;
 use crate::answer::explain::Explanation;
 
 /// One question.
@@ -44,6 +45,8 @@ pub enum Request {
         /// The zone's name.
         zone: String,
     },
+    /// Says how everything does.
+    Top {},
 }
 
 /// Its answer.
@@ -60,6 +63,8 @@ pub enum Response {
     Explained(Box<Explanation>),
     /// A zone file.
     Exported(String),
+    /// How everything does.
+    Top(Box<TopReport>),
     /// Why it did not work.
     Error(String),
 }
@@ -157,6 +162,7 @@ mod tests {
             Request::Refresh { zone }
         );
         assert_eq!(read(r#"{"command":"flush"}"#).unwrap(), Request::Flush {});
+        assert_eq!(read(r#"{"command":"top"}"#).unwrap(), Request::Top {});
         let explain = |qtype: Option<&str>, client: Option<&str>| Request::Explain {
             name: "a.corp".to_owned(),
             qtype: qtype.map(str::to_owned),

@@ -16,9 +16,9 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::BindError;
 use super::connections::{Limits, serve};
 use super::protocol::{Listing, Request, Response};
+use super::{BindError, TopReport};
 use crate::answer::explain::{Explanation, Question};
 use crate::metrics::AdminMetrics;
 use crate::source::BoxFuture;
@@ -49,6 +49,9 @@ pub trait Commands: Send + Sync + 'static {
 
     /// Writes a loaded zone as a zone file.
     fn export(&self, zone: Name) -> BoxFuture<'_, Result<String, String>>;
+
+    /// Says how everything does.
+    fn top(&self) -> TopReport;
 }
 
 /// The bound socket. Its file goes when this is dropped.
@@ -207,6 +210,7 @@ async fn answer(line: &[u8], commands: &dyn Commands) -> Response {
     match request {
         Request::Zones { skipped } => Response::Zones(commands.zones(skipped)),
         Request::Flush {} => Response::Flushed(commands.flush()),
+        Request::Top {} => Response::Top(Box::new(commands.top())),
         Request::Refresh { zone } => match zone.map(|text| text.parse::<Name>()).transpose() {
             Err(error) => Response::Error(format!("not a zone name: {error}")),
             Ok(zone) => commands.refresh(zone).await.map_or_else(Response::Error, Response::Refreshing),

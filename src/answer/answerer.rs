@@ -3,9 +3,11 @@
 mod front;
 mod laid;
 mod late;
+mod watched;
 
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 
@@ -18,6 +20,7 @@ use crate::cache::Cache;
 use crate::clock::{Clock, Moment};
 use crate::metrics::{AnswerSource, Board, DropReason, Proto, Tally};
 use crate::upstream::Question;
+use crate::watch::{Sampling, Watch};
 use crate::wire::query::{Query, seeming_hash};
 use crate::wire::response::{MAX_MESSAGE, Response, UDP_SIZE, Verdict};
 use crate::wire::{Rcode, Suffixes};
@@ -48,12 +51,16 @@ struct Inner {
     clock: Clock,
     /// Cells for responses that come late, on whatever thread they come.
     late: Arc<Tally>,
+    /// Who is told what came of queries.
+    watch: OnceLock<Watch>,
 }
 
 /// What a batch reads once.
 pub struct View {
     /// The time of the batch.
     pub now: Moment,
+    /// The same for who is told of its queries, more exactly where that is asked for.
+    received: Duration,
     /// What has been fetched before the batch.
     pub(super) landed: Landed,
     /// The zones of the batch.
@@ -73,9 +80,9 @@ impl Answerer {
         clock: Clock,
         board: &Board,
     ) -> Self {
-        let rules = ArcSwap::from_pointee(Rules::of(&settings, &[], None));
-        let laid = Mutex::new(Laid::new(settings));
-        Self(Arc::new(Inner { table, cache, miss, rules, laid, clock, late: board.register() }))
+        let rules = ArcSwap::from_pointee(Rules::of(&settings, &[], Sampling::NONE, None));
+        let (laid, late, watch) = (Mutex::new(Laid::new(settings)), board.register(), OnceLock::new());
+        Self(Arc::new(Inner { table, cache, miss, rules, laid, clock, late, watch }))
     }
 
     #[allow(clippy::too_many_arguments)] // All of them are what one query is; a struct would be written and read once.
@@ -103,7 +110,8 @@ impl Answerer {
             None => {}
             Some(Front::Verdict(verdict)) => {
                 tally.response(AnswerSource::Local, verdict.rcode);
-                return Outcome::Respond(response.finish(verdict));
+                let rcode = verdict.rcode;
+                return Outcome::local(response.finish(verdict), rcode);
             }
             Some(Front::Silence) => {
                 tally.drop_for(DropReason::Access);
@@ -145,8 +153,9 @@ impl Answerer {
 
     fn view_at(&self, now: Moment) -> View {
         let landed = self.0.miss.landed();
-        let has_leisure = self.0.miss.has_leisure(now);
-        View { now, landed, table: self.0.table.load(), has_leisure, rules: self.0.rules.load() }
+        let (has_leisure, rules) = (self.0.miss.has_leisure(now), self.0.rules.load());
+        let received = self.received(&rules, now);
+        View { now, received, landed, table: self.0.table.load(), has_leisure, rules }
     }
 
     /// What a query that came now would be answered from.
@@ -165,21 +174,35 @@ impl Answerer {
     }
 }
 
+/// What a response is, for who is told of it.
+#[derive(Clone, Copy)]
+pub(super) struct Made {
+    source: AnswerSource,
+    rcode: Rcode,
+}
+
 /// What comes of a walk.
 pub(super) enum Outcome {
     /// So many bytes of the output are the response.
-    Respond(usize),
+    Respond(usize, Made),
     /// Something must be fetched first.
     Missing(Missing),
     /// There is nothing to say.
     Drop,
 }
 
+impl Outcome {
+    /// A response that takes neither zones nor upstreams.
+    fn local(len: usize, rcode: Rcode) -> Self {
+        Self::Respond(len, Made { source: AnswerSource::Local, rcode })
+    }
+}
+
 impl From<Outcome> for Disposition {
     /// Of what needs nothing to be fetched.
     fn from(outcome: Outcome) -> Self {
         match outcome {
-            Outcome::Respond(len) => Self::Respond(len),
+            Outcome::Respond(len, _) => Self::Respond(len),
             Outcome::Drop | Outcome::Missing(_) => Self::Drop,
         }
     }
@@ -210,10 +233,16 @@ impl Responder for Answerer {
         }
         let draw = spread(tally.queries(Proto::Udp).wrapping_add(tally.queries(Proto::Tcp)));
         match self.respond(view, query, asker, out, tally, draw, &[]) {
-            Outcome::Respond(len) => Disposition::Respond(len),
+            Outcome::Respond(len, made) => {
+                if view.rules.sampling.takes(draw) {
+                    self.seen(view, (query, &asker, view.received), out.get(..len), made, draw);
+                }
+                Disposition::Respond(len)
+            }
             Outcome::Drop => Disposition::Drop,
             Outcome::Missing(missing) => {
-                let mut pending = PendingQuery::waiting(query, asker, missing, view.landed, draw);
+                let mut pending =
+                    PendingQuery::waiting(query, asker, missing, view.landed, draw, view.received);
                 if let Some(limits) = &view.rules.limits {
                     match limits.seat(asker.client.ip()) {
                         Ok(seat) => pending.seat = seat,
@@ -260,11 +289,13 @@ fn finish(mut response: Response<'_, '_>, end: End, said: Said, tally: &Tally) -
             response.clear();
             Outcome::Respond(
                 response.finish(Verdict { ede: Some(why.ede()), ..Verdict::code(Rcode::SERVFAIL) }),
+                Made { source, rcode: Rcode::SERVFAIL },
             )
         }
         End::Told { rcode, ede } => {
             tally.response(source, rcode);
-            Outcome::Respond(response.finish(Verdict { rcode, authoritative, authentic, ede: Some(ede) }))
+            let verdict = Verdict { rcode, authoritative, authentic, ede: Some(ede) };
+            Outcome::Respond(response.finish(verdict), Made { source, rcode })
         }
         End::Done { rcode, mut ede } => {
             if let Some(expired) = stale {
@@ -276,7 +307,8 @@ fn finish(mut response: Response<'_, '_>, end: End, said: Said, tally: &Tally) -
                 tally.truncated();
             }
             let ede = ede.as_deref().map(|(code, text)| (*code, &**text));
-            Outcome::Respond(response.finish(Verdict { rcode, authoritative, authentic, ede }))
+            let verdict = Verdict { rcode, authoritative, authentic, ede };
+            Outcome::Respond(response.finish(verdict), Made { source, rcode })
         }
     }
 }

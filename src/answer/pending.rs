@@ -1,6 +1,7 @@
 //! A query that waits for an upstream.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::limits::Seat;
 use super::miss::{Done, Fetched, Landed};
@@ -21,6 +22,8 @@ pub struct PendingQuery {
     pub(super) seen: Option<Landed>,
     /// What is drawn for it: the same for the walk that found it missing and those that follow.
     pub(super) draw: u64,
+    /// When it came, on the clock.
+    pub(super) received: Duration,
     /// What was fetched for it before what is missing now.
     pub(super) resolved: Vec<Resolved>,
     /// Its place among its client's questions that wait, where those are bounded.
@@ -62,14 +65,22 @@ impl PendingQuery {
             missing: None,
             seen: None,
             draw: 0,
+            received: Duration::ZERO,
             resolved: Vec::new(),
             seat: None,
             way_back: None,
         }
     }
 
-    pub(super) fn waiting(query: &[u8], asker: Asker, missing: Missing, seen: Landed, draw: u64) -> Self {
-        Self { missing: Some(missing), seen: Some(seen), draw, ..Self::new(query, asker) }
+    pub(super) fn waiting(
+        query: &[u8],
+        asker: Asker,
+        missing: Missing,
+        seen: Landed,
+        draw: u64,
+        received: Duration,
+    ) -> Self {
+        Self { missing: Some(missing), seen: Some(seen), draw, received, ..Self::new(query, asker) }
     }
 
     /// The query as it came.

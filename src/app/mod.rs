@@ -12,6 +12,7 @@ pub mod lastgood;
 mod listeners;
 pub mod offline;
 pub mod online;
+mod overview;
 mod reload;
 mod snapshot;
 mod status;
@@ -44,6 +45,7 @@ use crate::metrics::{
 use crate::server::{Running, Server};
 use crate::sys;
 use crate::upstream::{self, Forwarder};
+use crate::watch::Watch;
 use crate::zone::{SharedTable, ZoneTable};
 
 use handover::{Begin, Giver, Meeting, Offer};
@@ -51,6 +53,7 @@ use health::State;
 use hosts::HostsFiles;
 use imports::{Around, Imports};
 use listeners::{bind_admin, serve_admin};
+use overview::Overview;
 use snapshot::{Keeper, Shelf};
 use status::{Scrape, Status};
 
@@ -113,6 +116,7 @@ struct App {
     setup: Setup,
     forwarder: Arc<Forwarder>,
     answerer: Answerer,
+    watch: Watch,
     cache: Arc<Cache>,
     imports: Imports,
     hosts: HostsFiles,
@@ -180,6 +184,8 @@ impl App {
             &board,
         );
         let hosts = HostsFiles::start(config, answerer.clone()).await;
+        let watch = Watch::new(config.watch.clone(), clock.clone());
+        answerer.watched_by(watch.clone(), config.answer.clone());
         let server_metrics = bound.metrics();
         let pages = bind_admin(config, &mut begin.estate).await?;
         let shared = pages.shared()?;
@@ -196,6 +202,16 @@ impl App {
         let server = bound.start(Arc::new(answerer.clone()), &board).context("the server cannot start")?;
         let flushed = Arc::new(Notify::new());
         tasks.spawn(hosts.clone().run(shutdown.clone()));
+        tasks.spawn(watch.clone().run(ways(&forwarder), shutdown.clone()));
+        let overview = Overview {
+            clock: clock.clone(),
+            board: Arc::clone(&board),
+            cache: Arc::clone(&cache),
+            miss: miss.clone(),
+            forwarder: Arc::clone(&forwarder),
+            imports: imports.status(),
+            watch: watch.clone(),
+        };
         let scrape = Scrape {
             exporter,
             answers: AnswerMetrics::register(),
@@ -214,6 +230,7 @@ impl App {
             answerer: answerer.clone(),
             table: Arc::clone(&table),
             flushed: Arc::clone(&flushed),
+            overview,
         });
         serve_admin(pages, scrape, status, &state, &tasks, &admin);
         begin.serving(&heritage).await?;
@@ -235,7 +252,7 @@ impl App {
             metrics: HandoverMetrics::register("given"),
         };
         let giver = meet(config, offer, &shutdown);
-        let watchdog = watch(config, &server, state.verdict.clone());
+        let watchdog = guard(config, &server, state.verdict.clone());
         tasks.spawn(banner::print(own, imports.status(), table, shutdown.clone()));
         let reloads = ReloadMetrics::register();
         let fallback = f64::from(u8::from(setup.is_fallback));
@@ -245,6 +262,7 @@ impl App {
             setup,
             forwarder,
             answerer,
+            watch,
             cache,
             imports,
             hosts,
@@ -263,6 +281,16 @@ impl App {
     }
 }
 
+/// Where names go, for the query log: a domain and its upstreams.
+fn ways(forwarder: &Arc<Forwarder>) -> crate::watch::Route {
+    let forwarder = Arc::clone(forwarder);
+    Arc::new(move |qname| {
+        let route = forwarder.tell(qname)?;
+        let upstreams: Vec<String> = route.upstreams.into_iter().map(|told| told.upstream).collect();
+        Some(format!("{} of {}", upstreams.join(" "), route.domain))
+    })
+}
+
 /// Keeps the text of a configuration that is at work, where that is wanted.
 async fn keep_config(config: &Config, text: Option<String>) {
     let dir = config.import.state_dir.clone().filter(|_| config.keep.last_good_config);
@@ -276,7 +304,7 @@ async fn keep_config(config: &Config, text: Option<String>) {
 }
 
 /// Has the workers watched, where the configuration says so.
-fn watch(config: &Config, server: &Running, verdict: watchdog::Verdict) -> Option<watchdog::Guard> {
+fn guard(config: &Config, server: &Running, verdict: watchdog::Verdict) -> Option<watchdog::Guard> {
     let settings = config.watchdog?;
     let question = watchdog::question(config.answer.special.localhost);
     let started = watchdog::start(settings, server.pulses(), question, verdict, server.metrics());

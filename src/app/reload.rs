@@ -69,6 +69,8 @@ impl App {
         }
         let (sources, forwards) = (old.sources != new.sources, old.upstream != new.upstream);
         (self.setup.set_level)(&new.log);
+        // First: the answerer asks it what it wants to hear of.
+        self.watch.reload(new.watch.clone());
         self.answerer.reload(new.answer.clone());
         self.server.reload(&new.server);
         if old.cache != new.cache {

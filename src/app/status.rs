@@ -8,9 +8,10 @@ use tokio::sync::Notify;
 
 use super::health::State;
 use super::imports::SharedBoard;
+use super::overview::Overview;
 use super::{claims, export};
 use crate::admin::protocol::{Listing, SkippedReport, SourceReport, ZoneReport};
-use crate::admin::{Commands, Health as _};
+use crate::admin::{Commands, Health as _, TopReport};
 use crate::answer::Answerer;
 use crate::answer::explain::{Explanation, Question, Reach};
 use crate::answer::miss::MissPath;
@@ -38,6 +39,8 @@ pub struct Status {
     pub table: SharedTable,
     /// To be told when the cache was emptied: its file must not bring it back.
     pub flushed: Arc<Notify>,
+    /// How everything does.
+    pub overview: Overview,
 }
 
 impl Commands for Status {
@@ -83,6 +86,10 @@ impl Commands for Status {
             let work = move || export::zone_file(&table, &board, &zone);
             tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(error.to_string()))
         })
+    }
+
+    fn top(&self) -> TopReport {
+        self.overview.report()
     }
 }
 

@@ -94,14 +94,14 @@ impl Shell<'_> {
         }
     }
 
-    fn socket(&mut self, target: Target) -> Result<PathBuf, u8> {
+    pub(super) fn socket(&mut self, target: Target) -> Result<PathBuf, u8> {
         match target.socket {
             Some(socket) => Ok(socket),
             None => Ok(self.config()?.admin.socket.unwrap_or_else(|| DEFAULT_SOCKET.into())),
         }
     }
 
-    fn show(
+    pub(super) fn show(
         &mut self,
         socket: &std::path::Path,
         asked: Result<Response, AskError>,

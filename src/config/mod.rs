@@ -9,6 +9,7 @@ mod continuity;
 mod environment;
 mod forwards;
 mod log;
+mod observe;
 mod problem;
 #[cfg(test)]
 mod properties;
@@ -32,7 +33,7 @@ use std::time::Duration;
 use crate::answer::settings::Keeping;
 use crate::import::settings::SourcePolicy;
 use crate::source::settings::{FileSettings, HostsSettings, Route53Settings};
-use crate::{admin, answer, cache, import, server, upstream};
+use crate::{admin, answer, cache, import, server, upstream, watch};
 
 pub use continuity::{Handover, Keep, Watchdog};
 pub use environment::Environment;
@@ -75,6 +76,8 @@ pub struct Config {
     pub drain: Drain,
     /// `[log]`.
     pub log: Log,
+    /// `[dnstap]`, `[query_log]` and `[top]`.
+    pub watch: watch::Settings,
     /// What works but is unwise; for the log.
     pub warnings: Vec<Problem>,
 }
@@ -134,6 +137,7 @@ impl Default for Config {
             handover: Handover::default(),
             watchdog: Some(Watchdog::default()),
             log: Log::default(),
+            watch: watch::Settings::default(),
             warnings: Vec::new(),
         }
     }
@@ -266,6 +270,7 @@ impl Config {
             import,
             drain: sections::drain(&drain, &transports.listen),
             log: sections::log(&log),
+            watch: observe::watch(root, base),
             server: transports,
             warnings: Vec::new(),
         };
@@ -296,6 +301,9 @@ impl Config {
             ("handover.socket", !has_moved && self.handover.socket != new.handover.socket),
             ("watchdog", self.watchdog != new.watchdog),
             ("log.format", self.log.format != new.log.format),
+            ("dnstap.to", self.watch.dnstap.to != new.watch.dnstap.to),
+            ("dnstap.identity", self.watch.dnstap.identity != new.watch.dnstap.identity),
+            ("dnstap.buffer", self.watch.dnstap.buffer != new.watch.dnstap.buffer),
         ];
         changed.into_iter().filter(|&(_, differs)| differs).map(|(key, _)| key).collect()
     }

@@ -51,7 +51,7 @@ proptest! {
     fn any_value_of_any_key_is_read_or_refused(
         section in prop::sample::select(vec![
             "[server]", "[admin]", "[[source]]\nkind = 'file'", "[[source]]\nkind = 'route53'", "[[forward]]",
-            "[cache]", "[limits]", "[special]", "[drain]", "[state]", "[log]",
+            "[cache]", "[limits]", "[special]", "[drain]", "[state]", "[log]", "[dnstap]", "[query_log]", "[top]",
         ]),
         lines in prop::collection::btree_map(key(), value(), 1..4),
     ) {

@@ -222,7 +222,13 @@ pub(super) fn exposure(
 
 /// A path, relative to `base` where it comes from the file; an empty one is no path.
 pub(super) fn path(item: &Item<'_>, base: &Path) -> Option<Option<PathBuf>> {
+    path_behind("", item, base)
+}
+
+/// The same behind a scheme.
+pub(super) fn path_behind(scheme: &str, item: &Item<'_>, base: &Path) -> Option<Option<PathBuf>> {
     let text = item.text()?;
+    let text = text.strip_prefix(scheme).unwrap_or(text);
     if text.contains('\0') {
         item.reject("a path cannot hold a NUL", None);
         return None;

@@ -34,6 +34,20 @@ impl Latency {
         Arc::clone(all.entry((name, format!("{label}=\"{}\"", escaped(value)))).or_default())
     }
 
+    /// The upper bounds of the buckets, in seconds.
+    pub const BOUNDS: [f64; SECONDS.len()] = SECONDS;
+
+    /// Samples up to each of [`Latency::BOUNDS`], but above the one before; the last have no bound.
+    pub fn buckets(&self) -> Vec<u64> {
+        self.buckets.iter().map(|cell| cell.load(Relaxed)).collect()
+    }
+
+    /// The cells of `name{label="value"}` where they were registered.
+    pub fn find(name: &'static str, label: &str, value: &str) -> Option<Arc<Self>> {
+        let all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(&(name, format!("{label}=\"{}\"", escaped(value)))).map(Arc::clone)
+    }
+
     /// Counts a sample.
     pub fn record(&self, span: Duration) {
         let seconds = span.as_secs_f64();
@@ -84,6 +98,12 @@ mod tests {
         for millis in [0, 5, 6, 90_000] {
             register().record(Duration::from_millis(millis));
         }
+        let found = Latency::find("zonelet_test_answer_seconds", "upstream", "a\"b").unwrap();
+        assert_eq!(
+            (found.buckets().iter().sum::<u64>(), found.buckets().len()),
+            (4, Latency::BOUNDS.len() + 1)
+        );
+        assert!(Latency::find("zonelet_test_answer_seconds", "upstream", "b").is_none());
         let mut text = String::new();
         render_into(&mut text);
         for line in [

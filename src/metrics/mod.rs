@@ -18,6 +18,7 @@ pub mod server;
 pub mod source;
 pub mod tally;
 pub mod upstream;
+pub mod watch;
 pub mod zones;
 
 pub use admin::AdminMetrics;
@@ -33,4 +34,5 @@ pub use server::{CloseReason, Losses, ServerMetrics};
 pub use source::SourceMetrics;
 pub use tally::{AnswerSource, Board, Bound, DropReason, OwnTally, Proto, Tally};
 pub use upstream::{ForwarderMetrics, HedgeOutcome, MissMetrics, Refusal, UpstreamFault, UpstreamMetrics};
+pub use watch::{DnstapMetrics, FeedMetrics, QueryLogMetrics};
 pub use zones::{ZoneFigures, ZoneTally};

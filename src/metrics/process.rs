@@ -54,6 +54,13 @@ impl Process {
     }
 }
 
+/// Resident bytes and open descriptors of this process, as far as the kernel says.
+pub fn size() -> (Option<u64>, Option<u64>) {
+    let own = Process::default().proc.join("self");
+    let status = fs::read_to_string(own.join("status")).unwrap_or_default();
+    (resident(&status).map(|bytes| bytes as u64), open_fds(&own.join("fd")).map(|fds| fds as u64))
+}
+
 /// The `number`th field of /proc/self/stat; the second may itself hold blanks and parentheses.
 fn field(stat: &str, number: usize) -> Option<f64> {
     let (_, behind_name) = stat.rsplit_once(')')?;
@@ -120,5 +127,6 @@ mod tests {
             let value = text.lines().find_map(|l| l.strip_prefix(&format!("{name} "))).unwrap();
             assert!(value.parse::<f64>().unwrap() >= 0.0, "{text}");
         }
+        assert!(matches!(size(), (Some(1..), Some(1..))));
     }
 }

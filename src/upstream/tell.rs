@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Forwarder;
 use super::server::Upstream;
+use super::{Forwarder, Route};
 use crate::clock::Moment;
 use crate::wire::NameRef;
 
@@ -62,11 +62,21 @@ pub struct IsolatedTold {
 impl Forwarder {
     /// Tells where `qname` goes; `None` for a name that no forwarded domain covers. Asks nobody.
     pub fn tell(&self, qname: NameRef<'_>) -> Option<RouteTold> {
-        let (route, now) = (self.route(qname)?, self.clock.now());
-        let upstreams = route.upstreams.iter().map(|upstream| told(upstream, qname, now)).collect();
-        let (domain, policy) = (route.domain.to_string(), route.order.label().to_owned());
-        Some(RouteTold { domain, policy, upstreams })
+        Some(told_route(&*self.route(qname)?, qname, self.clock.now()))
     }
+
+    /// Tells every forwarded domain with its upstreams.
+    pub fn tell_all(&self) -> Vec<RouteTold> {
+        let (routes, now) = (self.routes.load_full(), self.clock.now());
+        let routes = routes.by_domain.values();
+        routes.map(|route| told_route(route, route.domain.as_ref(), now)).collect()
+    }
+}
+
+fn told_route(route: &Route, qname: NameRef<'_>, now: Moment) -> RouteTold {
+    let upstreams = route.upstreams.iter().map(|upstream| told(upstream, qname, now)).collect();
+    let (domain, policy) = (route.domain.to_string(), route.order.label().to_owned());
+    RouteTold { domain, policy, upstreams }
 }
 
 fn told(upstream: &Upstream, qname: NameRef<'_>, now: Moment) -> UpstreamTold {
@@ -119,6 +129,10 @@ mod tests {
         assert_eq!((told.upstreams[0].smoothed_micros, told.upstreams[0].packet_budget), (None, None));
         assert_eq!(forwarder.tell(name("b.test").as_ref()).unwrap().upstreams[0].upstream, "10.0.0.3:5353");
         assert_eq!(forwarder.tell(name("elsewhere").as_ref()), None);
+        let all = forwarder.tell_all();
+        let mut domains: Vec<&str> = all.iter().map(|route| route.domain.as_str()).collect();
+        domains.sort_unstable();
+        assert_eq!(domains, ["corp.test.", "test."]);
 
         let route = forwarder.route(name("a.corp.test").as_ref()).unwrap();
         let now = clock.now();

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use zonelet::admin::client::{AskError, ask};
 use zonelet::admin::protocol::{SkippedReport, ZoneReport};
 use zonelet::admin::{
-    BindError, Commands, Health, HttpListener, Listing, Pages, Request, Response, SocketListener,
+    BindError, Commands, Health, HttpListener, Listing, Pages, Request, Response, SocketListener, TopReport,
 };
 use zonelet::answer::explain::{Explanation, Question};
 use zonelet::source::BoxFuture;
@@ -187,6 +187,10 @@ impl Commands for Desk {
                 Err(format!("no {zone}"))
             }
         })
+    }
+
+    fn top(&self) -> TopReport {
+        TopReport { version: "7".to_owned(), ..TopReport::default() }
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 use zonelet::admin::protocol::ZoneReport;
-use zonelet::admin::{Commands, Listing, SocketListener};
+use zonelet::admin::{Commands, Listing, SocketListener, TopReport};
 use zonelet::answer::explain::{Explanation, Question};
 use zonelet::cli::{FAILED, MISUSED, OK, Start, execute};
 use zonelet::config::Config;
@@ -150,6 +150,10 @@ impl Commands for Desk {
 
     fn export(&self, zone: Name) -> BoxFuture<'_, Result<String, String>> {
         Box::pin(async move { Ok(format!("$ORIGIN {zone}\n")) })
+    }
+
+    fn top(&self) -> TopReport {
+        TopReport::default()
     }
 }
 

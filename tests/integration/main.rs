@@ -15,4 +15,5 @@ mod regressions;
 mod route53;
 mod server;
 mod upstream;
+mod watch;
 mod whole;

@@ -15,6 +15,7 @@ use crate::answer::settings::{AccessAction, SpecialNames};
 use crate::answer::{Asker, Settings, Transport};
 use crate::metrics::{AnswerSource, Bound, DropReason, Tally};
 use crate::source::hosts::Hosts;
+use crate::watch::Sampling;
 use crate::wire::query::{Query, Unreadable};
 use crate::wire::response::{self, MAX_MESSAGE, NSID, Response, UDP_SIZE, Verdict};
 use crate::wire::{CLASS_CH, CLASS_IN, EdeCode, Rcode, Rtype, Suffixes};
@@ -39,6 +40,8 @@ pub(in crate::answer) struct Rules {
     pub relief: Option<Box<ReliefRules>>,
     /// How what upstreams say is kept, for who finds no fresh answer.
     pub keepings: Keepings,
+    /// Which queries the watch is told of.
+    pub(super) sampling: Sampling,
 }
 
 /// The parts of the front that are off by default.
@@ -69,7 +72,7 @@ impl Turn<'_> {
 }
 
 impl Rules {
-    pub fn of(settings: &Settings, hosts: &[Arc<Hosts>], before: Option<&Self>) -> Self {
+    pub fn of(settings: &Settings, hosts: &[Arc<Hosts>], sampling: Sampling, before: Option<&Self>) -> Self {
         let told = Told::of(&settings.identity);
         Self {
             access: AccessList::new(&settings.access),
@@ -80,6 +83,7 @@ impl Rules {
             local: LocalNames::new(&settings.overrides, hosts, settings.special),
             relief: ReliefRules::new(&settings.relief),
             keepings: Keepings::of(settings),
+            sampling,
         }
     }
 
@@ -242,7 +246,7 @@ pub(super) fn unreadable(
         }
     };
     tally.response(AnswerSource::Local, rcode);
-    Outcome::Respond(response::error(query, question_end, rcode, out))
+    Outcome::local(response::error(query, question_end, rcode, out), rcode)
 }
 
 /// What a query above its client's rate gets.
@@ -261,11 +265,12 @@ pub(super) fn exceeded(excess: Excess, query: &[u8], out: &mut [u8], tally: &Tal
         tally.truncated();
         tally.response(AnswerSource::Local, Rcode::NOERROR);
         response.truncate();
-        return Outcome::Respond(response.finish(Verdict::code(Rcode::NOERROR)));
+        return Outcome::local(response.finish(Verdict::code(Rcode::NOERROR)), Rcode::NOERROR);
     }
     tally.bounded(Bound::Refused);
     tally.response(AnswerSource::Local, Rcode::REFUSED);
-    Outcome::Respond(response.finish(Verdict { ede: Some(TOO_FAST), ..Verdict::code(Rcode::REFUSED) }))
+    let verdict = Verdict { ede: Some(TOO_FAST), ..Verdict::code(Rcode::REFUSED) };
+    Outcome::local(response.finish(verdict), Rcode::REFUSED)
 }
 
 /// What a query gets whose client has too many others waiting.
@@ -277,5 +282,5 @@ pub(super) fn no_seat(query: &[u8], out: &mut [u8], tally: &Tally) -> Outcome {
     tally.response(AnswerSource::Local, Rcode::SERVFAIL);
     let verdict = Verdict { ede: Some(TOO_MANY), ..Verdict::code(Rcode::SERVFAIL) };
     let max = MAX_MESSAGE.min(query.udp_size().min(UDP_SIZE));
-    Outcome::Respond(Response::start(&query, out, max).finish(verdict))
+    Outcome::local(Response::start(&query, out, max).finish(verdict), Rcode::SERVFAIL)
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError};
 use super::{Answerer, Rules};
 use crate::answer::Settings;
 use crate::source::hosts::Hosts;
+use crate::watch::{Sampling, Watch};
 
 /// What the rules were made of.
 pub(super) struct Laid {
@@ -40,7 +41,8 @@ impl Answerer {
     fn lay(&self, change: impl FnOnce(&mut Laid)) {
         let mut laid = self.0.laid.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut laid);
-        let rules = Rules::of(&laid.settings, &laid.hosts, Some(&self.0.rules.load()));
+        let sampling = self.0.watch.get().map_or(Sampling::NONE, Watch::sampling);
+        let rules = Rules::of(&laid.settings, &laid.hosts, sampling, Some(&self.0.rules.load()));
         let old = self.0.rules.swap(Arc::new(rules));
         laid.old.push(old);
         laid.sweep();

@@ -53,7 +53,7 @@ impl Answerer {
     ) {
         let resolved = Resolved { question: missing.question, fetched };
         let next = OUT.with_borrow_mut(|out| match self.with_all(&mut pending, resolved, now, out) {
-            Outcome::Respond(len) => {
+            Outcome::Respond(len, _) => {
                 reply.send(&pending.asker(), &out[..len]);
                 None
             }
@@ -73,6 +73,7 @@ impl Answerer {
         if pending.resolved.is_empty() {
             let all = [last];
             let outcome = self.respond(&view, pending.query(), asker, out, late, pending.draw, &all);
+            self.seen_late(&view, pending, &outcome, out);
             if matches!(outcome, Outcome::Missing(_)) {
                 pending.resolved.extend(all);
             }
@@ -82,7 +83,9 @@ impl Answerer {
             return outcome;
         }
         pending.resolved.push(last);
-        self.respond(&view, pending.query(), asker, out, late, pending.draw, &pending.resolved)
+        let outcome = self.respond(&view, pending.query(), asker, out, late, pending.draw, &pending.resolved);
+        self.seen_late(&view, pending, &outcome, out);
+        outcome
     }
 
     /// The view that the answer before was given with, if that was at the same moment.

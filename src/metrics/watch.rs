@@ -1,0 +1,77 @@
+//! What the observation of queries counts.
+
+use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, gauge};
+
+/// Queries that dnstap or the query log wanted and did not get. `reason`: `full` (their background task was behind).
+pub const WATCH_LOST: &str = "zonelet_watch_lost_total";
+/// Frames for dnstap, two for a query. `outcome`: `sent`, or `dropped` (nobody took them in time).
+pub const DNSTAP_FRAMES: &str = "zonelet_dnstap_frames_total";
+/// Whether a dnstap receiver takes frames: 1 or 0.
+pub const DNSTAP_CONNECTED: &str = "zonelet_dnstap_connected";
+/// Connections to the dnstap receiver that failed or broke.
+pub const DNSTAP_FAILURES: &str = "zonelet_dnstap_connection_failures_total";
+/// Lines of the query log. `outcome`: `written`, or `suppressed` (more than `query_log.lines`).
+pub const QUERY_LOG_LINES: &str = "zonelet_query_log_lines_total";
+
+/// Handles of the way from the answering threads.
+#[derive(Clone, Debug)]
+pub struct FeedMetrics {
+    /// [`WATCH_LOST`].
+    pub lost: Counter,
+}
+
+impl FeedMetrics {
+    /// Registers the series at zero.
+    pub fn register() -> Self {
+        describe_counter!(WATCH_LOST, Unit::Count, "Queries that outputs wanted and did not get.");
+        Self { lost: counter!(WATCH_LOST, "reason" => "full") }
+    }
+}
+
+/// Handles of dnstap.
+#[derive(Clone, Debug)]
+pub struct DnstapMetrics {
+    /// [`DNSTAP_FRAMES`] that were written.
+    pub sent: Counter,
+    /// [`DNSTAP_FRAMES`] that were not.
+    pub dropped: Counter,
+    /// [`DNSTAP_CONNECTED`].
+    pub connected: Gauge,
+    /// [`DNSTAP_FAILURES`].
+    pub failures: Counter,
+}
+
+impl DnstapMetrics {
+    /// Registers the series at zero.
+    pub fn register() -> Self {
+        describe_counter!(DNSTAP_FRAMES, Unit::Count, "Frames for dnstap.");
+        describe_gauge!(DNSTAP_CONNECTED, Unit::Count, "Whether a dnstap receiver takes frames.");
+        describe_counter!(DNSTAP_FAILURES, Unit::Count, "Connections to the dnstap receiver that failed.");
+        Self {
+            sent: counter!(DNSTAP_FRAMES, "outcome" => "sent"),
+            dropped: counter!(DNSTAP_FRAMES, "outcome" => "dropped"),
+            connected: gauge!(DNSTAP_CONNECTED),
+            failures: counter!(DNSTAP_FAILURES),
+        }
+    }
+}
+
+/// Handles of the query log.
+#[derive(Clone, Debug)]
+pub struct QueryLogMetrics {
+    /// [`QUERY_LOG_LINES`] that were written.
+    pub written: Counter,
+    /// [`QUERY_LOG_LINES`] that were not.
+    pub suppressed: Counter,
+}
+
+impl QueryLogMetrics {
+    /// Registers the series at zero.
+    pub fn register() -> Self {
+        describe_counter!(QUERY_LOG_LINES, Unit::Count, "Lines of the query log.");
+        Self {
+            written: counter!(QUERY_LOG_LINES, "outcome" => "written"),
+            suppressed: counter!(QUERY_LOG_LINES, "outcome" => "suppressed"),
+        }
+    }
+}

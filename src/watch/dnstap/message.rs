@@ -1,0 +1,239 @@
+//! The messages of dnstap (dnstap.proto), as far as zonelet sends them.
+
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime};
+
+use prost::Message as _;
+
+use super::super::feed::Head;
+use crate::metrics::Proto;
+
+/// `Dnstap`.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Dnstap {
+    /// Who sends it.
+    #[prost(bytes = "vec", optional, tag = "1")]
+    pub identity: Option<Vec<u8>>,
+    /// What sends it.
+    #[prost(bytes = "vec", optional, tag = "2")]
+    pub version: Option<Vec<u8>>,
+    /// What it holds.
+    #[prost(message, optional, tag = "14")]
+    pub message: Option<Message>,
+    /// Always [`MESSAGE`].
+    #[prost(int32, required, tag = "15")]
+    pub kind: i32,
+}
+
+/// `Dnstap.Type.MESSAGE`.
+pub const MESSAGE: i32 = 1;
+/// `Message.Type.CLIENT_QUERY`.
+pub const CLIENT_QUERY: i32 = 5;
+/// `Message.Type.CLIENT_RESPONSE`.
+pub const CLIENT_RESPONSE: i32 = 6;
+
+/// `Message`: a DNS message, with where and when.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Message {
+    /// [`CLIENT_QUERY`] or [`CLIENT_RESPONSE`].
+    #[prost(int32, required, tag = "1")]
+    pub kind: i32,
+    /// 1 for IPv4, 2 for IPv6.
+    #[prost(int32, optional, tag = "2")]
+    pub socket_family: Option<i32>,
+    /// 1 for UDP, 2 for TCP.
+    #[prost(int32, optional, tag = "3")]
+    pub socket_protocol: Option<i32>,
+    /// The client's.
+    #[prost(bytes = "vec", optional, tag = "4")]
+    pub query_address: Option<Vec<u8>>,
+    /// Ours, where it is known.
+    #[prost(bytes = "vec", optional, tag = "5")]
+    pub response_address: Option<Vec<u8>>,
+    /// The client's.
+    #[prost(uint32, optional, tag = "6")]
+    pub query_port: Option<u32>,
+    /// Since the epoch.
+    #[prost(uint64, optional, tag = "8")]
+    pub query_time_sec: Option<u64>,
+    /// The rest of a second.
+    #[prost(fixed32, optional, tag = "9")]
+    pub query_time_nsec: Option<u32>,
+    /// As it came.
+    #[prost(bytes = "vec", optional, tag = "10")]
+    pub query_message: Option<Vec<u8>>,
+    /// Since the epoch.
+    #[prost(uint64, optional, tag = "12")]
+    pub response_time_sec: Option<u64>,
+    /// The rest of a second.
+    #[prost(fixed32, optional, tag = "13")]
+    pub response_time_nsec: Option<u32>,
+    /// As it left.
+    #[prost(bytes = "vec", optional, tag = "14")]
+    pub response_message: Option<Vec<u8>>,
+}
+
+/// Makes the two messages of a query, reusing its memory.
+pub struct Encoder {
+    query: Dnstap,
+    response: Dnstap,
+}
+
+impl Encoder {
+    /// For a sender of this name; an empty one is the host's.
+    pub fn new(identity: &str) -> Self {
+        let identity = match identity {
+            "" => host_name().unwrap_or_default(),
+            given => given.as_bytes().to_vec(),
+        };
+        let of = |kind| Dnstap {
+            identity: Some(identity.clone()).filter(|identity| !identity.is_empty()),
+            version: Some(format!("zonelet {}", env!("CARGO_PKG_VERSION")).into_bytes()),
+            message: Some(Message { kind, ..Message::default() }),
+            kind: MESSAGE,
+        };
+        Self { query: of(CLIENT_QUERY), response: of(CLIENT_RESPONSE) }
+    }
+
+    /// Appends both messages through `frame`, which puts each into a frame. `began` is the clock's start.
+    pub fn encode(
+        &mut self,
+        head: &Head,
+        query: &[u8],
+        response: &[u8],
+        began: SystemTime,
+        mut frame: impl FnMut(&Dnstap),
+    ) {
+        for told in [&mut self.query, &mut self.response] {
+            let Some(message) = &mut told.message else { continue };
+            message.place(head);
+            (message.query_time_sec, message.query_time_nsec) = since_epoch(began, head.asked);
+        }
+        if let Some(message) = &mut self.query.message {
+            refill(&mut message.query_message, query);
+        }
+        if let Some(message) = &mut self.response.message {
+            (message.response_time_sec, message.response_time_nsec) = since_epoch(began, head.answered);
+            refill(&mut message.response_message, response);
+        }
+        frame(&self.query);
+        frame(&self.response);
+    }
+}
+
+impl Message {
+    fn place(&mut self, head: &Head) {
+        let client = head.client.ip().to_canonical();
+        self.socket_family = Some(if client.is_ipv4() { 1 } else { 2 });
+        self.socket_protocol = Some(match head.proto {
+            Proto::Udp => 1,
+            Proto::Tcp => 2,
+        });
+        refill_address(&mut self.query_address, client);
+        self.query_port = Some(head.client.port().into());
+        match head.local {
+            Some(local) => refill_address(&mut self.response_address, local.to_canonical()),
+            None => self.response_address = None,
+        }
+    }
+}
+
+fn refill(place: &mut Option<Vec<u8>>, bytes: &[u8]) {
+    let kept = place.get_or_insert_default();
+    kept.clear();
+    kept.extend_from_slice(bytes);
+}
+
+fn refill_address(place: &mut Option<Vec<u8>>, address: IpAddr) {
+    match address {
+        IpAddr::V4(ip) => refill(place, &ip.octets()),
+        IpAddr::V6(ip) => refill(place, &ip.octets()),
+    }
+}
+
+fn since_epoch(began: SystemTime, at: Duration) -> (Option<u64>, Option<u32>) {
+    let since = began.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().saturating_add(at);
+    (Some(since.as_secs()), Some(since.subsec_nanos()))
+}
+
+/// The host's name, as the kernel has it.
+fn host_name() -> Option<Vec<u8>> {
+    let text = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    Some(text.trim().as_bytes().to_vec())
+}
+
+/// The bytes of a message.
+#[cfg(test)]
+pub fn bytes(told: &Dnstap) -> Vec<u8> {
+    told.encode_to_vec()
+}
+
+/// Appends a message to `out` behind its length, as a frame has it.
+pub fn append(told: &Dnstap, out: &mut Vec<u8>) {
+    let len = u32::try_from(told.encoded_len()).unwrap_or(u32::MAX);
+    out.extend_from_slice(&len.to_be_bytes());
+    // A vector has room for all.
+    let _ = told.encode(out);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::watch::feed::tests::head;
+
+    #[test]
+    fn both_messages_read_back_with_what_was_seen() {
+        let mut encoder = Encoder::new("node-7");
+        let mut all = Vec::new();
+        let began = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        let seen = Head { local: Some("192.0.2.1".parse().unwrap()), ..head("[::ffff:10.0.0.1]:4711") };
+        encoder.encode(&seen, b"longer query", b"longer response", began, |_| {});
+        let v6 = Head { proto: Proto::Tcp, ..head("[2001:db8::1]:99") };
+        for head in [&seen, &v6] {
+            encoder.encode(head, b"query", b"response", began, |told| all.push(bytes(told)));
+        }
+        let read: Vec<Dnstap> = all.iter().map(|bytes| Dnstap::decode(bytes.as_slice()).unwrap()).collect();
+        let messages: Vec<&Message> = read.iter().map(|told| told.message.as_ref().unwrap()).collect();
+        assert_eq!(messages.iter().map(|m| m.kind).collect::<Vec<_>>(), [5, 6, 5, 6]);
+        assert!(read.iter().all(|told| told.kind == MESSAGE && told.identity.as_deref() == Some(b"node-7")));
+        let want = Message {
+            kind: CLIENT_RESPONSE,
+            socket_family: Some(1),
+            socket_protocol: Some(1),
+            query_address: Some(vec![10, 0, 0, 1]),
+            response_address: Some(vec![192, 0, 2, 1]),
+            query_port: Some(4711),
+            query_time_sec: Some(1_700_000_001),
+            query_time_nsec: Some(0),
+            query_message: None,
+            response_time_sec: Some(1_700_000_001),
+            response_time_nsec: Some(5_000_000),
+            response_message: Some(b"response".to_vec()),
+        };
+        assert_eq!(messages[1], &want);
+        let query = Message {
+            kind: CLIENT_QUERY,
+            query_message: Some(b"query".to_vec()),
+            response_time_sec: None,
+            response_time_nsec: None,
+            response_message: None,
+            ..want
+        };
+        assert_eq!(messages[0], &query);
+        assert_eq!((messages[2].socket_family, messages[2].socket_protocol), (Some(2), Some(2)));
+        assert_eq!(
+            (messages[2].query_address.as_ref().unwrap().len(), messages[2].response_address.as_ref()),
+            (16, None)
+        );
+    }
+
+    #[test]
+    fn the_host_has_a_name_where_none_is_given() {
+        let mut encoder = Encoder::new("");
+        let mut identity = None;
+        encoder.encode(&head("10.0.0.1:1"), b"", b"", SystemTime::UNIX_EPOCH, |told| {
+            identity = told.identity.clone()
+        });
+        assert!(identity.is_some_and(|name| !name.is_empty()));
+    }
+}
