@@ -18,7 +18,7 @@ use super::walk::{End, MAX_RESTARTS, Missing, Resolved, Walk, Why};
 use super::{Asker, Disposition, Lane, PendingQuery, Reply, Responder, Settings, Transport};
 use crate::cache::Cache;
 use crate::clock::{Clock, Moment};
-use crate::metrics::{AnswerSource, Board, DropReason, Proto, Tally};
+use crate::metrics::{AnswerSource, Board, DropReason, Tally};
 use crate::upstream::Question;
 use crate::wire::query::{Query, Unreadable, seeming_hash};
 use crate::wire::response::{self, MAX_MESSAGE, Response, UDP_SIZE, Verdict};
@@ -113,7 +113,7 @@ impl Answerer {
         };
         let max = match asker.transport {
             Transport::Udp => query.udp_size().min(UDP_SIZE),
-            Transport::Tcp => MAX_MESSAGE,
+            _ => MAX_MESSAGE,
         };
         let mut response = Response::start(&query, out, max);
         if let Some(verdict) = self.turned_away(view, &query, asker.client.ip()) {
@@ -222,11 +222,9 @@ impl Responder for Answerer {
     }
 
     fn answer(&self, view: &View, query: &[u8], asker: Asker, out: &mut [u8], tally: &Tally) -> Disposition {
-        tally.query(match asker.transport {
-            Transport::Udp => Proto::Udp,
-            Transport::Tcp => Proto::Tcp,
-        });
-        let draw = spread(tally.queries(Proto::Udp).wrapping_add(tally.queries(Proto::Tcp)));
+        let proto = asker.transport.proto();
+        tally.query(proto);
+        let draw = spread(tally.queries(proto));
         match self.respond(view, query, asker, out, tally, draw, &[]) {
             Outcome::Respond(len) => Disposition::Respond(len),
             Outcome::Drop => Disposition::Drop,

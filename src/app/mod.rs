@@ -101,7 +101,7 @@ impl App {
         let cache = Arc::new(Cache::new(&config.cache, CacheMetrics::register()));
 
         let bound = Server::bind(config.server.clone())?;
-        let own = bound.local_addrs();
+        let (own, encrypted) = (bound.local_addrs(), bound.encrypted_addrs());
         let upstream_settings = upstream::Settings { own: own.clone(), ..config.upstream.clone() };
         let forwarder = Forwarder::new(upstream_settings, clock.clone(), Handle::current());
         let metrics = Arc::new(ImportMetrics::register());
@@ -156,7 +156,7 @@ impl App {
             table: Arc::clone(&table),
         });
         serve_admin(pages, scrape, status, &state, &tasks, &shutdown);
-        tasks.spawn(banner::print(own, imports.status(), table, shutdown.clone()));
+        tasks.spawn(banner::print(own, encrypted, imports.status(), table, shutdown.clone()));
         let reloads = ReloadMetrics::register();
         Ok(Self { setup, forwarder, answerer, cache, imports, server, state, reloads, tasks, shutdown })
     }

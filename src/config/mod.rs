@@ -4,6 +4,7 @@
 //! All problems of all layers are found in one go.
 
 mod address;
+mod encrypted;
 mod environment;
 mod forwards;
 mod log;
@@ -188,7 +189,7 @@ impl Config {
         let [server, admin, limits] = ["server", "admin", "limits"].map(|key| root.section(key));
         let [special, cache, drain] = ["special", "cache", "drain"].map(|key| root.section(key));
         let [state, log] = ["state", "log"].map(|key| root.section(key));
-        let transports = sections::server(&server, &limits);
+        let transports = sections::server(&server, &limits, base);
         let domains = forwards::forwards(root, upstream::Settings::default().domains, &transports.listen);
         let config = Self {
             admin: sections::admin(&admin, base, environment),
@@ -197,12 +198,12 @@ impl Config {
             answer: sections::answer(&server, &special, &limits),
             cache: sections::cache(&cache),
             import: sections::state(&state, base, environment),
-            drain: sections::drain(&drain, &transports.listen),
+            drain: sections::drain(&drain, &transports),
             log: sections::log(&log),
             server: transports,
             warnings: Vec::new(),
         };
-        sections::exposure(&server, &admin, &config.server.listen, config.admin.listen);
+        sections::exposure(&server, &admin, &config.server, config.admin.listen);
         for section in [&server, &admin, &limits, &special, &cache, &drain, &state, &log, root] {
             section.finish();
         }
@@ -214,6 +215,10 @@ impl Config {
     pub fn needs_restart(&self, new: &Self) -> Vec<&'static str> {
         let changed = [
             ("server.listen", self.server.listen != new.server.listen),
+            ("server.tls", self.server.tls != new.server.tls),
+            ("server.https", self.server.https != new.server.https),
+            ("server.https_path", self.server.https_path != new.server.https_path),
+            ("server.quic", self.server.quic != new.server.quic),
             ("server.workers", self.server.workers != new.server.workers),
             ("limits.receive_buffer", self.server.receive_buffer != new.server.receive_buffer),
             ("admin.listen", self.admin.listen != new.admin.listen),

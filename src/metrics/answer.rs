@@ -4,7 +4,7 @@ use metrics::{Counter, Unit, counter, describe_counter};
 
 use super::tally::{AnswerSource, Board, DropReason, Proto, RCODES, Tally};
 
-/// Queries received. `proto`: `udp` or `tcp`.
+/// Queries received. `proto`: `udp`, `tcp`, `tls`, `https` or `quic`.
 pub const QUERIES: &str = "zonelet_server_queries_total";
 /// Responses sent. `source`: `zone`, `assumed` (of a zone, chosen without knowing all health that the
 /// choice hangs on), `cache`, `stale` (expired, while its upstream fails), `upstream`, `special` or `local`

@@ -5,12 +5,24 @@
 //! query that had arrived.
 
 mod bind;
+#[cfg(feature = "tls")]
+pub mod certificate;
 mod connection;
+mod door;
 pub mod framing;
+#[cfg(feature = "tls")]
+mod https;
 mod outbox;
+#[cfg(feature = "doq")]
+mod quic;
 pub mod settings;
+#[cfg(feature = "tls")]
+mod single;
 mod step;
+mod stream;
 mod tcp;
+#[cfg(feature = "tls")]
+mod tls;
 mod udp;
 
 use std::io;
@@ -28,8 +40,9 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::answer::Responder;
-use crate::metrics::{Board, Losses, ServerMetrics};
+use crate::metrics::{Board, Losses, Proto, ServerMetrics};
 use bind::Place;
+use door::{Door, Front, Identity};
 use tcp::{Lifeline, Limits, Shared};
 use udp::{Endpoint, Worker};
 
@@ -51,8 +64,10 @@ impl Server {
     /// # Errors
     /// Names the address, the protocol and a way out; nothing stays bound.
     pub fn bind(settings: Settings) -> Result<Bound, BindError> {
-        let places = bind::bind_all(&settings)?;
         let metrics = Arc::new(ServerMetrics::default());
+        let identity = door::identity(&settings, &metrics)?;
+        let places = bind::bind_all(&settings)?;
+        let fronts = bind::bind_fronts(&settings)?;
         if let Some(given) = places.iter().map(|place| place.receive_buffer).min() {
             metrics.set_receive_buffer(given);
             if given < settings.receive_buffer {
@@ -60,7 +75,7 @@ impl Server {
                 info!(asked, given, "receive buffer is capped by net.core.rmem_max, bursts may be lost");
             }
         }
-        Ok(Bound { settings, places, metrics })
+        Ok(Bound { settings, places, fronts, identity, metrics })
     }
 }
 
@@ -69,6 +84,9 @@ impl Server {
 pub struct Bound {
     settings: Settings,
     places: Vec<Place>,
+    /// The listeners of encrypted transports, and the certificate they show.
+    fronts: Vec<Front>,
+    identity: Option<Arc<Identity>>,
     metrics: Arc<ServerMetrics>,
 }
 
@@ -76,6 +94,11 @@ impl Bound {
     /// The addresses bound, with their real ports, each for UDP and TCP.
     pub fn local_addrs(&self) -> Vec<SocketAddr> {
         self.places.iter().map(|place| place.addr).collect()
+    }
+
+    /// The encrypted listeners bound, with their real ports.
+    pub fn encrypted_addrs(&self) -> Vec<(Proto, SocketAddr)> {
+        self.fronts.iter().map(|front| (front.proto, front.addr)).collect()
     }
 
     /// The cells this server counts in beside `board`.
@@ -98,6 +121,7 @@ impl Bound {
             replies: TaskTracker::new(),
             lifeline: Lifeline::default(),
             limits: Arc::new(ArcSwap::from_pointee(Limits::of(&self.settings))),
+            identity: self.identity,
             metrics: self.metrics,
         };
         let (late, lifeline) = (board.register(), running.lifeline.clone());
@@ -105,9 +129,10 @@ impl Bound {
         let limits = Arc::clone(&running.limits);
         let shared =
             Arc::new(Shared::new(limits, Arc::clone(&responder), Arc::clone(&late), metrics, lifeline));
+        door::open(self.fronts, running.identity.as_ref(), &self.settings.https_path, &shared)?;
         for (number, place) in self.places.into_iter().enumerate() {
             let listener = TcpListener::from_std(place.tcp)?;
-            running.lifeline.tasks.spawn(Arc::clone(&shared).accept(listener));
+            running.lifeline.tasks.spawn(Arc::clone(&shared).accept(listener, Door::Plain));
             for (worker, socket) in place.udp.into_iter().enumerate() {
                 let endpoint = Arc::new(Endpoint::new(socket));
                 let losses: Arc<dyn Losses> = Arc::clone(&endpoint) as _;
@@ -149,6 +174,8 @@ pub struct Running {
     replies: TaskTracker,
     lifeline: Lifeline,
     limits: Arc<ArcSwap<Limits>>,
+    /// What encrypted listeners show.
+    identity: Option<Arc<Identity>>,
     metrics: Arc<ServerMetrics>,
 }
 
@@ -158,7 +185,7 @@ pub struct Leftover {
     /// UDP sockets by which queries had come whose response had not. Should it still, it is sent: until
     /// then they stay open.
     pub replies: usize,
-    /// TCP connections that were cut.
+    /// Connections that were cut.
     pub connections: usize,
 }
 
@@ -174,10 +201,15 @@ impl Running {
     }
 
     /// Puts the TCP limits of other settings in force: the cap on connections for all, where those
-    /// above it stay open, the rest for connections accepted from now on. What else has changed
-    /// takes a new server.
+    /// above it stay open, the rest for connections accepted from now on. The certificate is read again,
+    /// from other files if they are named; one that is bad leaves the old one in force. What else has
+    /// changed takes a new server.
     pub fn reload(&self, settings: &Settings) {
         self.limits.store(Arc::new(Limits::of(settings)));
+        #[cfg(feature = "tls")]
+        if let (Some(identity), Some(files)) = (&self.identity, &settings.certificate) {
+            identity.reload(files);
+        }
     }
 
     /// Ends serving. Every datagram that reached a socket before its close is answered, and every

@@ -1,6 +1,7 @@
 //! Floor 0: DNS messages as bytes. Knows no clock, no socket and no other crate's DNS types.
 
 pub mod ask;
+pub mod finished;
 mod hash;
 pub mod learn;
 pub mod learned;

@@ -93,7 +93,7 @@ impl Responder for Double {
     }
 
     fn answer(&self, _: &(), query: &[u8], asker: Asker, out: &mut [u8], tally: &Tally) -> Disposition {
-        let proto = if asker.transport == Transport::Udp { Proto::Udp } else { Proto::Tcp };
+        let proto = asker.transport.proto();
         tally.query(proto);
         if query.len() < 12 {
             tally.drop_for(DropReason::ShortHeader);
@@ -143,6 +143,7 @@ pub fn settings() -> Settings {
         tcp_stall: Duration::from_secs(600),
         tcp_in_flight: 16,
         receive_buffer: 4 << 20,
+        ..Settings::default()
     }
 }
 
@@ -172,7 +173,7 @@ impl Served {
     /// Queries this server has counted.
     pub fn queries(&self) -> u64 {
         let totals = self.board.totals();
-        totals.queries(Proto::Udp) + totals.queries(Proto::Tcp)
+        Proto::ALL.iter().map(|&proto| totals.queries(proto)).sum()
     }
 
     /// The server itself, to be drained or dropped by the test.

@@ -1,0 +1,133 @@
+//! Listeners beside plain UDP and TCP: for TLS, HTTPS and QUIC.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::sync::Arc;
+
+use super::bind::BindError;
+use super::settings::Settings;
+use super::tcp::Shared;
+use crate::answer::Responder;
+use crate::metrics::{Proto, ServerMetrics};
+
+/// What is accepted by a TCP listener.
+#[derive(Clone)]
+pub(super) enum Door {
+    /// DNS as it is.
+    Plain,
+    /// DNS over TLS.
+    #[cfg(feature = "tls")]
+    Tls(tokio_rustls::TlsAcceptor),
+    /// DNS over HTTPS, at this path.
+    #[cfg(feature = "tls")]
+    Https(tokio_rustls::TlsAcceptor, Arc<str>),
+}
+
+/// A bound listener of an encrypted transport.
+#[derive(Debug)]
+pub(super) struct Front {
+    pub proto: Proto,
+    /// With its real port.
+    pub addr: SocketAddr,
+    pub socket: FrontSocket,
+}
+
+/// The socket of a [`Front`].
+#[derive(Debug)]
+pub(super) enum FrontSocket {
+    /// For TLS and HTTPS.
+    Stream(TcpListener),
+    /// For QUIC.
+    Datagram(UdpSocket),
+}
+
+/// The certificate of all encrypted listeners.
+#[cfg(feature = "tls")]
+pub(super) type Identity = super::certificate::Identity;
+/// There is none without the feature `tls`.
+#[cfg(not(feature = "tls"))]
+pub(super) type Identity = std::convert::Infallible;
+
+/// Reads the certificate, where one is needed.
+pub(super) fn identity(
+    settings: &Settings,
+    metrics: &Arc<ServerMetrics>,
+) -> Result<Option<Arc<Identity>>, BindError> {
+    if !settings.is_encrypted() {
+        return Ok(None);
+    }
+    for (list, proto, is_built) in [
+        (&settings.tls, Proto::Tls, cfg!(feature = "tls")),
+        (&settings.https, Proto::Https, cfg!(feature = "tls")),
+        (&settings.quic, Proto::Quic, cfg!(feature = "doq")),
+    ] {
+        if !is_built && !list.is_empty() {
+            return Err(BindError::NotBuilt(proto));
+        }
+    }
+    load(settings, metrics).map(Some)
+}
+
+#[cfg(feature = "tls")]
+fn load(settings: &Settings, metrics: &Arc<ServerMetrics>) -> Result<Arc<Identity>, BindError> {
+    let files = settings.certificate.clone().ok_or(BindError::NoCertificate)?;
+    Ok(Arc::new(Identity::load(files, Arc::clone(metrics))?))
+}
+
+#[cfg(not(feature = "tls"))]
+fn load(_: &Settings, _: &Arc<ServerMetrics>) -> Result<Arc<Identity>, BindError> {
+    Err(BindError::NotBuilt(Proto::Tls))
+}
+
+/// Starts accepting; runs on the runtime.
+#[cfg(feature = "tls")]
+pub(super) fn open<R: Responder>(
+    fronts: Vec<Front>,
+    identity: Option<&Arc<Identity>>,
+    path: &str,
+    shared: &Arc<Shared<R>>,
+) -> io::Result<()> {
+    use super::{https, tls};
+    use rustls::ALL_VERSIONS;
+    use tokio_rustls::TlsAcceptor;
+
+    let Some(identity) = identity else { return Ok(()) };
+    let acceptor = |protocols: &[&[u8]]| {
+        tls::config(identity, ALL_VERSIONS, protocols).map(TlsAcceptor::from).map_err(io::Error::other)
+    };
+    let tasks = &shared.lifeline.tasks;
+    tasks.spawn(Arc::clone(identity).run(shared.lifeline.drain.clone()));
+    for front in fronts {
+        match (front.proto, front.socket) {
+            (Proto::Https, FrontSocket::Stream(listener)) => {
+                let door = Door::Https(acceptor(&https::PROTOCOLS)?, path.into());
+                let listener = tokio::net::TcpListener::from_std(listener)?;
+                tasks.spawn(Arc::clone(shared).accept(listener, door));
+            }
+            (_, FrontSocket::Stream(listener)) => {
+                let door = Door::Tls(acceptor(&[tls::PROTOCOL])?);
+                let listener = tokio::net::TcpListener::from_std(listener)?;
+                tasks.spawn(Arc::clone(shared).accept(listener, door));
+            }
+            #[cfg(feature = "doq")]
+            (_, FrontSocket::Datagram(socket)) => {
+                let listener = super::quic::Listener::new(socket, identity)?;
+                tasks.spawn(listener.run(Arc::clone(shared)));
+            }
+            #[cfg(not(feature = "doq"))]
+            (_, FrontSocket::Datagram(_)) => return Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+    Ok(())
+}
+
+/// There is nothing to be opened without the feature `tls`: nothing was bound.
+#[cfg(not(feature = "tls"))]
+pub(super) fn open<R: Responder>(
+    _: Vec<Front>,
+    _: Option<&Arc<Identity>>,
+    _: &str,
+    _: &Arc<Shared<R>>,
+) -> io::Result<()> {
+    Ok(())
+}
