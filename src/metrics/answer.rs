@@ -76,7 +76,7 @@ mod tests {
         let handle = recorder.handle();
         let metrics = metrics::with_local_recorder(&recorder, AnswerMetrics::register);
         let series = |text: &str| text.lines().filter(|l| !l.is_empty() && !l.starts_with('#')).count();
-        assert_eq!(series(&handle.render()), 2 + 7 * 8 + 4 + 1);
+        assert_eq!(series(&handle.render()), 5 + 7 * 8 + 4 + 1);
 
         let board = Board::default();
         let (one, two) = (board.register(), board.register());

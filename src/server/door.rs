@@ -29,6 +29,7 @@ pub(super) struct Front {
     pub proto: Proto,
     /// With its real port.
     pub addr: SocketAddr,
+    #[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "nothing is bound then"))]
     pub socket: FrontSocket,
 }
 
@@ -36,8 +37,10 @@ pub(super) struct Front {
 #[derive(Debug)]
 pub(super) enum FrontSocket {
     /// For TLS and HTTPS.
+    #[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "nothing is bound then"))]
     Stream(TcpListener),
     /// For QUIC.
+    #[cfg_attr(not(feature = "doq"), allow(dead_code, reason = "nothing is bound then"))]
     Datagram(UdpSocket),
 }
 

@@ -4,6 +4,8 @@ mod admin;
 mod answers;
 mod config;
 mod deploy;
+#[cfg(feature = "tls")]
+mod encrypted;
 mod explain;
 mod export;
 mod harness;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
-use zonelet::answer::{Asker, Disposition, PendingQuery, Reply, Responder, Transport};
+use zonelet::answer::{Asker, Disposition, PendingQuery, Reply, Responder};
 use zonelet::metrics::{Board, DropReason, Proto, ServerMetrics, Tally};
 use zonelet::server::{Running, Server, Settings};
 
@@ -128,6 +128,8 @@ pub struct Served {
     pub double: Arc<Double>,
     pub board: Board,
     pub addrs: Vec<SocketAddr>,
+    /// The encrypted listeners.
+    pub encrypted: Vec<(Proto, SocketAddr)>,
     pub metrics: Arc<ServerMetrics>,
     pub runtime: Runtime,
     running: Option<Running>,
@@ -152,11 +154,11 @@ pub fn serve(settings: Settings) -> Served {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let (double, board) = (Arc::new(Double::default()), Board::default());
     let bound = Server::bind(settings).unwrap();
-    let (addrs, metrics) = (bound.local_addrs(), bound.metrics());
+    let (addrs, encrypted, metrics) = (bound.local_addrs(), bound.encrypted_addrs(), bound.metrics());
     let context = runtime.enter();
     let running = bound.start(Arc::clone(&double), &board).unwrap();
     drop(context);
-    Served { double, board, addrs, metrics, runtime, running: Some(running) }
+    Served { double, board, addrs, encrypted, metrics, runtime, running: Some(running) }
 }
 
 impl Served {
