@@ -1,5 +1,6 @@
 //! The whole surface: defaults, every kind of refusal, overrides.
 
+mod encrypted;
 mod health;
 
 use super::*;

@@ -171,10 +171,10 @@ impl<R: Responder> Served<R> {
     async fn run(self) -> CloseReason {
         let mut streams = JoinSet::new();
         let reason = self.serve(&mut streams).await;
-        // Nobody is left to be answered, or everybody has been.
-        streams.abort_all();
         let code = if reason == CloseReason::NotDns { PROTOCOL_ERROR } else { NO_ERROR };
+        // Before streams are dropped, which would end them as if all had been said.
         self.connection.close(code, b"");
+        streams.abort_all();
         reason
     }
 
@@ -250,14 +250,18 @@ async fn serve_one<R: Responder>(
     mut receive: RecvStream,
 ) -> Result<(), CloseReason> {
     let query = match timeout(stall, receive.read_to_end(FRAME_MAX)).await {
-        Ok(Ok(bytes)) => message(&bytes).ok_or(CloseReason::NotDns)?.to_vec(),
-        Ok(Err(ReadToEndError::TooLong)) => return Err(CloseReason::NotDns),
+        Ok(Ok(bytes)) => message(&bytes).map(<[u8]>::to_vec),
+        Ok(Err(ReadToEndError::TooLong)) => None,
         // The client has thought better of it.
         Ok(Err(ReadToEndError::Read(_))) => return Ok(give_up(&mut send, NO_ERROR)),
         Err(_) => {
             let _ = receive.stop(EXCESSIVE_LOAD);
             return Ok(give_up(&mut send, EXCESSIVE_LOAD));
         }
+    };
+    let Some(query) = query else {
+        give_up(&mut send, PROTOCOL_ERROR);
+        return Err(CloseReason::NotDns);
     };
     let asker = Asker::new(client, Transport::Quic);
     let response = tokio::select! {

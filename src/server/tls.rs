@@ -27,7 +27,7 @@ pub(super) const PROTOCOL: &[u8] = b"dot";
 
 /// Plain bytes that are encrypted at a time: one record (RFC 8446 §5.1). No more is taken before the
 /// socket has it, so that a slow client's bytes wait where they are counted.
-const RECORD: usize = 16 << 10;
+pub(super) const RECORD: usize = 16 << 10;
 
 /// What a handshake that is under way when the drain begins gets, to come to the query behind it.
 const LAST_HANDSHAKES: Duration = Duration::from_secs(1);
@@ -96,14 +96,18 @@ pub(super) struct Encrypted {
     tls: ServerConnection,
     /// Decrypted bytes that have not been read.
     readable: usize,
+    /// The client has said that no more comes: nothing need come by the socket for that to be read.
+    has_ended: bool,
 }
 
 impl Encrypted {
     fn new(stream: TlsStream<TcpStream>) -> Self {
         let (socket, mut tls) = stream.into_inner();
         // A query may have come with the end of the handshake.
-        let readable = tls.process_new_packets().map_or(0, |state| state.plaintext_bytes_to_read());
-        Self { socket, tls, readable }
+        let (readable, has_ended) = tls
+            .process_new_packets()
+            .map_or((0, false), |state| (state.plaintext_bytes_to_read(), state.peer_has_closed()));
+        Self { socket, tls, readable, has_ended }
     }
 
     /// Decrypts what the socket has; `false` at its end.
@@ -112,7 +116,10 @@ impl Encrypted {
             return Ok(false);
         }
         match self.tls.process_new_packets() {
-            Ok(state) => self.readable = state.plaintext_bytes_to_read(),
+            Ok(state) => {
+                self.readable = state.plaintext_bytes_to_read();
+                self.has_ended = state.peer_has_closed();
+            }
             Err(error) => {
                 // Says to the client what was wrong.
                 let _ = self.try_flush();
@@ -131,7 +138,7 @@ impl Stream for Encrypted {
     }
 
     async fn readable(&self) -> io::Result<()> {
-        if self.readable > 0 { Ok(()) } else { self.socket.readable().await }
+        if self.readable > 0 || self.has_ended { Ok(()) } else { self.socket.readable().await }
     }
 
     fn try_read(&mut self, into: &mut [u8], arrived: &mut Option<usize>) -> io::Result<usize> {

@@ -105,7 +105,7 @@ impl CertificateError {
             | Self::TooLarge { path }
             | Self::Missing { path, .. }
             | Self::Damaged { path, .. }
-            | Self::Unfit { path, .. } => *path == files.key,
+            | Self::Unfit { path, .. } => *path == files.key && files.key != files.chain,
             Self::Mismatch { .. } => true,
         }
     }

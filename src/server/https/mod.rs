@@ -26,11 +26,11 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::tcp::{Limits, Shared};
-use super::tls::handshake;
+use super::tls::{RECORD, handshake};
 use crate::answer::Responder;
 use crate::metrics::CloseReason;
 use crate::sys::QUERY_MAX;
-use activity::Activity;
+use activity::{Activity, Watched};
 use request::Desk;
 
 /// Spoken here, in the order of preference.
@@ -55,10 +55,12 @@ pub(super) async fn serve<R: Responder>(
     limits: Limits,
     shared: Arc<Shared<R>>,
 ) -> CloseReason {
-    let stream = match handshake(acceptor, stream, limits, &shared).await {
+    let mut stream = match handshake(acceptor, stream, limits, &shared).await {
         Ok(stream) => stream,
         Err(reason) => return reason,
     };
+    // What TLS holds is neither counted nor needed: one record.
+    stream.get_mut().1.set_buffer_limit(Some(RECORD));
     let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let activity = Arc::new(Activity::new(Instant::now()));
     let desk = Arc::new(Desk::new(Arc::clone(&shared), client, path, Arc::clone(&activity), limits.stall));
@@ -66,8 +68,8 @@ pub(super) async fn serve<R: Responder>(
         let desk = Arc::clone(&desk);
         async move { Ok::<Response<Full<Bytes>>, Infallible>(desk.serve(request).await) }
     });
+    let stream: Io = TokioIo::new(Watched { stream, activity: Arc::clone(&activity) });
     let watch = Watch { activity, limits };
-    let stream: TokioIo<TlsStream<TcpStream>> = TokioIo::new(stream);
     if is_http2 {
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -94,7 +96,7 @@ trait Graceful: Future<Output = hyper::Result<()>> {
     fn end(self: Pin<&mut Self>);
 }
 
-type Io = TokioIo<TlsStream<TcpStream>>;
+type Io = TokioIo<Watched<TlsStream<TcpStream>>>;
 
 impl<S> Graceful for http1::Connection<Io, S>
 where

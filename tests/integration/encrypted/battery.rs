@@ -48,7 +48,7 @@ impl Scene {
                 "broken" => q.reply(2, &[], &[]),
                 "none" => q.reply(3, &[], &[crate::harness::message::soa("test.", 900, 60)]),
                 "huge" => {
-                    let all: Vec<_> = (0..2300u16)
+                    let all: Vec<_> = (0..1900u16)
                         .map(|n| {
                             let mut record = a("huge.test.", 60, 0);
                             record.3 = vec![10, 1, (n >> 8) as u8, n as u8];
@@ -112,10 +112,10 @@ fn cases() -> Vec<(&'static str, Vec<u8>)> {
         ("forwarded and denied", plain("none.example.test. A")),
         ("forwarded and failed", edns("broken.example.test. A", |_| {})),
         ("a special name", plain("localhost. A")),
-        ("an unknown type", plain("glued.corp.internal. TYPE65280")),
+        ("an unknown type", ask("glued.corp.internal.", RecordType::Unknown(65280)).bytes()),
         ("any type", plain("glued.corp.internal. ANY")),
         ("a transfer", edns("corp.internal. AXFR", |_| {})),
-        ("a meta type", edns("corp.internal. MAILB", |_| {})),
+        ("a meta type", ask("corp.internal.", RecordType::Unknown(253)).edns(1232, false).bytes()),
         ("class CHAOS", ask("version.bind.", RecordType::TXT).class(DNSClass::CH).bytes()),
         ("EDNS", edns("glued.corp.internal. A", |_| {})),
         (
@@ -208,12 +208,12 @@ fn a_long_answer_is_whole_on_every_stream_and_cut_over_udp_alone() {
     let cut = message(&scene.ask(Way::Udp, &query));
     assert!(cut.metadata.truncation);
     let whole = scene.ask(Way::Tcp, &query);
-    assert!(whole.len() > 36_000, "{}", whole.len());
+    assert!(whole.len() > 30_000, "{}", whole.len());
     for &way in STREAMS {
         let response = scene.ask(way, &query);
         assert_eq!(response.len(), whole.len(), "{way:?}");
         let read = message(&response);
-        assert!(!read.metadata.truncation && read.answers.len() == 2300, "{way:?}");
+        assert!(!read.metadata.truncation && read.answers.len() == 1900, "{way:?}");
     }
 }
 

@@ -36,14 +36,14 @@ fn addr(program: &Program, proto: Proto) -> std::net::SocketAddr {
 #[test]
 fn the_program_listens_where_it_is_told_and_says_so() {
     let authority = Authority::new();
-    let program = home(&authority, "TLS=127.0.0.1:0 HTTPS=127.0.0.1:0").start();
+    let home = home(&authority, "TLS=127.0.0.1:0 HTTPS=127.0.0.1:0");
+    let program = home.start();
     let query = asked("localhost. A").bytes();
-    let want = "NOERROR; localhost. 3600 A 127.0.0.1";
     let over_tls = TlsClient::connect(&authority, addr(&program, Proto::Tls)).ask(&query);
     let over_https = HttpsClient::connect(&authority, addr(&program, Proto::Https), b"h2").ask(&query);
     assert_eq!(over_tls, over_https);
     let said = line(&query, &over_tls);
-    assert!(said.contains("A 127.0.0.1"), "{said}, not {want}");
+    assert!(said.contains("A 127.0.0.1"), "{said}");
     for proto in ["tls", "https"] {
         assert_eq!(program.metric("zonelet_server_queries_total", &[&format!("proto=\"{proto}\"")]), 1.0);
     }
@@ -67,7 +67,7 @@ fn a_certificate_that_cannot_be_used_is_named_with_line_key_and_remedy() {
     for (chain, key, said) in [
         (show(&mine.chain), show(&others.key), "config.toml:5:7: server.key: the key in"),
         (show(&mine.chain), "absent.pem".to_owned(), "config.toml:5:7: server.key: "),
-        (show(&mine.key), show(&mine.key), "config.toml:4:15: server.certificate: "),
+        (show(&others.key), show(&mine.key), "config.toml:4:15: server.certificate: "),
         (show(&mine.chain), String::new(), "server.key: is missing"),
     ] {
         write(&chain, &key);
@@ -86,7 +86,8 @@ fn a_certificate_that_cannot_be_used_is_named_with_line_key_and_remedy() {
 #[test]
 fn a_new_certificate_is_shown_to_new_connections_while_queries_go_on() {
     let authority = Arc::new(Authority::new());
-    let program = home(&authority, "TLS=127.0.0.1:0 HTTPS=127.0.0.1:0").start();
+    let home = home(&authority, "TLS=127.0.0.1:0 HTTPS=127.0.0.1:0");
+    let program = home.start();
     let tls = addr(&program, Proto::Tls);
     let query = asked("localhost. A").bytes();
     let mut old = TlsClient::connect(&authority, tls);
@@ -128,7 +129,8 @@ fn a_new_certificate_is_shown_to_new_connections_while_queries_go_on() {
 #[test]
 fn files_that_change_are_noticed_without_being_told() {
     let authority = Authority::new();
-    let program = home(&authority, "TLS=127.0.0.1:0").start();
+    let home = home(&authority, "TLS=127.0.0.1:0");
+    let program = home.start();
     let shown = || TlsClient::connect(&authority, addr(&program, Proto::Tls)).shown();
     let first = shown();
     authority.issue();

@@ -29,7 +29,7 @@ fn connect(authority: &Authority, served: &Served, protocol: &[u8]) -> HttpsClie
 }
 
 fn wait(answered: impl Future<Output = Result<Answered, hyper::Error>>) -> Result<Answered, hyper::Error> {
-    outside().block_on(timeout(PATIENCE, answered)).expect("neither a response nor an end")
+    outside().block_on(async { timeout(PATIENCE, answered).await }).expect("neither a response nor an end")
 }
 
 #[test]
@@ -74,7 +74,8 @@ fn each_thing_that_is_no_query_has_its_status() {
             assert_eq!(answered.header("allow"), if status == 405 { "GET, POST" } else { "" }, "{what}");
         }
     }
-    assert_eq!(served.board.totals().queries(Proto::Https), 2 * 5);
+    // Whatever came as a message was put to the responder.
+    assert_eq!(served.board.totals().queries(Proto::Https), 2 * 6);
 }
 
 #[test]
@@ -154,11 +155,9 @@ fn a_request_that_is_given_up_is_forgotten_and_its_connection_goes_on() {
     let authority = Authority::new();
     let served = served(&authority, |_| {});
     let client = connect(&authority, &served, b"h2");
-    let patience = Duration::from_millis(50);
     let given_up = client.start(client.post(&query("slow", 1)));
     let held = served.double.take(1).pop().unwrap();
     drop(given_up);
-    assert!(outside().block_on(timeout(patience, std::future::pending::<()>())).is_err());
     held.release();
     assert_eq!(client.ask(&query("hit", 2)), echo(&query("hit", 2)));
     drop(client);

@@ -43,6 +43,8 @@ impl Authority {
     pub fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // Of another name than what it issues, which would pass for self-signed.
+        params.distinguished_name.push(rcgen::DnType::CommonName, "zonelet test authority");
         let key = KeyPair::generate().unwrap();
         let root = params.self_signed(&key).unwrap();
         let dir = TempDir::new().unwrap();
@@ -211,7 +213,12 @@ impl TlsClient {
 
     /// Whether the server has closed, and said so in TLS.
     pub fn is_closed_in_order(&mut self) -> bool {
-        matches!(self.0.read(&mut [0; 1]), Ok(0))
+        matches!(self.end(), Ok(0))
+    }
+
+    /// What comes in place of a response.
+    pub fn end(&mut self) -> std::io::Result<usize> {
+        self.0.read(&mut [0; 1])
     }
 
     /// Ends the client's half of TLS, and goes on reading.
@@ -334,7 +341,10 @@ impl HttpsClient {
     /// Waits for the response, too.
     pub fn send(&self, request: Request<Full<Bytes>>) -> Answered {
         let answered = self.start(request);
-        outside().block_on(timeout(PATIENCE, answered)).expect("no response came").expect("a response")
+        outside()
+            .block_on(async { timeout(PATIENCE, answered).await })
+            .expect("no response came")
+            .expect("a response")
     }
 
     /// The message that answers `query`.
@@ -397,7 +407,8 @@ impl QuicClient {
 
     /// The code that the server ends the connection with.
     pub fn end(&self) -> Option<u64> {
-        let reason = outside().block_on(timeout(PATIENCE, self.connection.closed())).expect("an end");
+        let end = async { timeout(PATIENCE, self.connection.closed()).await };
+        let reason = outside().block_on(end).expect("an end");
         match reason {
             quinn::ConnectionError::ApplicationClosed(close) => Some(close.error_code.into_inner()),
             _ => None,

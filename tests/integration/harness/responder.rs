@@ -68,6 +68,12 @@ impl Double {
         state.held.drain(..count).collect()
     }
 
+    /// Drops all that is held, unanswered.
+    pub fn forget(&self) {
+        let held = std::mem::take(&mut self.state.lock().unwrap().held);
+        drop(held);
+    }
+
     /// The most queries that were held at once.
     pub fn most(&self) -> usize {
         self.state.lock().unwrap().most
