@@ -253,14 +253,14 @@ async fn serve_one<R: Responder>(
         Ok(Ok(bytes)) => message(&bytes).map(<[u8]>::to_vec),
         Ok(Err(ReadToEndError::TooLong)) => None,
         // The client has thought better of it.
-        Ok(Err(ReadToEndError::Read(_))) => return Ok(give_up(&mut send, NO_ERROR)),
+        Ok(Err(ReadToEndError::Read(_))) => return give_up(&mut send, NO_ERROR),
         Err(_) => {
             let _ = receive.stop(EXCESSIVE_LOAD);
-            return Ok(give_up(&mut send, EXCESSIVE_LOAD));
+            return give_up(&mut send, EXCESSIVE_LOAD);
         }
     };
     let Some(query) = query else {
-        give_up(&mut send, PROTOCOL_ERROR);
+        let _ = send.reset(PROTOCOL_ERROR);
         return Err(CloseReason::NotDns);
     };
     let asker = Asker::new(client, Transport::Quic);
@@ -271,11 +271,11 @@ async fn serve_one<R: Responder>(
     };
     let piece = match response {
         Ok(piece) => piece,
-        Err(Unanswered::NoRoom) => return Ok(give_up(&mut send, EXCESSIVE_LOAD)),
-        Err(Unanswered::NotAQuery) => return Ok(give_up(&mut send, PROTOCOL_ERROR)),
-        Err(Unanswered::Nothing) => return Ok(give_up(&mut send, INTERNAL_ERROR)),
+        Err(Unanswered::NoRoom) => return give_up(&mut send, EXCESSIVE_LOAD),
+        Err(Unanswered::NotAQuery) => return give_up(&mut send, PROTOCOL_ERROR),
+        Err(Unanswered::Nothing) => return give_up(&mut send, INTERNAL_ERROR),
     };
-    let Some(length) = prefix(piece.as_ref().len()) else { return Ok(give_up(&mut send, INTERNAL_ERROR)) };
+    let Some(length) = prefix(piece.as_ref().len()) else { return give_up(&mut send, INTERNAL_ERROR) };
     let sent = timeout(stall, async {
         send.write_all(&length).await.ok()?;
         send.write_chunk(Bytes::from_owner(piece)).await.ok()?;
@@ -283,15 +283,17 @@ async fn serve_one<R: Responder>(
         // Until then the bytes are kept here, and counted.
         send.stopped().await.ok()
     });
-    if sent.await.is_err() {
-        give_up(&mut send, EXCESSIVE_LOAD);
+    match sent.await {
+        Ok(_) => Ok(()),
+        Err(_) => give_up(&mut send, EXCESSIVE_LOAD),
     }
-    Ok(())
 }
 
-/// Ends a stream without a response. Fails only where it has ended.
-fn give_up(send: &mut SendStream, code: VarInt) {
+/// Ends a stream without a response; its connection goes on.
+fn give_up(send: &mut SendStream, code: VarInt) -> Result<(), CloseReason> {
+    // Fails only where it has ended.
     let _ = send.reset(code);
+    Ok(())
 }
 
 /// The one message of a stream; `None` breaks the rules (RFC 9250 §4.3.3): not just one, an id other than 0,

@@ -44,6 +44,7 @@ pub struct Plan {
 pub struct Stack {
     pub addr: SocketAddr,
     /// Those beside it, with what they speak.
+    #[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "there are none"))]
     pub encrypted: Vec<(zonelet::metrics::Proto, SocketAddr)>,
     pub clock: Clock,
     pub upstream: Scripted,

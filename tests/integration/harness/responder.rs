@@ -69,6 +69,7 @@ impl Double {
     }
 
     /// Drops all that is held, unanswered.
+    #[cfg(feature = "tls")]
     pub fn forget(&self) {
         let held = std::mem::take(&mut self.state.lock().unwrap().held);
         drop(held);
@@ -135,6 +136,7 @@ pub struct Served {
     pub board: Board,
     pub addrs: Vec<SocketAddr>,
     /// The encrypted listeners.
+    #[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "there are none"))]
     pub encrypted: Vec<(Proto, SocketAddr)>,
     pub metrics: Arc<ServerMetrics>,
     pub runtime: Runtime,
