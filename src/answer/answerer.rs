@@ -18,7 +18,7 @@ use super::walk::{End, Expired, MAX_RESTARTS, Missing, Resolved, Walk, Why};
 use super::{Asker, Disposition, Lane, PendingQuery, Reply, Responder, Settings, Transport};
 use crate::cache::Cache;
 use crate::clock::{Clock, Moment};
-use crate::metrics::{AnswerSource, Board, DropReason, Proto, Tally};
+use crate::metrics::{AnswerSource, Board, DropReason, Tally};
 use crate::upstream::Question;
 use crate::watch::{Sampling, Watch};
 use crate::wire::query::{Query, seeming_hash};
@@ -103,7 +103,7 @@ impl Answerer {
         };
         let max = match asker.transport {
             Transport::Udp => query.udp_size().min(UDP_SIZE),
-            Transport::Tcp => MAX_MESSAGE,
+            _ => MAX_MESSAGE,
         };
         let mut response = Response::start(&query, out, max);
         match self.front(view, &query, &asker, &mut response) {
@@ -222,16 +222,14 @@ impl Responder for Answerer {
     }
 
     fn answer(&self, view: &View, query: &[u8], asker: Asker, out: &mut [u8], tally: &Tally) -> Disposition {
-        tally.query(match asker.transport {
-            Transport::Udp => Proto::Udp,
-            Transport::Tcp => Proto::Tcp,
-        });
+        let proto = asker.transport.proto();
+        tally.query(proto);
         if let Some(limits) = &view.rules.limits
             && let Some(excess) = limits.excess(&asker, view.now)
         {
             return front::exceeded(excess, query, out, tally).into();
         }
-        let draw = spread(tally.queries(Proto::Udp).wrapping_add(tally.queries(Proto::Tcp)));
+        let draw = spread(tally.queries(proto));
         match self.respond(view, query, asker, out, tally, draw, &[]) {
             Outcome::Respond(len, made) => {
                 if view.rules.sampling.takes(draw) {

@@ -23,7 +23,7 @@ use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
-use crate::metrics::Tally;
+use crate::metrics::{Proto, Tally};
 use crate::sys::Local;
 
 pub use answerer::{Answerer, View};
@@ -38,6 +38,30 @@ pub enum Transport {
     Udp,
     /// A stream: answers of up to 65535 bytes.
     Tcp,
+    /// TLS (RFC 7858), as TCP.
+    Tls,
+    /// HTTPS (RFC 8484): a message in each request, answers as over TCP.
+    Https,
+    /// QUIC (RFC 9250): a stream for each query, answers as over TCP.
+    Quic,
+}
+
+impl Transport {
+    /// What queries of it are counted as.
+    pub const fn proto(self) -> Proto {
+        match self {
+            Self::Udp => Proto::Udp,
+            Self::Tcp => Proto::Tcp,
+            Self::Tls => Proto::Tls,
+            Self::Https => Proto::Https,
+            Self::Quic => Proto::Quic,
+        }
+    }
+
+    /// Whether nobody on the way can read what is said, but for its length.
+    pub const fn is_encrypted(self) -> bool {
+        matches!(self, Self::Tls | Self::Https | Self::Quic)
+    }
 }
 
 /// Who asked.
@@ -88,7 +112,7 @@ pub trait Responder: Send + Sync + 'static {
     fn expect(&self, _query: &[u8]) {}
 
     /// Answers `query` into `out`: at once, never waiting. `out` is at least 1232 bytes long for
-    /// UDP and 65535 for TCP.
+    /// UDP and 65535 for all others.
     /// Counts into `tally`, the calling thread's cells.
     fn answer(
         &self,

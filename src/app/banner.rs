@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::imports::SharedBoard;
 use crate::import::{ZoneState, ZoneStatus};
+use crate::metrics::Proto;
 use crate::wire::Rtype;
 use crate::zone::{Authority, SharedTable};
 
@@ -21,6 +22,7 @@ const MAX_ZONES: usize = 20;
 /// Prints to standard output once the first imports are done, or have taken too long to wait for.
 pub async fn print(
     own: Vec<SocketAddr>,
+    encrypted: Vec<(Proto, SocketAddr)>,
     board: SharedBoard,
     table: SharedTable,
     shutdown: CancellationToken,
@@ -28,15 +30,23 @@ pub async fn print(
     let mut ready = board.load().watch_ready();
     let first_import = timeout(FIRST_IMPORT, ready.wait_for(|ready| *ready));
     let _ = shutdown.run_until_cancelled(first_import).await;
-    let text = text(&own, &board.load().snapshot(), &table);
+    let text = text(&own, &encrypted, &board.load().snapshot(), &table);
     // Nobody may be reading: that is no reason to stop serving.
     let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
-fn text(own: &[SocketAddr], zones: &[ZoneStatus], table: &SharedTable) -> String {
+fn text(
+    own: &[SocketAddr],
+    encrypted: &[(Proto, SocketAddr)],
+    zones: &[ZoneStatus],
+    table: &SharedTable,
+) -> String {
     let mut text = format!("zonelet {} is ready\n", env!("CARGO_PKG_VERSION"));
     for address in own {
         let _ = writeln!(text, "  listens on {address} (UDP and TCP)");
+    }
+    for (proto, address) in encrypted {
+        let _ = writeln!(text, "  listens on {address} ({})", proto.label().to_uppercase());
     }
     for zone in zones.iter().take(MAX_ZONES) {
         let what = match zone.state {

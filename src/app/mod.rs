@@ -155,7 +155,7 @@ impl App {
 
         let bound = Server::succeed(config.server.clone(), &mut begin.estate)?;
         begin.check().await?;
-        let own = bound.local_addrs();
+        let (own, encrypted) = (bound.local_addrs(), bound.encrypted_addrs());
         let upstream_settings = upstream::Settings { own: own.clone(), ..config.upstream.clone() };
         let forwarder = Forwarder::new(upstream_settings, clock.clone(), Handle::current());
         let metrics = Arc::new(ImportMetrics::register());
@@ -253,7 +253,7 @@ impl App {
         };
         let giver = meet(config, offer, &shutdown);
         let watchdog = guard(config, &server, state.verdict.clone());
-        tasks.spawn(banner::print(own, imports.status(), table, shutdown.clone()));
+        tasks.spawn(banner::print(own, encrypted, imports.status(), table, shutdown.clone()));
         let reloads = ReloadMetrics::register();
         let fallback = f64::from(u8::from(setup.is_fallback));
         config_fallback().set(fallback);

@@ -6,6 +6,7 @@
 mod address;
 mod answers;
 mod continuity;
+mod encrypted;
 mod environment;
 mod forwards;
 mod log;
@@ -248,7 +249,7 @@ impl Config {
         let [state, log, rebinding] = ["state", "log", "rebinding"].map(|key| root.section(key));
         let [handover, watchdog] = ["handover", "watchdog"].map(|key| root.section(key));
         let import = sections::state(&state, base, environment);
-        let transports = sections::server(&server, &limits);
+        let transports = sections::server(&server, &limits, base);
         let keeping = sections::keeping(&cache, &Keeping::default());
         let forwards = forwards::forwards(root, &keeping, &transports.listen, base);
         let answering = answers::Sections {
@@ -268,14 +269,14 @@ impl Config {
             handover: continuity::handover(&handover, base, import.state_dir.as_deref()),
             watchdog: continuity::watchdog(&watchdog),
             import,
-            drain: sections::drain(&drain, &transports.listen),
+            drain: sections::drain(&drain, &transports),
             log: sections::log(&log),
             watch: observe::watch(root, base),
             server: transports,
             warnings: Vec::new(),
         };
         let has_rules = !config.answer.access_rules.is_empty();
-        sections::exposure(&server, has_rules, &admin, &config.server.listen, config.admin.listen);
+        sections::exposure(&server, has_rules, &admin, &config.server, config.admin.listen);
         for section in [&server, &admin, &limits, &special, &cache, &drain, &state, &log] {
             section.finish();
         }
@@ -292,6 +293,10 @@ impl Config {
         let has_moved = self.import.state_dir != new.import.state_dir;
         let changed = [
             ("server.listen", self.server.listen != new.server.listen),
+            ("server.tls", self.server.tls != new.server.tls),
+            ("server.https", self.server.https != new.server.https),
+            ("server.https_path", self.server.https_path != new.server.https_path),
+            ("server.quic", self.server.quic != new.server.quic),
             ("server.workers", self.server.workers != new.server.workers),
             ("limits.receive_buffer", self.server.receive_buffer != new.server.receive_buffer),
             ("admin.listen", self.admin.listen != new.admin.listen),

@@ -9,6 +9,7 @@ use crate::answer::settings::Keeping;
 use crate::{admin, cache, import, server, upstream};
 
 use super::address::is_private;
+use super::encrypted::{encrypted, listeners};
 use super::environment::Environment;
 use super::problem::Place;
 use super::read::{Item, Section};
@@ -21,7 +22,7 @@ fn times(least: Duration, most: Duration) -> RangeInclusive<Duration> {
 }
 
 /// `[server]` and the transports' part of `[limits]`.
-pub(super) fn server(section: &Section<'_>, limits: &Section<'_>) -> server::Settings {
+pub(super) fn server(section: &Section<'_>, limits: &Section<'_>, base: &Path) -> server::Settings {
     let default = server::Settings::default();
     let listen = |item: &Item<'_>| item.filled_list(|i| i.listen_address(), "[\"127.0.0.1:5300\"]");
     let workers = |item: &Item<'_>| match item.as_text() {
@@ -32,7 +33,7 @@ pub(super) fn server(section: &Section<'_>, limits: &Section<'_>) -> server::Set
         }
         _ => item.count(1..=256),
     };
-    server::Settings {
+    let mut settings = server::Settings {
         listen: section.read("listen", default.listen, listen),
         workers: section.read("workers", default.workers, workers),
         tcp_connections: limits.read("tcp_connections", default.tcp_connections, |i| i.count(1..=1 << 20)),
@@ -51,7 +52,10 @@ pub(super) fn server(section: &Section<'_>, limits: &Section<'_>) -> server::Set
         receive_buffer: limits.read("receive_buffer", default.receive_buffer, |i| {
             usize::try_from(i.bytes(64 << 10..=1 << 30)?).ok()
         }),
-    }
+        ..default
+    };
+    encrypted(section, base, &mut settings);
+    settings
 }
 
 /// The part of `[limits]` that is about upstreams; the domains come from `[[forward]]`.
@@ -161,8 +165,9 @@ pub(super) fn state(section: &Section<'_>, base: &Path, environment: &Environmen
 }
 
 /// `[drain]`. `delay = "auto"` needs none where only this host can ask.
-pub(super) fn drain(section: &Section<'_>, listen: &[SocketAddr]) -> Drain {
-    let auto = Drain::for_listeners(listen);
+pub(super) fn drain(section: &Section<'_>, server: &server::Settings) -> Drain {
+    let all: Vec<SocketAddr> = listeners(server).into_iter().flat_map(|(_, list)| list).copied().collect();
+    let auto = Drain::for_listeners(&all);
     let range = || times(Duration::ZERO, 5 * MINUTE);
     let delay = |item: &Item<'_>| match item.as_text() {
         Some("auto") => Some(auto.delay),
@@ -196,23 +201,27 @@ pub(super) fn exposure(
     server: &Section<'_>,
     has_rules: bool,
     admin: &Section<'_>,
-    listen: &[SocketAddr],
+    settings: &server::Settings,
     metrics: Option<SocketAddr>,
 ) {
+    let open = |(key, list): (_, &[SocketAddr])| {
+        list.iter().find(|address| !is_private(address.ip())).map(|address| (key, *address))
+    };
     if !server.has("access")
         && !has_rules
-        && let Some(open) = listen.iter().find(|address| !is_private(address.ip()))
+        && let Some((key, open)) = listeners(settings).into_iter().find_map(open)
     {
         let what = format!("{open} may be reached from beyond private networks, and no access list is set");
-        server.warn("listen", &what, Some("set server.access to the networks that may ask"));
+        server.warn(key, &what, Some("set server.access to the networks that may ask"));
     }
     let Some(address) = metrics else { return };
-    if address.port() != 0 && listen.contains(&address) {
-        admin.reject(
-            "listen",
-            &format!("{address} is in server.listen as well"),
-            Some("choose another port"),
-        );
+    // QUIC is over UDP, which is not in the way.
+    let over_tcp = listeners(settings).into_iter().filter(|(key, _)| *key != "quic");
+    if let Some((key, _)) =
+        over_tcp.into_iter().find(|(_, list)| address.port() != 0 && list.contains(&address))
+    {
+        let what = format!("{address} is in server.{key} as well");
+        admin.reject("listen", &what, Some("choose another port"));
     }
     if !address.ip().is_loopback() {
         let what = format!("{address} shows metrics and health to other hosts");

@@ -2,6 +2,7 @@
 
 mod answers;
 mod choosing;
+mod encrypted;
 mod health;
 mod secure;
 

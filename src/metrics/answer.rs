@@ -4,7 +4,7 @@ use metrics::{Counter, Unit, counter, describe_counter};
 
 use super::tally::{AnswerSource, Board, Bound, DropReason, Proto, RCODES, Tally};
 
-/// Queries received. `proto`: `udp` or `tcp`.
+/// Queries received. `proto`: `udp`, `tcp`, `tls`, `https` or `quic`.
 pub const QUERIES: &str = "zonelet_server_queries_total";
 /// Responses sent. `source`: `zone`, `assumed` (of a zone, chosen without knowing all health that the
 /// choice hangs on), `cache`, `stale` (expired, while its upstream fails), `upstream`, `special`, `override`,
@@ -93,7 +93,7 @@ mod tests {
         let handle = recorder.handle();
         let metrics = metrics::with_local_recorder(&recorder, AnswerMetrics::register);
         let series = |text: &str| text.lines().filter(|l| !l.is_empty() && !l.starts_with('#')).count();
-        assert_eq!(series(&handle.render()), 2 + 10 * 8 + 6 + 1 + 1 + 4);
+        assert_eq!(series(&handle.render()), 5 + 10 * 8 + 6 + 1 + 1 + 4);
 
         let board = Board::default();
         let (one, two) = (board.register(), board.register());

@@ -13,20 +13,39 @@ pub const OVERSIZED: &str = "zonelet_server_oversized_total";
 pub const RECEIVE_ERRORS: &str = "zonelet_server_receive_errors_total";
 /// The smallest receive buffer the kernel gave to a UDP socket.
 pub const RECEIVE_BUFFER: &str = "zonelet_server_receive_buffer_bytes";
-/// Open TCP connections.
+/// Open connections: of TCP, TLS, HTTPS and QUIC.
 pub const TCP_CONNECTIONS: &str = "zonelet_server_tcp_connections";
-/// TCP connections taken.
+/// Connections of these kinds taken, those included that then could not agree on keys.
 pub const TCP_ACCEPTED: &str = "zonelet_server_tcp_accepted_total";
-/// TCP connections closed at once because `limits.tcp_connections` were open, or their client had
+/// Connections closed at once because `limits.tcp_connections` were open, or their client had
 /// `limits.tcp_connections_per_client`.
 pub const TCP_REFUSED: &str = "zonelet_server_tcp_refused_total";
 /// Accepts that failed, for want of descriptors, say.
 pub const TCP_ACCEPT_ERRORS: &str = "zonelet_server_tcp_accept_errors_total";
-/// TCP connections closed. `reason`: `client`, `reset`, `idle`, `slow_query`, `slow_reader`,
-/// `memory`, `not_dns`, `drain` or `cut`.
+/// Connections closed. `reason`: `client`, `reset`, `idle`, `slow_query`, `slow_reader`,
+/// `memory`, `not_dns`, `handshake`, `drain` or `cut`.
 pub const TCP_CLOSED: &str = "zonelet_server_tcp_closed_total";
-/// Bytes of TCP responses that wait for their clients, over all connections.
+/// Bytes of responses that wait for their clients, over all connections.
 pub const TCP_QUEUED: &str = "zonelet_server_tcp_queued_bytes";
+/// Responses over HTTPS. `status`: that of HTTP, `200` for every DNS message, whatever its code.
+pub const HTTPS_RESPONSES: &str = "zonelet_server_https_responses_total";
+/// When the certificate of the encrypted listeners ends, seconds since 1970; not there without one.
+pub const CERTIFICATE_EXPIRY: &str = "zonelet_server_certificate_expiry_seconds";
+/// Certificate files that changed. `result`: `taken`, or `refused`: the old one stays.
+pub const CERTIFICATE_RELOADS: &str = "zonelet_server_certificate_reloads_total";
+
+/// The statuses that are counted by themselves; everything else is the last.
+const STATUSES: [(u16, &str); 9] = [
+    (200, "200"),
+    (400, "400"),
+    (404, "404"),
+    (405, "405"),
+    (408, "408"),
+    (413, "413"),
+    (415, "415"),
+    (503, "503"),
+    (0, "other"),
+];
 
 /// A socket whose lost datagrams the kernel counts.
 pub trait Losses: Send + Sync {
@@ -51,6 +70,8 @@ pub enum CloseReason {
     Memory,
     /// A message too short for a DNS header: the stream is not DNS, or has lost its framing.
     NotDns,
+    /// No keys were agreed on in time, or none could be.
+    Handshake,
     /// The server drains; every query that had arrived is answered.
     Drain,
     /// The grace period of the drain was over first.
@@ -59,7 +80,7 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// Every value, in order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Client,
         Self::Reset,
         Self::Idle,
@@ -67,6 +88,7 @@ impl CloseReason {
         Self::SlowReader,
         Self::Memory,
         Self::NotDns,
+        Self::Handshake,
         Self::Drain,
         Self::Cut,
     ];
@@ -81,6 +103,7 @@ impl CloseReason {
             Self::SlowReader => "slow_reader",
             Self::Memory => "memory",
             Self::NotDns => "not_dns",
+            Self::Handshake => "handshake",
             Self::Drain => "drain",
             Self::Cut => "cut",
         }
@@ -101,6 +124,11 @@ pub struct ServerMetrics {
     accept_errors: AtomicU64,
     closed: [AtomicU64; CloseReason::ALL.len()],
     queued: AtomicU64,
+    https: [AtomicU64; STATUSES.len()],
+    /// 0 for none.
+    certificate_expiry: AtomicU64,
+    certificates_taken: AtomicU64,
+    certificates_refused: AtomicU64,
 }
 
 impl ServerMetrics {
@@ -159,6 +187,27 @@ impl ServerMetrics {
         self.queued.load(Relaxed)
     }
 
+    /// Counts a response of this status over HTTPS.
+    pub fn https_response(&self, status: u16) {
+        let at = STATUSES.iter().position(|(known, _)| *known == status).unwrap_or(STATUSES.len() - 1);
+        self.https[at].fetch_add(1, Relaxed);
+    }
+
+    /// Notes when the certificate ends, in seconds since 1970.
+    pub fn set_certificate_expiry(&self, end: Option<u64>) {
+        self.certificate_expiry.store(end.unwrap_or(0), Relaxed);
+    }
+
+    /// Counts a certificate that replaced another.
+    pub fn certificate_taken(&self) {
+        self.certificates_taken.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a certificate that could not.
+    pub fn certificate_refused(&self) {
+        self.certificates_refused.fetch_add(1, Relaxed);
+    }
+
     /// The smallest receive buffer, [`RECEIVE_BUFFER`].
     pub fn receive_buffer(&self) -> u64 {
         self.receive_buffer.load(Relaxed)
@@ -209,6 +258,17 @@ impl ServerMetrics {
         for reason in CloseReason::ALL {
             counter!(TCP_CLOSED, "reason" => reason.label()).absolute(self.closings(reason));
         }
+        for ((_, status), cell) in STATUSES.iter().zip(&self.https) {
+            counter!(HTTPS_RESPONSES, "status" => *status).absolute(cell.load(Relaxed));
+        }
+        let reloads = [("taken", &self.certificates_taken), ("refused", &self.certificates_refused)];
+        for (result, cell) in reloads {
+            counter!(CERTIFICATE_RELOADS, "result" => result).absolute(cell.load(Relaxed));
+        }
+        let expiry = self.certificate_expiry.load(Relaxed);
+        if expiry > 0 {
+            gauge!(CERTIFICATE_EXPIRY).set(expiry as f64);
+        }
         gauge!(RECEIVE_BUFFER).set(self.receive_buffer() as f64);
         gauge!(TCP_CONNECTIONS).set(self.open_connections() as f64);
         gauge!(TCP_QUEUED).set(self.queued_bytes() as f64);
@@ -220,16 +280,19 @@ fn describe() {
         (RECEIVE_DROPS, "Datagrams lost because a receive queue was full."),
         (OVERSIZED, "Query datagrams that were cut to the receive buffer."),
         (RECEIVE_ERRORS, "Receive calls that failed."),
-        (TCP_ACCEPTED, "TCP connections taken."),
-        (TCP_REFUSED, "TCP connections closed at once because too many were open."),
+        (TCP_ACCEPTED, "Connections taken."),
+        (TCP_REFUSED, "Connections closed at once because too many were open."),
         (TCP_ACCEPT_ERRORS, "Accepts of TCP connections that failed."),
-        (TCP_CLOSED, "TCP connections closed, by reason."),
+        (TCP_CLOSED, "Connections closed, by reason."),
+        (HTTPS_RESPONSES, "Responses over HTTPS, by status."),
+        (CERTIFICATE_RELOADS, "Certificate files that changed, by what became of it."),
     ] {
         describe_counter!(name, Unit::Count, text);
     }
     describe_gauge!(RECEIVE_BUFFER, Unit::Bytes, "Smallest receive buffer of a UDP socket.");
-    describe_gauge!(TCP_CONNECTIONS, Unit::Count, "Open TCP connections.");
-    describe_gauge!(TCP_QUEUED, Unit::Bytes, "TCP responses that wait for their clients.");
+    describe_gauge!(TCP_CONNECTIONS, Unit::Count, "Open connections.");
+    describe_gauge!(CERTIFICATE_EXPIRY, Unit::Seconds, "When the certificate ends, since 1970.");
+    describe_gauge!(TCP_QUEUED, Unit::Bytes, "Responses that wait for their clients.");
 }
 
 #[cfg(test)]

@@ -96,6 +96,12 @@ labels! {
         Udp = "udp",
         /// TCP.
         Tcp = "tcp",
+        /// DNS over TLS.
+        Tls = "tls",
+        /// DNS over HTTPS.
+        Https = "https",
+        /// DNS over QUIC.
+        Quic = "quic",
     }
 }
 

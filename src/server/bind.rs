@@ -8,6 +8,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tracing::warn;
 
 use super::Settings;
+use super::door::{Front, FrontSocket};
 use crate::metrics::Proto;
 use crate::sys::{self, Estate};
 
@@ -34,12 +35,22 @@ pub enum BindError {
     /// Every address was of a family that this host does not have.
     #[error("this host has none of the address families of {}", list(.0))]
     NoFamily(Vec<SocketAddr>),
+    /// The settings name an encrypted listener that this build does not have.
+    #[error("{} is not part of this build", .0.label())]
+    NotBuilt(Proto),
+    /// The settings name an encrypted listener and no certificate.
+    #[error("encrypted listeners need server.certificate and server.key")]
+    NoCertificate,
+    /// The certificate cannot be used; needs an operator.
+    #[cfg(feature = "tls")]
+    #[error("the certificate cannot be used: {}", .0.remedy())]
+    Certificate(#[from] super::certificate::CertificateError),
     /// One address could not be had; needs an operator.
     #[error("cannot listen on {addr} over {}: {hint}", proto.label())]
     Refused {
         /// The address as asked for.
         addr: SocketAddr,
-        /// UDP or TCP.
+        /// What it was asked for.
         proto: Proto,
         /// What to do about it.
         hint: &'static str,
@@ -110,6 +121,45 @@ pub(super) fn bind_all(settings: &Settings, estate: &mut Estate) -> Result<Vec<P
         (false, true) => Err(BindError::NoFamily(wanted)),
         (false, false) => Ok(places),
     }
+}
+
+/// Binds the listeners of encrypted transports that `settings` asks for, or none.
+pub(super) fn bind_fronts(settings: &Settings, estate: &mut Estate) -> Result<Vec<Front>, BindError> {
+    let lists = [(Proto::Tls, &settings.tls), (Proto::Https, &settings.https), (Proto::Quic, &settings.quic)];
+    let wanted =
+        lists.into_iter().flat_map(|(proto, list)| distinct(list).into_iter().map(move |a| (proto, a)));
+    let mut fronts = Vec::new();
+    for (proto, addr) in wanted {
+        match bind_front(proto, addr, estate) {
+            Ok(front) => fronts.push(front),
+            Err(e) if is_missing_family(addr, &e) => {
+                warn!(%addr, error = %e, "this host lacks the address family, not listening there");
+            }
+            Err(source) => return Err(BindError::Refused { addr, proto, hint: hint(addr, &source), source }),
+        }
+    }
+    Ok(fronts)
+}
+
+fn bind_front(proto: Proto, asked: SocketAddr, estate: &mut Estate) -> io::Result<Front> {
+    let addr = estate.addr_of(proto.label(), asked).unwrap_or(asked);
+    let is_alone = addr.port() == 0;
+    if proto != Proto::Quic {
+        let listener = match estate.take(proto.label(), addr, true) {
+            Some(taken) => taken.into(),
+            None => tcp_listener(addr, is_alone)?,
+        };
+        return Ok(Front {
+            proto,
+            asked,
+            addr: listener.local_addr()?,
+            socket: FrontSocket::Stream(listener),
+        });
+    }
+    let socket = bound(addr, Type::DGRAM, Protocol::UDP, is_alone)?;
+    socket.set_nonblocking(true)?;
+    let socket = UdpSocket::from(socket);
+    Ok(Front { proto, asked, addr: socket.local_addr()?, socket: FrontSocket::Datagram(socket) })
 }
 
 /// Each address once, v4-mapped ones as what they are. Port 0 is a new port every time.

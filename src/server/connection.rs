@@ -1,4 +1,4 @@
-//! One TCP connection (RFC 7766): queries are read ahead and answered out of order.
+//! One TCP connection (RFC 7766), TLS on top of it or not: queries are read ahead and answered out of order.
 //!
 //! What can be answered at once is, many queries with one write; the others come back through a
 //! channel when they come. Reading stops while too many are in flight or the client does not take
@@ -8,20 +8,20 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use super::framing::Framing;
 use super::outbox::{Late, Outbox};
+use super::stream::Stream;
 use super::tcp::{Limits, Shared};
 use crate::answer::Responder;
 use crate::metrics::CloseReason;
 use crate::sys;
 
 /// A connection and its queries.
-pub(super) struct Connection<R> {
-    pub(super) stream: TcpStream,
+pub(super) struct Connection<R, S> {
+    pub(super) stream: S,
     pub(super) client: SocketAddr,
     pub(super) shared: Arc<Shared<R>>,
     /// Those in force when it was accepted.
@@ -44,9 +44,9 @@ pub(super) struct Connection<R> {
     pub(super) begun: Option<Instant>,
 }
 
-impl<R: Responder> Connection<R> {
+impl<R: Responder, S: Stream> Connection<R, S> {
     /// A connection that nothing has been read from.
-    pub fn new(stream: TcpStream, client: SocketAddr, limits: Limits, shared: Arc<Shared<R>>) -> Self {
+    pub fn new(stream: S, client: SocketAddr, limits: Limits, shared: Arc<Shared<R>>) -> Self {
         let (way_back, late) = mpsc::channel(limits.in_flight);
         let now = Instant::now();
         Self {
@@ -101,7 +101,7 @@ impl<R: Responder> Connection<R> {
                 () = &mut cut => return Err(CloseReason::Cut),
                 () = &mut drain, if self.arrived.is_none() => self.begin_drain(),
                 Some(late) = self.late.recv() => self.take(late)?,
-                ready = self.stream.writable(), if !self.outbox.is_empty() => {
+                ready = self.stream.socket().writable(), if !self.outbox.is_empty() => {
                     ready.map_err(|_| CloseReason::Reset)?;
                     self.flush()?;
                 }
@@ -159,7 +159,7 @@ impl<R: Responder> Connection<R> {
 
     /// From here on only what has already arrived is read.
     fn begin_drain(&mut self) {
-        self.arrived = Some(sys::readable_bytes(&self.stream).unwrap_or(0));
+        self.arrived = Some(sys::readable_bytes(self.stream.socket()).unwrap_or(0));
     }
 
     /// A late response: it goes out at once if the client takes it.
@@ -175,7 +175,7 @@ impl<R: Responder> Connection<R> {
     }
 
     fn flush(&mut self) -> Result<(), CloseReason> {
-        self.outbox.flush(&self.stream, Instant::now()).map_err(|_| CloseReason::Reset)?;
+        self.outbox.flush(&mut self.stream, Instant::now()).map_err(|_| CloseReason::Reset)?;
         if self.outbox.is_empty() {
             self.restart_clocks();
         }

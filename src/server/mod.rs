@@ -5,12 +5,24 @@
 //! query that had arrived.
 
 mod bind;
+#[cfg(feature = "tls")]
+pub mod certificate;
 mod connection;
+mod door;
 pub mod framing;
+#[cfg(feature = "tls")]
+mod https;
 mod outbox;
+#[cfg(feature = "doq")]
+mod quic;
 pub mod settings;
+#[cfg(feature = "tls")]
+mod single;
 mod step;
+mod stream;
 mod tcp;
+#[cfg(feature = "tls")]
+mod tls;
 mod udp;
 
 use std::io;
@@ -29,9 +41,10 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::answer::Responder;
-use crate::metrics::{Board, Losses, ServerMetrics, Tally};
+use crate::metrics::{Board, Losses, Proto, ServerMetrics, Tally};
 use crate::sys::{Estate, SocketName};
 use bind::Place;
+use door::{Front, Identity, Kind};
 use tcp::{Door, Lifeline, Limits, Shared};
 use udp::{Endpoint, Worker};
 
@@ -61,8 +74,10 @@ impl Server {
     /// # Errors
     /// As [`Server::bind`].
     pub fn succeed(settings: Settings, estate: &mut Estate) -> Result<Bound, BindError> {
-        let places = bind::bind_all(&settings, estate)?;
         let metrics = Arc::new(ServerMetrics::default());
+        let identity = door::identity(&settings, &metrics)?;
+        let places = bind::bind_all(&settings, estate)?;
+        let fronts = bind::bind_fronts(&settings, estate)?;
         if let Some(given) = places.iter().map(|place| place.receive_buffer).min() {
             metrics.set_receive_buffer(given);
             if given < settings.receive_buffer {
@@ -70,7 +85,7 @@ impl Server {
                 info!(asked, given, "receive buffer is capped by net.core.rmem_max, bursts may be lost");
             }
         }
-        Ok(Bound { settings, places, metrics })
+        Ok(Bound { settings, places, fronts, identity, metrics })
     }
 }
 
@@ -79,6 +94,9 @@ impl Server {
 pub struct Bound {
     settings: Settings,
     places: Vec<Place>,
+    /// The listeners of encrypted transports, and the certificate they show.
+    fronts: Vec<Front>,
+    identity: Option<Arc<Identity>>,
     metrics: Arc<ServerMetrics>,
 }
 
@@ -86,6 +104,11 @@ impl Bound {
     /// The addresses bound, with their real ports, each for UDP and TCP.
     pub fn local_addrs(&self) -> Vec<SocketAddr> {
         self.places.iter().map(|place| place.addr).collect()
+    }
+
+    /// The encrypted listeners bound, with their real ports.
+    pub fn encrypted_addrs(&self) -> Vec<(Proto, SocketAddr)> {
+        self.fronts.iter().map(|front| (front.proto, front.addr)).collect()
     }
 
     /// The cells this server counts in beside `board`.
@@ -108,6 +131,7 @@ impl Bound {
             replies: TaskTracker::new(),
             lifeline: Lifeline::default(),
             limits: Arc::new(ArcSwap::from_pointee(Limits::of(&self.settings))),
+            identity: self.identity,
             metrics: self.metrics,
         };
         let (late, lifeline) = (board.register(), running.lifeline.clone());
@@ -115,6 +139,8 @@ impl Bound {
         let limits = Arc::clone(&running.limits);
         let shared =
             Arc::new(Shared::new(limits, Arc::clone(&responder), Arc::clone(&late), metrics, lifeline));
+        let doors = door::open(self.fronts, running.identity.as_ref(), &self.settings.https_path, &shared)?;
+        running.doors.extend(doors);
         for (number, mut place) in self.places.into_iter().enumerate() {
             if let Err(error) = place.complete(&self.settings) {
                 warn!(addr = %place.addr, %error, workers = place.udp.len(), "fewer workers than configured");
@@ -123,7 +149,7 @@ impl Bound {
             let listener = Arc::new(TcpListener::from_std(place.tcp)?);
             let door = Door::new(name(bind::TCP, 0), &listener, &running.lifeline);
             running.doors.push(Arc::clone(&door));
-            running.lifeline.tasks.spawn(Arc::clone(&shared).accept(listener, door));
+            running.lifeline.tasks.spawn(Arc::clone(&shared).accept(listener, door, Kind::Plain));
             for (worker, socket) in place.udp.into_iter().enumerate() {
                 let endpoint = Arc::new(Endpoint::new(socket));
                 let losses: Arc<dyn Losses> = Arc::clone(&endpoint) as _;
@@ -175,6 +201,8 @@ pub struct Running {
     replies: TaskTracker,
     lifeline: Lifeline,
     limits: Arc<ArcSwap<Limits>>,
+    /// What encrypted listeners show.
+    identity: Option<Arc<Identity>>,
     metrics: Arc<ServerMetrics>,
 }
 
@@ -184,7 +212,7 @@ pub struct Leftover {
     /// UDP sockets by which queries had come whose response had not. Should it still, it is sent: until
     /// then they stay open.
     pub replies: usize,
-    /// TCP connections that were cut.
+    /// Connections that were cut.
     pub connections: usize,
 }
 
@@ -200,10 +228,15 @@ impl Running {
     }
 
     /// Puts the TCP limits of other settings in force: the cap on connections for all, where those
-    /// above it stay open, the rest for connections accepted from now on. What else has changed
-    /// takes a new server.
+    /// above it stay open, the rest for connections accepted from now on. The certificate is read again,
+    /// from other files if they are named; one that is bad leaves the old one in force. What else has
+    /// changed takes a new server.
     pub fn reload(&self, settings: &Settings) {
         self.limits.store(Arc::new(Limits::of(settings)));
+        #[cfg(feature = "tls")]
+        if let (Some(identity), Some(files)) = (&self.identity, &settings.certificate) {
+            identity.reload(files);
+        }
     }
 
     /// The listening sockets, to be handed over by whoever keeps this.

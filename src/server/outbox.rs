@@ -5,13 +5,14 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 
 use super::framing::prefix;
+use super::stream::Stream;
 use crate::answer::{Asker, Reply};
 use crate::metrics::ServerMetrics;
+use crate::wire::finished::padded;
 
 /// Bytes that may wait for TCP clients, over all connections. A response beyond it ends the
 /// connection it is for. Slow readers alone come here: what a client's socket takes at once is
@@ -55,6 +56,12 @@ impl Piece {
     }
 }
 
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 impl Drop for Piece {
     fn drop(&mut self) {
         self.metrics.tcp_unqueued(self.bytes.len());
@@ -66,18 +73,20 @@ impl Drop for Piece {
 pub(super) struct Outbox {
     pieces: VecDeque<Piece>,
     sent: usize,
+    /// The stream has taken bytes that the socket has yet to take.
+    is_held: bool,
     since: Instant,
 }
 
 impl Outbox {
     /// Nothing waits.
     pub fn new(now: Instant) -> Self {
-        Self { pieces: VecDeque::new(), sent: 0, since: now }
+        Self { pieces: VecDeque::new(), sent: 0, is_held: false, since: now }
     }
 
     /// Whether the client has taken everything.
     pub fn is_empty(&self) -> bool {
-        self.pieces.is_empty()
+        self.pieces.is_empty() && !self.is_held
     }
 
     /// Since when the client has been taking the piece in front.
@@ -97,19 +106,37 @@ impl Outbox {
     ///
     /// # Errors
     /// The connection's: it is gone.
-    pub fn flush(&mut self, stream: &TcpStream, now: Instant) -> io::Result<()> {
+    pub fn flush(&mut self, stream: &mut impl Stream, now: Instant) -> io::Result<()> {
+        if self.is_held {
+            self.is_held = !stream.try_flush()?;
+        }
         while let Some(front) = self.pieces.front() {
             let rest = front.bytes.get(self.sent..).unwrap_or_default();
             let sent = write_now(stream, rest)?;
             self.sent += sent;
             if sent < rest.len() {
-                return Ok(());
+                break;
             }
             self.pieces.pop_front();
             self.sent = 0;
             self.since = now;
         }
-        self.pieces.shrink_to(1);
+        if self.pieces.is_empty() {
+            self.pieces.shrink_to(1);
+        }
+        self.settle(stream, || now)
+    }
+
+    /// Sees to what the stream itself holds: it counts as not taken.
+    ///
+    /// # Errors
+    /// The connection's: it is gone.
+    pub fn settle(&mut self, stream: &mut impl Stream, now: impl FnOnce() -> Instant) -> io::Result<()> {
+        let was_empty = self.is_empty();
+        self.is_held = !stream.try_flush()?;
+        if was_empty && self.is_held {
+            self.since = now();
+        }
         Ok(())
     }
 }
@@ -118,7 +145,7 @@ impl Outbox {
 ///
 /// # Errors
 /// The connection's: it is gone.
-pub(super) fn write_now(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+pub(super) fn write_now(stream: &mut impl Stream, bytes: &[u8]) -> io::Result<usize> {
     let mut done = 0;
     while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
         match stream.try_write(rest) {
@@ -147,13 +174,15 @@ pub(super) enum Late {
 pub(super) struct TcpReply {
     late: mpsc::Sender<Late>,
     budget: Budget,
+    /// Whether the response is padded.
+    pads: bool,
     is_sent: AtomicBool,
 }
 
 impl TcpReply {
     /// A way back through `late`, which has room for one message of each query in flight.
-    pub fn new(late: mpsc::Sender<Late>, budget: Budget) -> Self {
-        Self { late, budget, is_sent: AtomicBool::new(false) }
+    pub fn new(late: mpsc::Sender<Late>, budget: Budget, pads: bool) -> Self {
+        Self { late, budget, pads, is_sent: AtomicBool::new(false) }
     }
 }
 
@@ -162,6 +191,7 @@ impl Reply for TcpReply {
         if self.is_sent.swap(true, Ordering::Relaxed) {
             return;
         }
+        let response = &*padded(response, self.pads);
         let late = match prefix(response.len()) {
             Some(_) if self.late.is_closed() => Late::Nothing,
             Some(prefix) => {
@@ -217,7 +247,7 @@ mod tests {
     fn every_reply_sends_exactly_one_message_used_or_not() {
         let (budget, _) = budget();
         let (sender, mut late) = mpsc::channel(8);
-        let reply = || TcpReply::new(sender.clone(), budget.clone());
+        let reply = || TcpReply::new(sender.clone(), budget.clone(), false);
         reply().send(&asker(), b"abc");
         reply().send(&asker(), b"");
         reply().send(&asker(), &vec![0; 65536]);
@@ -232,7 +262,7 @@ mod tests {
         let (budget, metrics) = budget();
         let _all = budget.charge(QUEUED_MAX);
         let (sender, mut late) = mpsc::channel(1);
-        TcpReply::new(sender, budget).send(&asker(), b"abc");
+        TcpReply::new(sender, budget, false).send(&asker(), b"abc");
         assert!(matches!(late.try_recv(), Ok(Late::NoRoom)));
         assert_eq!(metrics.queued_bytes(), 0);
     }

@@ -14,8 +14,10 @@ use tokio::time::Instant;
 use super::connection::Connection;
 use super::framing::prefix;
 use super::outbox::{Piece, TcpReply, write_now};
-use crate::answer::{Asker, Disposition, PendingQuery, Responder, Transport};
+use super::stream::Stream;
+use crate::answer::{Asker, Disposition, PendingQuery, Responder};
 use crate::metrics::CloseReason;
+use crate::wire::finished::{pad, wants_padding};
 
 /// Bytes read at a time, and the most a connection holds: above the longest query with its prefix.
 const INPUT: usize = 8192;
@@ -48,7 +50,7 @@ struct Scratch {
 /// Queries of one step that have to be fetched.
 type Misses = Vec<(Box<PendingQuery>, TcpReply)>;
 
-impl<R: Responder> Connection<R> {
+impl<R: Responder, S: Stream> Connection<R, S> {
     /// Reads once, and answers what is whole.
     pub(super) fn read_and_answer(&mut self) -> Result<(), CloseReason> {
         self.step(|connection, input| connection.fill(input))
@@ -90,7 +92,7 @@ impl<R: Responder> Connection<R> {
     /// Puts what is held, and behind it what the socket has, into `input`.
     fn fill(&mut self, input: &mut [u8]) -> Result<usize, CloseReason> {
         let held = self.unhold(input);
-        match self.read(input.get_mut(held..).unwrap_or_default()) {
+        match self.stream.try_read(input.get_mut(held..).unwrap_or_default(), &mut self.arrived) {
             Ok(0) => self.ended = Some(CloseReason::Client),
             Ok(read) => return Ok(held + read),
             Err(e) if e.kind() == io::ErrorKind::WouldBlock && self.arrived.is_some() => {
@@ -100,18 +102,6 @@ impl<R: Responder> Connection<R> {
             Err(_) => return Err(CloseReason::Reset),
         }
         Ok(held)
-    }
-
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let Some(arrived) = &mut self.arrived else { return self.stream.try_read(into) };
-        if *arrived == 0 {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        let len = into.len().min(*arrived);
-        // Asks the kernel itself: the runtime may not have heard of the latest bytes yet.
-        let read = (&*SockRef::from(&self.stream)).read(into.get_mut(..len).unwrap_or_default())?;
-        *arrived -= read;
-        Ok(read)
     }
 
     /// Keeps what was not answered, and starts or stops the clock of a query that is not whole.
@@ -162,17 +152,20 @@ impl<R: Responder> Connection<R> {
         filled: usize,
         misses: &mut Misses,
     ) -> usize {
-        let asker = Asker::new(self.client, Transport::Tcp);
+        let asker = Asker::new(self.client, S::TRANSPORT);
         let Some(out) = output.get_mut(filled + 2..) else { return filled };
+        let pads = S::TRANSPORT.is_encrypted() && wants_padding(query);
         match self.shared.responder.answer(view, query, asker, out, &self.shared.tally) {
             Disposition::Respond(len) => {
                 self.idle_since = Instant::now();
+                let len = if pads { pad(out, len) } else { len };
                 return framed(output, filled, len);
             }
             Disposition::Forward(pending) => {
                 self.idle_since = Instant::now();
                 self.in_flight += 1;
-                misses.push((pending, TcpReply::new(self.way_back.clone(), self.shared.budget.clone())));
+                let reply = TcpReply::new(self.way_back.clone(), self.shared.budget.clone(), pads);
+                misses.push((pending, reply));
             }
             Disposition::Drop if query.len() < HEADER => self.ended = Some(CloseReason::NotDns),
             Disposition::Drop => {}
@@ -182,19 +175,20 @@ impl<R: Responder> Connection<R> {
 
     /// Writes what the client takes now and keeps the rest.
     fn write(&mut self, responses: &[u8]) -> Result<(), CloseReason> {
-        let sent = write_now(&self.stream, responses).map_err(|_| CloseReason::Reset)?;
+        let sent = write_now(&mut self.stream, responses).map_err(|_| CloseReason::Reset)?;
         let rest = responses.get(sent..).unwrap_or_default();
         if !rest.is_empty() {
             let piece = Piece::new(&[rest], &self.shared.budget).ok_or(CloseReason::Memory)?;
             self.outbox.push(piece, Instant::now());
         }
-        Ok(())
+        self.outbox.settle(&mut self.stream, Instant::now).map_err(|_| CloseReason::Reset)
     }
 
     /// Ends the connection so that the client reads its last responses: bytes of it that nobody
     /// has read would make the kernel send a reset, which overtakes them.
-    pub(super) fn close(&self) {
-        let socket = SockRef::from(&self.stream);
+    pub(super) fn close(&mut self) {
+        self.stream.say_goodbye();
+        let socket = SockRef::from(self.stream.socket());
         if socket.shutdown(Shutdown::Write).is_err() {
             return;
         }

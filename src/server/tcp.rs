@@ -19,9 +19,10 @@ use tracing::{debug, warn};
 use super::Settings;
 use super::bind::BACKLOG;
 use super::connection::Connection;
+use super::door::Kind;
 use super::outbox::Budget;
 use crate::answer::{Responder, client_network};
-use crate::metrics::{ServerMetrics, Tally};
+use crate::metrics::{CloseReason, ServerMetrics, Tally};
 use crate::sys::{self, SocketName};
 
 /// How long accepting rests when descriptors or memory have run out.
@@ -70,20 +71,32 @@ impl Limits {
 }
 
 /// One open connection among all.
-struct Place(Arc<AtomicUsize>);
+pub(super) struct Place {
+    open: Arc<AtomicUsize>,
+    /// Whether more than half of all were taken.
+    is_in_upper_half: bool,
+    /// Its place among those of its client, given back with it.
+    _share: Option<Share>,
+}
 
 impl Place {
     /// Takes one if fewer than `most` are open.
     fn take(open: &Arc<AtomicUsize>, most: usize) -> Option<Self> {
         let one_more = |now: usize| (now < most).then_some(now + 1);
-        open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
-        Some(Self(Arc::clone(open)))
+        let before = open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
+        Some(Self { open: Arc::clone(open), is_in_upper_half: before >= most / 2, _share: None })
+    }
+
+    /// Whether half of all places had been taken before this one.
+    #[cfg_attr(not(feature = "doq"), allow(dead_code, reason = "only QUIC can put clients off"))]
+    pub fn is_in_upper_half(&self) -> bool {
+        self.is_in_upper_half
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -190,15 +203,28 @@ impl<R: Responder> Shared<R> {
         }
     }
 
+    /// The bounds in force.
+    pub fn limits(&self) -> Limits {
+        **self.limits.load()
+    }
+
+    /// Room for one more connection of this client, if there is any.
+    pub fn take_place(&self, client: IpAddr) -> Option<Place> {
+        let limits = self.limits();
+        let mut place = Place::take(&self.open, limits.connections)?;
+        place._share = Some(Share::take(&self.clients, client, limits.connections_per_client)?);
+        Some(place)
+    }
+
     /// Accepts until the drain, or until the door is closed, then what the kernel had completed by then.
-    pub async fn accept(self: Arc<Self>, listener: Arc<TcpListener>, door: Arc<Door>) {
+    pub async fn accept(self: Arc<Self>, listener: Arc<TcpListener>, door: Arc<Door>, kind: Kind) {
         let drain = door.stop.clone();
         let mut is_failing = false;
         while let Some(accepted) = drain.run_until_cancelled(listener.accept()).await {
             match accepted {
                 Ok((stream, client)) => {
                     is_failing = false;
-                    self.admit(stream, client);
+                    self.admit(stream, client, &kind);
                 }
                 Err(error) => {
                     self.note_failure(&error, is_failing);
@@ -208,7 +234,7 @@ impl<R: Responder> Shared<R> {
             }
         }
         if !door.is_handed_over.load(Ordering::Acquire) {
-            self.accept_rest(&listener);
+            self.accept_rest(&listener, &kind);
         }
     }
 
@@ -222,23 +248,21 @@ impl<R: Responder> Shared<R> {
         }
     }
 
-    fn accept_rest(self: &Arc<Self>, listener: &TcpListener) {
+    fn accept_rest(self: &Arc<Self>, listener: &TcpListener, kind: &Kind) {
         // Asks the kernel itself: the runtime may not have heard of the latest ones yet.
         let Ok(listener) = sys::duplicate(listener).map(std::net::TcpListener::from) else { return };
         for _ in 0..BACKLOG {
             let Ok((stream, client)) = listener.accept() else { return };
             if let Ok(stream) = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) {
-                self.admit(stream, client);
+                self.admit(stream, client, kind);
             }
         }
     }
 
     /// Starts a connection's task, or closes it at once when there are too many.
-    fn admit(self: &Arc<Self>, stream: TcpStream, client: SocketAddr) {
-        let limits = **self.limits.load();
-        let place = Place::take(&self.open, limits.connections);
-        let share = Share::take(&self.clients, client.ip(), limits.connections_per_client);
-        let (Some(place), Some(share)) = (place, share) else {
+    fn admit(self: &Arc<Self>, stream: TcpStream, client: SocketAddr, kind: &Kind) {
+        let limits = self.limits();
+        let Some(place) = self.take_place(client.ip()) else {
             self.metrics.tcp_refused();
             return;
         };
@@ -246,12 +270,38 @@ impl<R: Responder> Shared<R> {
         let _ = stream.set_nodelay(true);
         self.metrics.tcp_accepted();
         let shared = Arc::clone(self);
+        // Each kind of task is as large as it must be: the many plain ones are small.
+        match kind {
+            Kind::Plain => self.spawn(client, place, Connection::new(stream, client, limits, shared).run()),
+            #[cfg(feature = "tls")]
+            Kind::Tls(acceptor) => {
+                let acceptor = acceptor.clone();
+                self.spawn(client, place, super::tls::serve(acceptor, stream, client, limits, shared));
+            }
+            #[cfg(feature = "tls")]
+            Kind::Https(acceptor, path) => {
+                let (acceptor, path) = (acceptor.clone(), Arc::clone(path));
+                self.spawn(
+                    client,
+                    place,
+                    super::https::serve(acceptor, path, stream, client, limits, shared),
+                );
+            }
+        }
+    }
+
+    fn spawn(
+        &self,
+        client: SocketAddr,
+        place: Place,
+        work: impl Future<Output = CloseReason> + Send + 'static,
+    ) {
+        let metrics = Arc::clone(&self.metrics);
         self.lifeline.tasks.spawn(async move {
-            let metrics = Arc::clone(&shared.metrics);
-            let reason = Connection::new(stream, client, limits, shared).run().await;
+            let reason = work.await;
             metrics.tcp_closed(reason);
-            debug!(%client, reason = reason.label(), "TCP connection closed");
-            drop((place, share));
+            debug!(%client, reason = reason.label(), "connection closed");
+            drop(place);
         });
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod ask;
 mod domains;
+pub mod finished;
 mod hash;
 pub mod learn;
 pub mod learned;

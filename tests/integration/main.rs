@@ -5,6 +5,8 @@ mod admission;
 mod answers;
 mod config;
 mod deploy;
+#[cfg(feature = "tls")]
+mod encrypted;
 mod explain;
 mod export;
 mod harness;

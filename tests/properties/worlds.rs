@@ -139,7 +139,7 @@ impl Asked {
     /// The most bytes the answer may have.
     pub fn limit(&self) -> usize {
         match (self.asker.transport, self.edns) {
-            (Transport::Tcp, _) => 65_535,
+            (Transport::Tcp | Transport::Tls | Transport::Https | Transport::Quic, _) => 65_535,
             (Transport::Udp, None) => 512,
             (Transport::Udp, Some(opt)) => usize::from(opt.size).clamp(512, 1232),
         }

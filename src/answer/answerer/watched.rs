@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use super::{Answerer, Made, Outcome, Rules, View};
-use crate::answer::{Asker, PendingQuery, Settings, Transport};
+use crate::answer::{Asker, PendingQuery, Settings};
 use crate::clock::Moment;
-use crate::metrics::Proto;
 use crate::watch::{Seen, Watch};
 
 impl Answerer {
@@ -43,10 +42,7 @@ impl Answerer {
         let seen = Seen {
             client: asker.client,
             local: asker.local.map(|local| local.ip),
-            proto: match asker.transport {
-                Transport::Udp => Proto::Udp,
-                Transport::Tcp => Proto::Tcp,
-            },
+            proto: asker.transport.proto(),
             query,
             response,
             source: made.source,

@@ -128,6 +128,9 @@ impl Message {
         self.socket_protocol = Some(match head.proto {
             Proto::Udp => 1,
             Proto::Tcp => 2,
+            Proto::Tls => 3,
+            Proto::Https => 4,
+            Proto::Quic => 7,
         });
         refill_address(&mut self.query_address, client);
         self.query_port = Some(head.client.port().into());

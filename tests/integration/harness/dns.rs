@@ -37,11 +37,15 @@ pub struct Plan {
     sources: Vec<(Arc<dyn ZoneSource>, SourcePolicy)>,
     answer: answer::Settings,
     has_upstream: bool,
+    server: server::Settings,
 }
 
 /// The stack at work. Its time stands still until a test moves [`Stack::clock`].
 pub struct Stack {
     pub addr: SocketAddr,
+    /// Those beside it, with what they speak.
+    #[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "there are none"))]
+    pub encrypted: Vec<(zonelet::metrics::Proto, SocketAddr)>,
     pub clock: Clock,
     pub upstream: Scripted,
     runtime: Runtime,
@@ -83,7 +87,9 @@ impl Plan {
     /// No zones, and the default settings of answers.
     pub fn new() -> Self {
         let dir = TempDir::new().unwrap();
-        Self { dir, sources: Vec::new(), answer: answer::Settings::default(), has_upstream: true }
+        let listen = vec!["127.0.0.1:0".parse().unwrap()];
+        let server = server::Settings { listen, workers: 1, ..server::Settings::default() };
+        Self { dir, sources: Vec::new(), answer: answer::Settings::default(), has_upstream: true, server }
     }
 
     /// Adds a zone: the JSON of `list-resource-record-sets` if it begins with a brace, else a zone
@@ -109,6 +115,13 @@ impl Plan {
     /// Other settings of answers.
     pub fn answers(mut self, change: impl FnOnce(&mut answer::Settings)) -> Self {
         change(&mut self.answer);
+        self
+    }
+
+    /// Other settings of the server.
+    #[cfg(feature = "tls")]
+    pub fn served(mut self, change: impl FnOnce(&mut server::Settings)) -> Self {
+        change(&mut self.server);
         self
     }
 
@@ -159,13 +172,11 @@ impl Plan {
         let imported = async { tokio::time::timeout(PATIENCE, ready.wait_for(|ready| *ready)).await.is_ok() };
         assert!(runtime.block_on(imported), "the first imports did not finish");
 
-        let listen = vec!["127.0.0.1:0".parse().unwrap()];
-        let settings = server::Settings { listen, workers: 1, ..server::Settings::default() };
-        let bound = Server::bind(settings).unwrap();
-        let addr = bound.local_addrs()[0];
+        let bound = Server::bind(self.server).unwrap();
+        let (addr, encrypted) = (bound.local_addrs()[0], bound.encrypted_addrs());
         let running = Some(bound.start(Arc::new(answerer), &board).unwrap());
         drop(context);
-        Stack { addr, clock, upstream, runtime, running, stop, _dir: self.dir }
+        Stack { addr, encrypted, clock, upstream, runtime, running, stop, _dir: self.dir }
     }
 }
 

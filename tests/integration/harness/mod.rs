@@ -3,6 +3,8 @@
 pub mod agent;
 pub mod client;
 pub mod dns;
+#[cfg(feature = "tls")]
+pub mod encrypted;
 pub mod house;
 #[cfg(feature = "route53")]
 pub mod identity;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
-use zonelet::answer::{Asker, Disposition, PendingQuery, Reply, Responder, Transport};
+use zonelet::answer::{Asker, Disposition, PendingQuery, Reply, Responder};
 use zonelet::metrics::{Board, DropReason, Proto, ServerMetrics, Tally};
 use zonelet::server::{Running, Server, Settings};
 
@@ -68,6 +68,13 @@ impl Double {
         state.held.drain(..count).collect()
     }
 
+    /// Drops all that is held, unanswered.
+    #[cfg(feature = "tls")]
+    pub fn forget(&self) {
+        let held = std::mem::take(&mut self.state.lock().unwrap().held);
+        drop(held);
+    }
+
     /// The most queries that were held at once.
     pub fn most(&self) -> usize {
         self.state.lock().unwrap().most
@@ -93,7 +100,7 @@ impl Responder for Double {
     }
 
     fn answer(&self, _: &(), query: &[u8], asker: Asker, out: &mut [u8], tally: &Tally) -> Disposition {
-        let proto = if asker.transport == Transport::Udp { Proto::Udp } else { Proto::Tcp };
+        let proto = asker.transport.proto();
         tally.query(proto);
         if query.len() < 12 {
             tally.drop_for(DropReason::ShortHeader);
@@ -128,6 +135,9 @@ pub struct Served {
     pub double: Arc<Double>,
     pub board: Board,
     pub addrs: Vec<SocketAddr>,
+    /// The encrypted listeners.
+    #[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "there are none"))]
+    pub encrypted: Vec<(Proto, SocketAddr)>,
     pub metrics: Arc<ServerMetrics>,
     pub runtime: Runtime,
     running: Option<Running>,
@@ -144,6 +154,7 @@ pub fn settings() -> Settings {
         tcp_stall: Duration::from_secs(600),
         tcp_in_flight: 16,
         receive_buffer: 4 << 20,
+        ..Settings::default()
     }
 }
 
@@ -152,11 +163,11 @@ pub fn serve(settings: Settings) -> Served {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let (double, board) = (Arc::new(Double::default()), Board::default());
     let bound = Server::bind(settings).unwrap();
-    let (addrs, metrics) = (bound.local_addrs(), bound.metrics());
+    let (addrs, encrypted, metrics) = (bound.local_addrs(), bound.encrypted_addrs(), bound.metrics());
     let context = runtime.enter();
     let running = bound.start(Arc::clone(&double), &board).unwrap();
     drop(context);
-    Served { double, board, addrs, metrics, runtime, running: Some(running) }
+    Served { double, board, addrs, encrypted, metrics, runtime, running: Some(running) }
 }
 
 impl Served {
@@ -173,7 +184,7 @@ impl Served {
     /// Queries this server has counted.
     pub fn queries(&self) -> u64 {
         let totals = self.board.totals();
-        totals.queries(Proto::Udp) + totals.queries(Proto::Tcp)
+        Proto::ALL.iter().map(|&proto| totals.queries(proto)).sum()
     }
 
     /// The server itself, to be drained or dropped by the test.

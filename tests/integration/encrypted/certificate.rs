@@ -1,0 +1,139 @@
+//! Certificates of the running program: what is wrong with them is said, what is new is taken.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+
+use zonelet::metrics::Proto;
+
+use crate::harness::dns::{asked, line};
+use crate::harness::encrypted::{Authority, HttpsClient, TlsClient};
+use crate::harness::program::{Home, Program, until};
+
+/// `[server]` keys behind those that every test's configuration begins with.
+fn home(authority: &Authority, keys: &str) -> Home {
+    let mut home = Home::new("");
+    let files = authority.files();
+    for (key, value) in
+        [("CERTIFICATE", files.chain.display().to_string()), ("KEY", files.key.display().to_string())]
+    {
+        home.variable(&format!("ZONELET_SERVER__{key}"), value);
+    }
+    for pair in keys.split_whitespace() {
+        let (key, value) = pair.split_once('=').unwrap();
+        home.variable(&format!("ZONELET_SERVER__{key}"), value);
+    }
+    home
+}
+
+fn addr(program: &Program, proto: Proto) -> std::net::SocketAddr {
+    let word = format!("({})", proto.label().to_uppercase());
+    let banner = program.banner();
+    let line = banner.iter().find(|line| line.contains(&word)).unwrap_or_else(|| panic!("{banner:#?}"));
+    line.split_whitespace().find_map(|word| word.parse().ok()).expect("an address")
+}
+
+#[test]
+fn the_program_listens_where_it_is_told_and_says_so() {
+    let authority = Authority::new();
+    let home = home(&authority, "TLS=127.0.0.1:0 HTTPS=127.0.0.1:0");
+    let program = home.start();
+    let query = asked("localhost. A").bytes();
+    let over_tls = TlsClient::connect(&authority, addr(&program, Proto::Tls)).ask(&query);
+    let over_https = HttpsClient::connect(&authority, addr(&program, Proto::Https), b"h2").ask(&query);
+    assert_eq!(over_tls, over_https);
+    let said = line(&query, &over_tls);
+    assert!(said.contains("A 127.0.0.1"), "{said}");
+    for proto in ["tls", "https"] {
+        assert_eq!(program.metric("zonelet_server_queries_total", &[&format!("proto=\"{proto}\"")]), 1.0);
+    }
+    assert_eq!(program.metric("zonelet_server_https_responses_total", &["status=\"200\""]), 1.0);
+    assert!(program.metric("zonelet_server_certificate_expiry_seconds", &[]) > 1.7e9);
+    assert_eq!(program.terminate().0, Some(0));
+}
+
+#[test]
+fn a_certificate_that_cannot_be_used_is_named_with_line_key_and_remedy() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let home = Home::new("");
+    let write = |chain: &str, key: &str| {
+        let text = format!(
+            "[server]\nlisten = ['127.0.0.1:0']\ntls = ['127.0.0.1:0']\ncertificate = '{chain}'\nkey = '{key}'\n"
+        );
+        home.put("config.toml", &text);
+    };
+    let show = |path: &std::path::Path| path.display().to_string();
+    let (mine, others) = (authority.files(), other.files());
+    for (chain, key, said) in [
+        (show(&mine.chain), show(&others.key), "config.toml:5:7: server.key: the key in"),
+        (show(&mine.chain), "absent.pem".to_owned(), "config.toml:5:7: server.key: "),
+        (show(&others.key), show(&mine.key), "config.toml:4:15: server.certificate: "),
+        (show(&mine.chain), String::new(), "server.key: is missing"),
+    ] {
+        write(&chain, &key);
+        for command in ["check", "run"] {
+            let ended = home.run(&[command]);
+            let text =
+                String::from_utf8_lossy(&ended.stdout).into_owned() + &String::from_utf8_lossy(&ended.stderr);
+            assert_eq!(ended.status.code(), Some(2), "{text}");
+            assert!(text.contains(said) && text.contains("name "), "{said}\nis not in\n{text}");
+        }
+    }
+    write(&show(&mine.chain), &show(&mine.key));
+    assert_eq!(home.run(&["check"]).status.code(), Some(0));
+}
+
+#[test]
+fn a_new_certificate_is_shown_to_new_connections_while_queries_go_on() {
+    let authority = Arc::new(Authority::new());
+    let home = home(&authority, "TLS=127.0.0.1:0 HTTPS=127.0.0.1:0");
+    let program = home.start();
+    let tls = addr(&program, Proto::Tls);
+    let query = asked("localhost. A").bytes();
+    let mut old = TlsClient::connect(&authority, tls);
+    let first = old.shown();
+    let want = old.ask(&query);
+    let (asked, is_over) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    let load = {
+        let (authority, asked, is_over) = (Arc::clone(&authority), Arc::clone(&asked), Arc::clone(&is_over));
+        let (query, want) = (query.clone(), want.clone());
+        thread::spawn(move || {
+            while !is_over.load(Ordering::Relaxed) {
+                let mut client = TlsClient::connect(&authority, tls);
+                (0..5).for_each(|_| assert_eq!(client.ask(&query), want));
+                asked.fetch_add(1, Ordering::Relaxed);
+            }
+        })
+    };
+    let shown = || TlsClient::connect(&authority, tls).shown();
+    for round in 0..5 {
+        let before = shown();
+        authority.issue();
+        program.signal("HUP");
+        until("the new certificate", || (shown() != before).then_some(()));
+        assert_eq!(old.ask(&query), want, "round {round}: what was open stays");
+    }
+    assert_ne!(shown(), first);
+    is_over.store(true, Ordering::Relaxed);
+    load.join().unwrap();
+    assert!(asked.load(Ordering::Relaxed) > 0);
+    // A key that is none leaves what there was.
+    let last = shown();
+    std::fs::write(authority.files().key, "no key").unwrap();
+    program.signal("HUP");
+    program.logged("server.key");
+    assert_eq!(shown(), last);
+    assert_eq!(old.ask(&query), want);
+}
+
+#[test]
+fn files_that_change_are_noticed_without_being_told() {
+    let authority = Authority::new();
+    let home = home(&authority, "TLS=127.0.0.1:0");
+    let program = home.start();
+    let shown = || TlsClient::connect(&authority, addr(&program, Proto::Tls)).shown();
+    let first = shown();
+    authority.issue();
+    until("the new certificate", || (shown() != first).then_some(()));
+    assert_eq!(program.metric("zonelet_server_certificate_reloads_total", &["result=\"taken\""]), 1.0);
+}
