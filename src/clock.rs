@@ -77,8 +77,16 @@ impl Clock {
         }
     }
 
-    /// The time since the clock's start, as fine as it comes: for durations that people read.
+    /// What [`Clock::now`] shows, as fine as it comes: for durations that people read.
     pub fn precise(&self) -> Duration {
+        match &self.0 {
+            Kind::Real(start) => start.elapsed().saturating_add(Duration::from_millis(HEAD_START_MS)),
+            Kind::Manual(millis) => Duration::from_millis(millis.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// How long ago the clock was made.
+    pub fn running(&self) -> Duration {
         match &self.0 {
             Kind::Real(start) => start.elapsed(),
             Kind::Manual(millis) => Duration::from_millis(millis.load(Ordering::Relaxed)),
@@ -101,6 +109,13 @@ impl Clock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_shown_finely_is_what_is_shown() {
+        let clock = Clock::real();
+        let (before, fine, after) = (clock.now(), clock.precise().as_millis() as u64, clock.now());
+        assert!((before.as_millis()..=after.as_millis()).contains(&fine));
+    }
 
     #[test]
     fn a_manual_clock_moves_only_by_hand() {

@@ -56,7 +56,7 @@ impl Overview {
         };
         TopReport {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            uptime_milliseconds: self.clock.now().as_millis(),
+            uptime_milliseconds: u64::try_from(self.clock.running().as_millis()).unwrap_or(u64::MAX),
             queries: Proto::ALL.iter().map(|&proto| count(proto.label(), sum.queries(proto))).collect(),
             responses: AnswerSource::ALL
                 .iter()

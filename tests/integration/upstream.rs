@@ -8,6 +8,8 @@ mod encrypted_peers;
 #[cfg(feature = "tls")]
 mod encrypted_program;
 mod exchange;
+#[cfg(feature = "tls")]
+mod hickory_peer;
 mod joining;
 mod late;
 mod remembered;

@@ -5,6 +5,7 @@ mod accounts;
 mod continuity;
 mod drain;
 mod example;
+mod faults;
 mod handover;
 #[cfg(feature = "route53")]
 mod hints;

@@ -18,7 +18,7 @@ fn text(home: &Home, arguments: &[&str]) -> String {
 
 fn started() -> (Home, Program) {
     let upstream = upstream(|question| question.reply(3, &[], &[]));
-    let home = home(upstream.addr, "[top]\nsample = 1\n");
+    let home = home(upstream.addr, "[top]\nsample = 1\n[watchdog]\nenabled = false\n");
     let program = home.start();
     (0..5).for_each(|_| assert!(program.ask("db.corp.internal A").starts_with("NOERROR")));
     for n in 0..40 {
