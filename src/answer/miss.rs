@@ -281,9 +281,8 @@ impl Shared {
         if let Some(upstream) = self.forwarder.come_back(stamps, want.question.qname(), want.question.qtype())
         {
             self.metrics.refused(Refusal::Loop);
-            for (number, kind) in self.flights.come_back(&want.question, &upstream) {
-                let error = ExchangeError::Looping { upstream: upstream.as_str().into(), known: false };
-                self.land(&want.question, kind, number, Err(error));
+            for takeover in self.flights.come_back(&want.question, &upstream) {
+                self.take_over(&want.question, takeover);
             }
             return Some(ExchangeError::Looping { upstream: upstream.into(), known: true }.failure());
         }

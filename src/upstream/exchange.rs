@@ -154,7 +154,7 @@ impl Exchange<'_> {
                 }
             };
             if let Some(upstream) = ask.signs.looped() {
-                return Err(ExchangeError::Looping { upstream: upstream.into(), known: false });
+                self.leave(upstream);
             }
             if let Some((index, learned)) = learned {
                 self.count_hedge(Some(index));

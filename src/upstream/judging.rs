@@ -130,6 +130,17 @@ impl Exchange<'_> {
         None
     }
 
+    /// The question has come back through an upstream, which is proven: it is nobody to ask. Others may be: what they
+    /// send back comes with our stamp, and goes no further.
+    pub(super) fn leave(&mut self, looping: &str) {
+        let is_it = |c: &Candidate| c.fault.is_none() && c.upstream.to_string() == looping;
+        while let Some(index) = self.candidates.iter().position(is_it) {
+            let Some(candidate) = self.candidates.get(index) else { return };
+            let fault = Fault::looping(&candidate.upstream);
+            self.fail(index, fault);
+        }
+    }
+
     /// Notes that an upstream has failed this question, and that the next may be asked at once.
     pub(super) fn fail(&mut self, index: usize, fault: Fault) {
         // A marked question may be a forged one: what it is answered is not held against anybody.

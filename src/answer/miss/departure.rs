@@ -129,7 +129,7 @@ impl Shared {
         what.is_none_or(|what| line.tell(what))
     }
 
-    fn take_over(self: &Arc<Self>, question: &Question, takeover: Takeover) {
+    pub(super) fn take_over(self: &Arc<Self>, question: &Question, takeover: Takeover) {
         let Takeover { number, kind, signs, head, heard } = takeover;
         // A lane is not given questions that come with stamps.
         let ask = ask(question, kind, Stamps::default(), signs);

@@ -223,17 +223,17 @@ impl Flights {
     }
 
     /// Tells all flights of a question that it has come back through `upstream`. Returns those that
-    /// lanes have begun: nobody but the caller ends them.
-    pub(super) fn come_back(&self, question: &Question, upstream: &str) -> Vec<(u64, Kind)> {
-        let Some(flights) = self.by_question.get(question) else { return Vec::new() };
-        let mut quick = Vec::new();
-        for flight in flights.iter() {
-            match &flight.course {
-                Course::Quick { .. } => quick.push((flight.number, flight.kind)),
-                Course::Exchange { signs, .. } => signs.come_back(upstream),
+    /// lanes have begun, which exchanges are to go on with: there may be others to ask.
+    pub(super) fn come_back(&self, question: &Question, upstream: &str) -> Vec<Takeover> {
+        let Some(mut flights) = self.by_question.get_mut(question) else { return Vec::new() };
+        let mut taken_over = Vec::new();
+        for flight in flights.iter_mut() {
+            taken_over.extend(flight.take_over().map(|(takeover, _)| takeover));
+            if let Course::Exchange { signs, .. } = &flight.course {
+                signs.come_back(upstream);
             }
         }
-        quick
+        taken_over
     }
 }
 

@@ -99,16 +99,15 @@ fn right_over_tcp(wrong: impl Fn(&Question) -> Vec<u8> + Send + Sync + 'static) 
 }
 
 fn faults() -> Vec<Fault> {
+    // A query that is answered late is asked a second time, which on a busy machine may be any.
     let lost = [HIT, (KEPT, 3), ("SERVFAIL EDE 22", 3)];
-    let failed = [HIT, (KEPT, 1), ("SERVFAIL EDE 0", 1)];
-    let saved = [HIT, (FRESH, 1), (NEW, 1)];
-    // Where the order means something a late answer is asked for again from the same one, by another port.
-    let hedged = [HIT, (FRESH, 2), (NEW, 2)];
-    let denied = [HIT, ("NXDOMAIN", 1), ("NXDOMAIN", 1)];
-    let twice = [HIT, (FRESH, 2), (NEW, 2)];
+    let failed = [HIT, (KEPT, 2), ("SERVFAIL EDE 0", 2)];
+    let saved = [HIT, (FRESH, 2), (NEW, 2)];
+    let denied = [HIT, ("NXDOMAIN", 2), ("NXDOMAIN", 2)];
+    let twice = [HIT, (FRESH, 4), (NEW, 4)];
     let fault = |name, alone, beside, start| Fault { name, alone, beside, settings: "", start };
     vec![
-        fault("timeout", lost, hedged, |_| scripted(|_, _| Vec::new())),
+        fault("timeout", lost, saved, |_| scripted(|_, _| Vec::new())),
         fault("refused", failed, saved, |_| scripted(|q, _| vec![Out::Reply(q.reply(5, &[], &[]))])),
         fault("SERVFAIL", failed, saved, |_| scripted(|q, _| vec![Out::Reply(q.reply(2, &[], &[]))])),
         fault("NXDOMAIN flap", denied, denied, |_| {
@@ -118,15 +117,15 @@ fn faults() -> Vec<Fault> {
             settings: "keep_positive = '10m'\n",
             ..fault(
                 "NXDOMAIN flap, `keep_positive`",
-                [HIT, (KEPT, 1), ("NXDOMAIN", 1)],
-                [HIT, (KEPT, 1), ("NXDOMAIN", 1)],
+                [HIT, (KEPT, 2), ("NXDOMAIN", 2)],
+                [HIT, (KEPT, 2), ("NXDOMAIN", 2)],
                 |_| scripted(|q, _| vec![Out::Reply(q.reply(3, &[], &[soa("test", 900, 60)]))]),
             )
         },
         fault("truncated", twice, twice, |_| right_over_tcp(|q| cut(q.reply(0, &[], &[])))),
         fault("wrong id", twice, twice, |_| right_over_tcp(|q| with_other_id(q.address(300, 9)))),
         fault("wrong question", twice, twice, |_| right_over_tcp(to_another)),
-        fault("slow, 1 s", [HIT, (FRESH, 3), (NEW, 3)], hedged, |_| {
+        fault("slow, 1 s", [HIT, (FRESH, 3), (NEW, 3)], saved, |_| {
             scripted(|q, _| vec![Out::After(Duration::from_secs(1), q.address(300, 2))])
         }),
         fault("half-dead TCP", [HIT, (KEPT, 0), ("SERVFAIL EDE 22", 0)], saved, |_| stream("tcp://", b"")),
@@ -134,7 +133,7 @@ fn faults() -> Vec<Fault> {
         fault("TLS failure", [HIT, (KEPT, 0), ("SERVFAIL EDE 23", 0)], saved, |_| {
             stream("tls://", b"HTTP/1.1 400 Bad Request\r\n\r\n")
         }),
-        fault("loop", [HIT, (KEPT, 3), LOOPED], [HIT, (KEPT, 3), LOOPED], back_to),
+        fault("loop", [HIT, (KEPT, 3), LOOPED], saved, back_to),
     ]
 }
 
