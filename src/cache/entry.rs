@@ -64,7 +64,7 @@ pub struct EntryRef<'a> {
     pub stored: Moment,
     /// From then on it is no answer any more.
     pub expires: Moment,
-    /// How often the cache had handed it out before, up to three.
+    /// How often the cache has handed it out, up to three.
     pub uses: u8,
     pub(super) qtype: Option<Rtype>,
 }

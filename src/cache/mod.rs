@@ -139,8 +139,8 @@ impl Cache {
         now: Moment,
         serve: impl FnOnce(EntryRef<'_>) -> R,
     ) -> Result<R, bool> {
-        let hash = NameHash::of(key.qname);
-        self.shard(hash).get(hash.tag, key, now).map(serve).map_err(|was_in_use| was_in_use.0)
+        let (hash, mut was_in_use) = (NameHash::of(key.qname), false);
+        self.shard(hash).get(hash.tag, key, now, &mut was_in_use).map(serve).ok_or(was_in_use)
     }
 
     /// What was last answered, if that has expired no longer than `max_stale` ago, with TTLs of at most `ttl`

@@ -39,10 +39,6 @@ enum Which {
     Main,
 }
 
-/// Whether an expired answer had been handed out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct WasInUse(pub(super) bool);
-
 #[derive(Debug)]
 pub(super) struct Shard {
     chunks: Chunks,
@@ -93,21 +89,20 @@ impl Shard {
         self.index.expect(tag);
     }
 
-    /// Finds the fresh answer to a question, and counts that it was handed out.
-    ///
-    /// # Errors
-    /// There is none; the error says whether there was one that was in use.
+    /// Finds the fresh answer to a question, and counts that it was handed out. Notes where there is none but
+    /// an expired one that `was_in_use`.
     pub(super) fn get(
         &mut self,
         tag: u32,
         key: &CacheKey<'_>,
         now: Moment,
-    ) -> Result<EntryRef<'_>, WasInUse> {
-        let (mut found, mut for_name, mut was_in_use) = (None, None, WasInUse(false));
+        was_in_use: &mut bool,
+    ) -> Option<EntryRef<'_>> {
+        let (mut found, mut for_name) = (None, None);
         for (address, packed) in self.index.about(tag, key, &self.chunks) {
             let qtype = packed.qtype();
             if now >= packed.expires() {
-                was_in_use.0 |= qtype == Some(key.qtype) && packed.uses() > 0;
+                *was_in_use |= qtype == Some(key.qtype) && packed.uses() > 0;
             } else if qtype == Some(key.qtype) {
                 found = Some((address, packed.uses()));
                 break;
@@ -115,15 +110,12 @@ impl Shard {
                 for_name = Some((address, packed.uses()));
             }
         }
-        let (address, uses) = found.or(for_name).ok_or(was_in_use)?;
+        let (address, uses) = found.or(for_name)?;
         // Names in steady use are not written to.
-        if uses < 3
-            && let Some(bytes) = self.chunks.get_mut(address)
-        {
-            layout::set_uses(bytes, uses + 1);
+        if uses < 3 {
+            layout::set_uses(self.chunks.get_mut(address)?, uses + 1);
         }
-        let packed = self.chunks.get(address).and_then(Packed::at).ok_or(was_in_use)?;
-        packed.entry().map(|entry| EntryRef { uses, ..entry }).ok_or(was_in_use)
+        Packed::at(self.chunks.get(address)?)?.entry()
     }
 
     /// What was said last about a question, fresh or expired after `oldest`. It is not counted.

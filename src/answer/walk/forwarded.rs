@@ -59,7 +59,7 @@ impl<'w, T: Trace<'w>> Walk<'w, '_, '_, '_, T> {
             // A denial learned before the name was imported says nothing now.
             let is_believed = !(must_exist && entry.learned.denies_qname());
             self.trace.note(|| Event::Cached { entry: Arc::new(entry.to_owned()), is_believed });
-            if entry.uses > 0 && entry.is_due(now) {
+            if entry.uses > 1 && entry.is_due(now) {
                 self.note_due(name, entry);
             }
             is_believed.then(|| serve(self, entry))
