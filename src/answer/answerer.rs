@@ -12,14 +12,13 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, Guard};
 
 use super::lane::OwnLane;
-use super::miss::{Landed, MissPath};
+use super::miss::{Landed, MissPath, Want};
 use super::walk::trace::Untraced;
-use super::walk::{End, Expired, MAX_RESTARTS, Missing, Resolved, Walk, Why};
+use super::walk::{Due, End, Expired, MAX_RESTARTS, Missing, Resolved, Walk, Why};
 use super::{Asker, Disposition, Lane, PendingQuery, Reply, Responder, Settings, Transport};
 use crate::cache::Cache;
 use crate::clock::{Clock, Moment};
 use crate::metrics::{AnswerSource, Board, DropReason, Tally};
-use crate::upstream::Question;
 use crate::watch::{Sampling, Watch};
 use crate::wire::query::{Query, seeming_hash};
 use crate::wire::response::{MAX_MESSAGE, Response, UDP_SIZE, Verdict};
@@ -140,15 +139,17 @@ impl Answerer {
             end => end,
         };
         let Walk { source, authoritative, authentic, due, stale, .. } = walk;
-        if let Some(question) = due {
-            self.renew(&question, &query);
+        if let Some(due) = due {
+            self.renew(*due, &query);
         }
         finish(response, end, Said { source, authoritative, authentic, stale }, tally)
     }
 
     #[cold]
-    fn renew(&self, question: &Question, query: &Query<'_>) {
-        self.0.miss.renew(question.clone(), query.dnssec_ok(), query.checking_disabled());
+    fn renew(&self, due: Due, query: &Query<'_>) {
+        let Due { question, must_exist, is_expired } = due;
+        let want = Want::renewal(question, must_exist, query.dnssec_ok(), query.checking_disabled());
+        if is_expired { self.0.miss.refresh(want) } else { self.0.miss.renew(want) }
     }
 
     fn view_at(&self, now: Moment) -> View {
@@ -227,7 +228,7 @@ impl Responder for Answerer {
         if let Some(limits) = &view.rules.limits
             && let Some(excess) = limits.excess(&asker, view.now)
         {
-            return front::exceeded(excess, query, out, tally).into();
+            return front::exceeded(excess, (&view.rules, &asker), query, out, tally).into();
         }
         let draw = spread(tally.queries(proto));
         match self.respond(view, query, asker, out, tally, draw, &[]) {

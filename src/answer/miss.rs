@@ -56,12 +56,17 @@ pub struct Want {
 
 impl Want {
     /// A question that nobody asks, so that its answer is known when somebody does.
-    fn renewal(question: Question, dnssec_ok: bool, checking_disabled: bool) -> Self {
+    pub(super) fn renewal(
+        question: Question,
+        must_exist: bool,
+        dnssec_ok: bool,
+        checking_disabled: bool,
+    ) -> Self {
         Self {
             question,
             dnssec_ok,
             checking_disabled,
-            must_exist: false,
+            must_exist,
             client: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
             marker: None,
             was_in_use: false,
@@ -199,24 +204,32 @@ impl MissPath {
     /// Has the answer to a question learned anew, unless that is being done, or there is no leisure for it.
     /// Nobody is told; may be called for each query that meets a due answer. Addresses of both families are
     /// learned together, where both are asked for.
-    pub fn renew(&self, question: Question, dnssec_ok: bool, checking_disabled: bool) {
+    pub(super) fn renew(&self, want: Want) {
         let now = self.0.clock.now();
-        if !self.has_leisure(now) || self.0.flights.is_asked(&question) {
+        if !self.has_leisure(now) || self.0.flights.is_asked(&want.question) {
             return;
         }
-        let want = Want::renewal(question, dnssec_ok, checking_disabled);
         // Upstreams that have just failed are left alone.
         if self.0.cache.failure(&want.key(), now).is_some() {
             return;
         }
+        // One domain that is in trouble is no reason to stop for others.
         let ease = self.0.forwarder.ease(want.question.qname(), now);
-        if !self.0.renewals.take(ease.percent(), now) {
+        if ease.is_none() || !self.0.renewals.take(ease.percent(), now) {
             return;
         }
         let sibling = self.0.sibling(&want, now);
         for want in [Some(want), sibling].into_iter().flatten() {
             self.0.metrics.renewals.increment(1);
             self.fetch(want, Box::new(|_: Fetched| ()));
+        }
+    }
+
+    /// Has a question asked whose expired answer was given without waiting. That is no spare work, but what the
+    /// client would have waited for.
+    pub(super) fn refresh(&self, want: Want) {
+        if !self.0.flights.is_asked(&want.question) {
+            self.fetch(Want { renews: false, ..want }, Box::new(|_: Fetched| ()));
         }
     }
 
@@ -260,7 +273,7 @@ impl MissPath {
         let sibling = want.was_in_use.then(|| self.0.sibling(&want, now)).flatten();
         self.0.place(want, now, stamps, done, lane);
         if let Some(sibling) = sibling {
-            self.renew(sibling.question, sibling.dnssec_ok, sibling.checking_disabled);
+            self.renew(sibling);
         }
     }
 }
@@ -314,9 +327,11 @@ impl Shared {
             _ => return None,
         };
         let question = Question::new(want.question.qname(), qtype);
-        let sibling = Want::renewal(question, want.dnssec_ok, want.checking_disabled);
-        let max_stale = self.keepings.load().find(sibling.question.qname()).max_stale;
-        let is_wanted = self.cache.is_worth_renewing(&sibling.key(), now, max_stale);
+        let sibling = Want::renewal(question, want.must_exist, want.dnssec_ok, want.checking_disabled);
+        let keepings = self.keepings.load();
+        let keeping = keepings.find(sibling.question.qname());
+        let is_wanted =
+            keeping.renews && self.cache.is_worth_renewing(&sibling.key(), now, keeping.max_stale);
         (is_wanted && !self.flights.is_asked(&sibling.question)).then_some(sibling)
     }
 

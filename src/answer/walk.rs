@@ -124,11 +124,22 @@ pub struct Walk<'w, 'r, 'o, 'q, T> {
     /// How many more CNAMEs may be followed; begins at [`MAX_RESTARTS`].
     pub restarts_left: usize,
     /// A question whose cached answer was used and is to be learned anew before it expires.
-    pub due: Option<Box<Question>>,
+    pub due: Option<Box<Due>>,
     /// Why something was given that has expired.
     pub stale: Option<Box<Expired>>,
     /// Told of every step; for who answers queries, nobody.
     pub trace: T,
+}
+
+/// A question to be asked beside the query that has been answered.
+#[derive(Debug)]
+pub struct Due {
+    /// The question.
+    pub question: Question,
+    /// The name is known to exist.
+    pub must_exist: bool,
+    /// The answer that was given had expired.
+    pub is_expired: bool,
 }
 
 /// Why an expired answer is given, for the extended error.

@@ -306,8 +306,7 @@ async fn keep_config(config: &Config, text: Option<String>) {
 /// Has the workers watched, where the configuration says so.
 fn guard(config: &Config, server: &Running, verdict: watchdog::Verdict) -> Option<watchdog::Guard> {
     let settings = config.watchdog?;
-    let question = watchdog::question(config.answer.special.localhost);
-    let started = watchdog::start(settings, server.pulses(), question, verdict, server.metrics());
+    let started = watchdog::start(settings, server.pulses(), watchdog::question(), verdict, server.metrics());
     started.inspect_err(|error| error!(%error, "the watchdog cannot start")).ok()
 }
 

@@ -8,7 +8,7 @@
 //! The thread knows nothing of the runtime: where that hangs, /livez does not answer at all.
 
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream, UdpSocket};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -49,14 +49,11 @@ impl Verdict {
 #[derive(Debug)]
 pub struct Guard(#[allow(dead_code)] Sender<()>);
 
-/// What is asked: `localhost A` where that is answered here, else `version.bind TXT` of class CH, which no upstream is
-/// ever asked.
-pub fn question(is_localhost_ours: bool) -> Vec<u8> {
+/// What is asked: `version.bind TXT` of class CH, which no upstream is ever asked, whatever a reload changes. That it
+/// is refused is a sign of life like any other.
+pub fn question() -> Vec<u8> {
     let mut query = vec![0x5a, 0x4c, 0x01, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-    query.extend_from_slice(match is_localhost_ours {
-        true => b"\x09localhost\0\0\x01\0\x01",
-        false => b"\x07version\x04bind\0\0\x10\0\x03",
-    });
+    query.extend_from_slice(b"\x07version\x04bind\0\0\x10\0\x03");
     query
 }
 
@@ -241,6 +238,8 @@ fn ask_tcp(target: SocketAddr, question: &[u8]) -> io::Result<()> {
     stream.set_write_timeout(Some(TCP_PATIENCE))?;
     let len = u16::try_from(question.len()).unwrap_or(0);
     stream.write_all(&[&len.to_be_bytes()[..], question].concat())?;
+    // Where a rule has it dropped there is no answer: then the connection ends, as nothing more is asked.
+    stream.shutdown(Shutdown::Write)?;
     stream.read(&mut [0; 2]).map(drop)
 }
 
@@ -250,7 +249,7 @@ mod tests {
 
     use super::*;
     use crate::sys::SocketName;
-    use crate::wire::{Query, Suffixes};
+    use crate::wire::{CLASS_CH, Query, Suffixes};
 
     const SETTINGS: Watchdog = Watchdog { interval: Duration::from_secs(10), limit: Duration::from_secs(30) };
 
@@ -280,7 +279,7 @@ mod tests {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let (addr, tally) = (socket.local_addr().unwrap(), Arc::new(Tally::default()));
         tcp(addr);
-        let mut rounds = Rounds::new(SETTINGS, vec![pulse(addr, 3, &tally)], question(true));
+        let mut rounds = Rounds::new(SETTINGS, vec![pulse(addr, 3, &tally)], question());
         assert!(rounds.round().is_empty() && rounds.round().is_empty() && !rounds.is_well());
         assert_eq!(rounds.round(), [format!("UDP worker 3 of {addr} has not answered for 30 s")]);
         // Clients' queries are a sign of life as well.
@@ -309,7 +308,7 @@ mod tests {
             worker(socket, Arc::clone(tally));
         }
         let pulses = tallies.iter().enumerate().map(|(i, tally)| pulse(addr, i, tally)).collect();
-        let mut rounds = Rounds::new(SETTINGS, pulses, question(true));
+        let mut rounds = Rounds::new(SETTINGS, pulses, question());
         let _ = (rounds.round(), rounds.round());
         assert_eq!(rounds.round(), [format!("UDP worker 2 of {addr} has not answered for 30 s")]);
         worker(stuck, Arc::clone(&tallies[2]));
@@ -323,20 +322,17 @@ mod tests {
         let _listener = TcpListener::bind(addr).unwrap();
         worker(socket, Arc::clone(&tally));
         let quick = Watchdog { limit: Duration::from_secs(10), ..SETTINGS };
-        let mut rounds = Rounds::new(quick, vec![pulse(addr, 0, &tally)], question(true));
+        let mut rounds = Rounds::new(quick, vec![pulse(addr, 0, &tally)], question());
         assert_eq!(rounds.round(), [format!("TCP on {addr} has not answered for 10 s")]);
         let gone: SocketAddr = "192.0.2.53:53".parse().unwrap();
-        let mut rounds = Rounds::new(quick, vec![pulse(gone, 0, &tally)], question(true));
+        let mut rounds = Rounds::new(quick, vec![pulse(gone, 0, &tally)], question());
         assert!(rounds.round().is_empty());
     }
 
     #[test]
-    fn the_questions_are_whole_queries() {
-        for (ours, qname, class) in [(true, "localhost.", 1), (false, "version.bind.", 3)] {
-            let bytes = question(ours);
-            let mut suffixes = Suffixes::default();
-            let query = Query::parse(&bytes, &mut suffixes).unwrap();
-            assert_eq!((query.qname().to_string().as_str(), query.qclass), (qname, class));
-        }
+    fn the_question_is_a_whole_query_that_is_never_forwarded() {
+        let (bytes, mut suffixes) = (question(), Suffixes::default());
+        let query = Query::parse(&bytes, &mut suffixes).unwrap();
+        assert_eq!((query.qname().to_string().as_str(), query.qclass), ("version.bind.", CLASS_CH));
     }
 }

@@ -105,7 +105,8 @@ pub(super) fn open<R: Responder>(
         tls::config(identity, ALL_VERSIONS, protocols).map(TlsAcceptor::from).map_err(io::Error::other)
     };
     let tasks = &shared.lifeline.tasks;
-    tasks.spawn(Arc::clone(identity).run(shared.lifeline.drain.clone()));
+    // No connection's task: who waits for those to end must not wait for this one.
+    tokio::spawn(Arc::clone(identity).run(shared.lifeline.drain.clone()));
     for front in fronts {
         match front.socket {
             FrontSocket::Stream(listener) => {

@@ -34,7 +34,10 @@ impl Exchange<'_> {
 
     pub(super) fn on_stream(&mut self, index: usize, result: io::Result<Vec<u8>>) -> Option<Answer> {
         let upstream = &self.candidates.get(index)?.upstream;
-        upstream.note_tcp(result.is_ok(), self.forwarder.clock.now());
+        // That too many of ours wait is not its fault.
+        if result.as_ref().err().is_none_or(|error| error.kind() != io::ErrorKind::QuotaExceeded) {
+            upstream.note_tcp(result.is_ok(), self.forwarder.clock.now());
+        }
         match result {
             Ok(message) => self.take(index, &message, true),
             Err(error) => {
@@ -110,7 +113,6 @@ impl Exchange<'_> {
         }
         candidate.edns = false;
         candidate.over_tcp = false;
-        candidate.is_trial = false;
         candidate.tries = 0;
         self.fail_over = true;
         true

@@ -109,6 +109,7 @@ pub(super) fn verdict(candidates: &[Candidate]) -> ExchangeError {
         return ExchangeError::OverBudget { upstream: fault.text.as_str().into() };
     }
     if let Some(upstream) = candidates.first()
+        && faults().next().is_some()
         && faults().all(|f| f.kind == UpstreamFault::Busy)
     {
         return ExchangeError::Busy { upstream: upstream.upstream.to_string().into() };

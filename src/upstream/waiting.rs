@@ -140,7 +140,10 @@ impl Exchange<'_> {
     pub(super) async fn on_silence(&mut self) {
         let now = self.forwarder.clock.now();
         let joined = self.ask.signs.is_joined();
-        for candidate in self.candidates.iter_mut().filter(|c| c.is_awaited()) {
+        // A second query that left a moment ago is not late yet.
+        let (step, at) = (self.route.first_patience(), Instant::now());
+        let is_late = |c: &&mut Candidate| c.is_awaited() && at >= c.started + step;
+        for candidate in self.candidates.iter_mut().filter(is_late) {
             if !std::mem::replace(&mut candidate.late, true) {
                 let weight = Weight::Silence(candidate.mark);
                 candidate.upstream.note_failure(UpstreamFault::Timeout, weight, now);
@@ -156,6 +159,14 @@ impl Exchange<'_> {
     /// slow recursion is no failure. The others will hardly come back within the client's patience.
     pub(super) fn on_quiet(&mut self) {
         self.quiet_at = None;
+        // Who was asked a moment ago has its first patience, however long others were silent.
+        let step = self.route.first_patience();
+        let late =
+            self.candidates.iter().filter(|c| c.is_awaited() && c.tries == 1).map(|c| c.started + step);
+        if let Some(at) = late.max().filter(|at| *at > Instant::now()) {
+            self.quiet_at = Some(at);
+            return;
+        }
         if self.candidates.iter().filter(|c| c.is_awaited()).all(Candidate::is_silent) {
             self.give_up();
         }

@@ -8,7 +8,7 @@ use super::drain::Route;
 use super::feed::Head;
 use super::settings::{Class, QueryLog};
 use super::stats::Outcome;
-use crate::metrics::QueryLogMetrics;
+use crate::metrics::{AnswerSource, QueryLogMetrics};
 use crate::wire::{Query, Rcode, Rtype, Suffixes, present};
 
 impl QueryLog {
@@ -82,7 +82,9 @@ pub(super) fn write(head: &Head, class: Class, query: &[u8], response: &[u8], ro
     let (ede, why) =
         told.ede.as_ref().map_or((None, None), |(code, text)| (Some(code.0), Some(text.as_str())));
     let took = head.answered.saturating_sub(head.asked);
-    let way = parsed.filter(|_| head.answered > head.asked).and_then(|query| route(query.qname()));
+    // What was said here, or known already, is no upstream's doing.
+    let is_theirs = matches!(head.source, AnswerSource::Upstream | AnswerSource::Stale);
+    let way = parsed.filter(|_| is_theirs).and_then(|query| route(query.qname()));
     info!(
         target: "zonelet::query",
         class = class.label(),

@@ -251,10 +251,20 @@ pub(super) fn unreadable(
 
 /// What a query above its client's rate gets.
 #[cold]
-pub(super) fn exceeded(excess: Excess, query: &[u8], out: &mut [u8], tally: &Tally) -> Outcome {
+pub(super) fn exceeded(
+    excess: Excess,
+    (rules, asker): (&Rules, &Asker),
+    query: &[u8],
+    out: &mut [u8],
+    tally: &Tally,
+) -> Outcome {
     let mut qname = Suffixes::default();
     let parsed = Query::parse(query, &mut qname);
-    let (Excess::Slip | Excess::Refuse, Ok(query)) = (excess, parsed) else {
+    // Who may not ask is told nothing, above the rate or below it.
+    let may_ask = |query: &Query<'_>| {
+        matches!(rules.admit(asker.client.ip(), Some(query.suffixes())), Turn::In | Turn::Chaos(_))
+    };
+    let (Excess::Slip | Excess::Refuse, Some(query)) = (excess, parsed.ok().filter(may_ask)) else {
         tally.bounded(Bound::Dropped);
         tally.drop_for(DropReason::RateLimited);
         return Outcome::Drop;

@@ -119,6 +119,7 @@ impl Flights {
             // It may be a loop: an exchange hears at once when that is found out.
             let taken_over = if returns.is_some() { flight.take_over() } else { None };
             waiter.again = returns.filter(|_| !kind.is_answered_by(flight.kind)).map(|again| again());
+            flight.must_exist |= waiter.must_exist;
             flight.waiters.push(waiter);
             return Seat::Joined(taken_over.map(|(takeover, _)| takeover));
         }
@@ -131,7 +132,8 @@ impl Flights {
         }
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let (course, signs) = begin(head, shared);
-        flights.push(Flight { number, kind, course, waiters: Few::of(waiter) });
+        let must_exist = waiter.must_exist;
+        flights.push(Flight { number, kind, course, must_exist, waiters: Few::of(waiter) });
         Seat::Started { number, signs, shared }
     }
 

@@ -64,11 +64,22 @@ impl Shared {
             // Mostly one waits, who gets it without a copy.
             let fetched = if left == 0 { fetched.take() } else { fetched.clone() };
             let Some(fetched) = fetched else { break };
-            if let (Some(again), Fetched::Entry(_)) = (waiter.again.take(), &fetched) {
-                // It has been answered, so it was no loop: a client on the upstream's host.
+            if let Some(again) = waiter.again.take() {
                 let (want, stamps) = *again;
-                self.seat(want, now, stamps, false, waiter.into_done(), None);
-                continue;
+                match &fetched {
+                    // It has been answered, so it was no loop: a client on the upstream's host.
+                    Fetched::Entry(_) => {
+                        self.seat(want, now, stamps, false, waiter.into_done(), None);
+                        continue;
+                    }
+                    // What stands in for one kind is not of the other.
+                    Fetched::Stale(_, failure) => {
+                        let own = self.instead(&want.key(), want.must_exist, Arc::clone(failure), now);
+                        self.finish(waiter, own, now);
+                        continue;
+                    }
+                    Fetched::Failed(_) => {}
+                }
             }
             let denied = denied.as_ref().filter(|_| waiter.must_exist).cloned();
             self.finish(waiter, denied.unwrap_or(fetched), now);
@@ -90,7 +101,7 @@ impl Shared {
     fn screened(&self, question: &Question, flight: &Flight, learned: Learned) -> Learned {
         let protected = self.protected.load();
         let Some(protected) = protected.as_ref() else { return learned };
-        if flight.waiters.iter().any(|waiter| waiter.must_exist) {
+        if flight.must_exist {
             return learned;
         }
         let withheld = protected.screen(question.qname(), &learned);
@@ -117,7 +128,7 @@ impl Shared {
                     return (kept, None);
                 }
                 self.cap(&key, &mut learned);
-                if learned.denies_qname() && flight.waiters.iter().any(|w| w.must_exist) {
+                if learned.denies_qname() && flight.must_exist {
                     let denied = failure("the upstream denies a name that a zone here holds");
                     let denied = self.cache.remember_failure(&key, denied, now);
                     let denied = self.instead(&key, true, denied, now);
@@ -128,7 +139,7 @@ impl Shared {
             Err(error) => {
                 tracing::debug!(qname = %question.qname(), qtype = %question.qtype(), %error, "no answer");
                 let local = error.is_local() || may_be_forged(kind, &error);
-                self.failed(&key, error.failure(), local, now)
+                self.failed(&key, error.failure(), (local, flight.must_exist), now)
             }
         }
     }

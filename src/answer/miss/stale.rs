@@ -35,7 +35,7 @@ impl Shared {
         &self,
         key: &CacheKey<'_>,
         failure: Failure,
-        local: bool,
+        (local, must_exist): (bool, bool),
         now: Moment,
     ) -> (Fetched, Option<Fetched>) {
         let keepings = self.keepings.load();
@@ -44,7 +44,7 @@ impl Shared {
         let failure = match &stale {
             _ if local => Arc::new(failure),
             // One that is still good was to be renewed: that can be tried again before it expires.
-            Some(stale) if !stale.expired.is_zero() => {
+            Some(stale) if !(stale.expired.is_zero() || must_exist && stale.entry.learned.denies_qname()) => {
                 self.cache.remember_failure_for(key, failure, keeping.stale_recheck, now)
             }
             _ => self.cache.remember_failure(key, failure, now),
@@ -96,7 +96,12 @@ impl Shared {
         let what = if learned.outcome == Outcome::NxDomain { "the name" } else { "such records" };
         let text = format!("the upstream now denies {what}, which is not believed for a while").into();
         let failure = Failure { rcode: Rcode::SERVFAIL, ede: EdeCode::STALE, text };
-        let failure = self.cache.remember_failure_for(key, failure, keeping.stale_recheck, now);
+        // As long as the walk finds what is kept by itself; past that the upstream is asked each time.
+        let failure = if kept.expired < keeping.max_stale {
+            self.cache.remember_failure_for(key, failure, keeping.stale_recheck, now)
+        } else {
+            Arc::new(failure)
+        };
         Some(Fetched::Stale(kept, failure))
     }
 

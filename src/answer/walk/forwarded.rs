@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::trace::{Event, Trace};
-use super::{End, Expired, Fallback, Missing, Step, Walk, Why, failed};
+use super::{Due, End, Expired, Fallback, Missing, Step, Walk, Why, failed};
 use crate::answer::miss::{Fetched, stale};
 use crate::cache::{CacheKey, EntryRef, Failure, Stale};
 use crate::metrics::AnswerSource;
@@ -60,7 +60,7 @@ impl<'w, T: Trace<'w>> Walk<'w, '_, '_, '_, T> {
             let is_believed = !(must_exist && entry.learned.denies_qname());
             self.trace.note(|| Event::Cached { entry: Arc::new(entry.to_owned()), is_believed });
             if entry.uses > 1 && entry.is_due(now) {
-                self.note_due(name, entry);
+                self.note_due(name, must_exist, entry);
             }
             is_believed.then(|| serve(self, entry))
         });
@@ -92,7 +92,8 @@ impl<'w, T: Trace<'w>> Walk<'w, '_, '_, '_, T> {
         }
         let immediate = view.rules.keepings.immediate(key.qname);
         if let Some(stale) = immediate.and_then(|k| stale(self.cache, key, k, must_exist, now)) {
-            self.due = Some(Box::new(Question::new(key.qname, key.qtype)));
+            let question = Question::new(key.qname, key.qtype);
+            self.due = Some(Box::new(Due { question, must_exist, is_expired: true }));
             let text = "the upstreams are asked beside it".into();
             let failure = Failure { rcode: Rcode::NOERROR, ede: EdeCode::STALE, text };
             return Ok(self.expired(&stale, &Arc::new(failure), serve));
@@ -118,14 +119,15 @@ impl<'w, T: Trace<'w>> Walk<'w, '_, '_, '_, T> {
     /// Notes that an answer in use is to be learned anew, unless there is no leisure for it, or it only says
     /// that the name does not exist.
     #[cold]
-    fn note_due(&mut self, name: NameRef<'_>, entry: EntryRef<'_>) {
+    fn note_due(&mut self, name: NameRef<'_>, must_exist: bool, entry: EntryRef<'_>) {
         let renews = || self.view.rules.keepings.find(name).renews;
         if self.view.has_leisure
             && self.due.is_none()
             && entry.learned.outcome != Outcome::NxDomain
             && renews()
         {
-            self.due = Some(Box::new(Question::new(name, self.qtype)));
+            let question = Question::new(name, self.qtype);
+            self.due = Some(Box::new(Due { question, must_exist, is_expired: false }));
         }
     }
 

@@ -111,7 +111,12 @@ fn after_the_grace_period_everything_is_cut() {
     assert!(outside().block_on(async { timeout(PATIENCE, over_h2).await }).expect("an end").is_err());
     assert_eq!(served.metrics.open_connections(), 0);
     held.into_iter().for_each(|held| held.release());
-    assert_eq!(served.metrics.queued_bytes(), 0);
+    // What came too late is given back by whoever held it last.
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while served.metrics.queued_bytes() > 0 {
+        assert!(std::time::Instant::now() < deadline, "{} bytes stay", served.metrics.queued_bytes());
+        std::thread::yield_now();
+    }
 }
 
 #[test]

@@ -69,6 +69,8 @@ pub(in crate::answer::miss) struct Flight {
     pub(super) number: u64,
     pub(super) kind: Kind,
     pub(super) course: Course,
+    /// Somebody who waited for it knows that the name exists: it stays so when they are gone.
+    pub(in crate::answer::miss) must_exist: bool,
     pub(in crate::answer::miss) waiters: Few<Waiter>,
 }
 
