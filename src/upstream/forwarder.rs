@@ -1,6 +1,6 @@
 //! Which upstreams a name goes to, kept up to date with the settings and the system's file.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -23,7 +23,7 @@ use super::server::{Identity, Upstream, is_private};
 use super::{Ask, ExchangeError, Settings, Stamps, system};
 use crate::clock::{Clock, Moment};
 use crate::metrics::ForwarderMetrics;
-use crate::wire::{Learned, Name, NameRef, Rtype};
+use crate::wire::{Domains, Learned, Name, NameRef, Rtype};
 
 /// How often the system's resolver file is looked at. Its content is compared, so a file that is
 /// replaced through a symbolic link is seen, too.
@@ -63,27 +63,15 @@ pub struct Health {
 pub(super) struct Routes {
     settings: Settings,
     system: Vec<SocketAddr>,
-    /// By wire name.
-    pub(super) by_domain: BTreeMap<Box<[u8]>, Arc<Route>>,
-    /// Bit n: there is a domain whose name is n bytes long, or 127 and more. Most names have no
-    /// suffix of such a length but the root, and are spared a search for each of their labels.
-    lengths: u128,
-}
-
-fn length_bit(name: &[u8]) -> u128 {
-    1 << name.len().min(127)
+    pub(super) by_domain: Domains<Arc<Route>>,
 }
 
 impl Forwarder {
     /// Reads the system's resolver file where the settings want it and builds the routes. No
     /// socket is opened before an upstream is first asked; then readers run on `runtime`.
     pub fn new(settings: Settings, clock: Clock, runtime: Handle) -> Arc<Self> {
-        let empty = Routes {
-            settings: Settings::default(),
-            system: Vec::new(),
-            by_domain: BTreeMap::new(),
-            lengths: 0,
-        };
+        let empty =
+            Routes { settings: Settings::default(), system: Vec::new(), by_domain: Domains::default() };
         let forwarder = Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
             metrics: ForwarderMetrics::register(),
@@ -144,7 +132,7 @@ impl Forwarder {
             .map(|upstream| (upstream.identity.clone(), Arc::clone(upstream)))
             .collect();
         let on_ec2 = is_on_ec2(&settings.vendor_file);
-        let mut by_domain = BTreeMap::new();
+        let mut routes = Vec::with_capacity(settings.domains.len());
         for forward in &settings.domains {
             let mut upstreams: Vec<Arc<Upstream>> = Vec::new();
             for identity in identities(&settings, &forward.upstreams, &system) {
@@ -168,12 +156,12 @@ impl Forwarder {
                 timeout: settings.timeout,
                 loop_hold: settings.loop_hold,
             };
-            by_domain.insert(forward.domain.as_bytes().into(), Arc::new(route));
+            routes.push((forward.domain.clone(), Arc::new(route)));
         }
+        let by_domain: Domains<_> = routes.into_iter().collect();
         self.names.ask(by_domain.values());
         self.report(&by_domain);
-        let lengths = by_domain.keys().fold(0, |lengths, name| lengths | length_bit(name));
-        self.routes.store(Arc::new(Routes { settings, system, by_domain, lengths }));
+        self.routes.store(Arc::new(Routes { settings, system, by_domain }));
         self.generation.fetch_add(1, Ordering::Release);
     }
 
@@ -199,7 +187,7 @@ impl Forwarder {
         resume(self, ask, head, heard).await
     }
 
-    fn report(&self, by_domain: &BTreeMap<Box<[u8]>, Arc<Route>>) {
+    fn report(&self, by_domain: &Domains<Arc<Route>>) {
         let mut unserved: Vec<Name> =
             by_domain.values().filter(|r| r.upstreams.is_empty()).map(|r| r.domain.clone()).collect();
         unserved.sort_by(|a, b| a.as_bytes().cmp(b.as_bytes()));
@@ -226,10 +214,7 @@ impl Forwarder {
 
     /// The domain that decides where `qname` goes: the longest forwarded one that covers it.
     pub(super) fn route(&self, qname: NameRef<'_>) -> Option<Arc<Route>> {
-        let routes = self.routes.load();
-        let may_be = |suffix: &NameRef<'_>| routes.lengths & length_bit(suffix.as_bytes()) != 0;
-        let mut suffixes = qname.suffixes().filter(may_be);
-        suffixes.find_map(|suffix| routes.by_domain.get(suffix.as_bytes())).cloned()
+        self.routes.load().by_domain.find(qname).cloned()
     }
 
     /// The addresses of the upstreams for `qname`, in order of preference.

@@ -150,21 +150,7 @@ impl TcpClient {
 
     /// The next response; `None` when the server has closed the connection, in order or by a reset.
     pub fn recv(&mut self) -> Option<Vec<u8>> {
-        let mut len = [0; 2];
-        self.read_whole(&mut len)?;
-        let mut response = vec![0; usize::from(u16::from_be_bytes(len))];
-        self.read_whole(&mut response)?;
-        Some(response)
-    }
-
-    fn read_whole(&mut self, into: &mut [u8]) -> Option<()> {
-        match self.0.read_exact(into) {
-            Ok(()) => Some(()),
-            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                panic!("neither a response nor a close came")
-            }
-            Err(_) => None,
-        }
+        recv_framed(&mut self.0)
     }
 
     pub fn ask(&mut self, query: &[u8]) -> Vec<u8> {
@@ -189,6 +175,22 @@ impl TcpClient {
     pub fn half_close(&mut self) {
         self.0.shutdown(Shutdown::Write).unwrap();
     }
+}
+
+/// The next message of a stream; `None` when it has ended.
+pub fn recv_framed(stream: &mut impl Read) -> Option<Vec<u8>> {
+    let mut read_whole = |into: &mut [u8]| match stream.read_exact(into) {
+        Ok(()) => Some(()),
+        Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+            panic!("neither a response nor a close came")
+        }
+        Err(_) => None,
+    };
+    let mut len = [0; 2];
+    read_whole(&mut len)?;
+    let mut response = vec![0; usize::from(u16::from_be_bytes(len))];
+    read_whole(&mut response)?;
+    Some(response)
 }
 
 /// A message behind its length (RFC 1035 §4.2.2).

@@ -25,7 +25,7 @@ use zonelet::metrics::Proto;
 use zonelet::server::Settings;
 use zonelet::server::settings::CertificateFiles;
 
-use super::client::{PATIENCE, framed, id_of};
+use super::client::{PATIENCE, framed, id_of, recv_framed};
 use super::program::outside;
 
 /// The name in every certificate; the address 127.0.0.1 is another.
@@ -176,32 +176,30 @@ impl TlsClient {
     /// All that comes until the server closes the connection, in order or not.
     pub fn rest(&mut self) -> Vec<u8> {
         let mut all = Vec::new();
-        if let Err(e) = self.0.read_to_end(&mut all) {
-            assert!(
-                !matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
-                "no end came: {all:02x?}"
-            );
-        }
+        let _ = self.read_to_the_end(&mut all);
         all
+    }
+
+    /// All that came until the server closed; `None` when a reset came, which takes with it what
+    /// was not yet read (a server resets what it closes with something left to read).
+    pub fn said_to_its_end(&mut self) -> Option<Vec<u8>> {
+        let mut all = Vec::new();
+        match self.read_to_the_end(&mut all) {
+            Err(ErrorKind::ConnectionReset) => None,
+            Ok(()) | Err(_) => Some(all),
+        }
+    }
+
+    fn read_to_the_end(&mut self, into: &mut Vec<u8>) -> Result<(), ErrorKind> {
+        let Err(e) = self.0.read_to_end(into) else { return Ok(()) };
+        let waited = matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
+        assert!(!waited, "no end came: {into:02x?}");
+        Err(e.kind())
     }
 
     /// The next response; `None` when the connection is closed.
     pub fn recv(&mut self) -> Option<Vec<u8>> {
-        let mut len = [0; 2];
-        self.read_whole(&mut len)?;
-        let mut response = vec![0; usize::from(u16::from_be_bytes(len))];
-        self.read_whole(&mut response)?;
-        Some(response)
-    }
-
-    fn read_whole(&mut self, into: &mut [u8]) -> Option<()> {
-        match self.0.read_exact(into) {
-            Ok(()) => Some(()),
-            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                panic!("neither a response nor a close came")
-            }
-            Err(_) => None,
-        }
+        recv_framed(&mut self.0)
     }
 
     pub fn ask(&mut self, query: &[u8]) -> Vec<u8> {

@@ -28,13 +28,19 @@ fn learns(program: &Program) {
     assert!(answer.starts_with("NOERROR; learnt.test. ") && answer.ends_with(" A 192.0.2.7"), "{answer}");
 }
 
-#[test]
-fn the_cache_of_the_last_run_answers_and_goes_on_ageing() {
+/// A home whose last run has learned a name, and how often its upstream was asked.
+fn after_a_run() -> (Home, Arc<AtomicUsize>) {
     let (server, asked) = counting();
     let home = Home::new(&format!("{STATE}{}", forward(server.addr)));
     let program = home.start();
     learns(&program);
     assert_eq!(program.terminate().0, Some(0));
+    (home, asked)
+}
+
+#[test]
+fn the_cache_of_the_last_run_answers_and_goes_on_ageing() {
+    let (home, asked) = after_a_run();
     let program = home.start();
     program.logged("the cache of the last run is back");
     learns(&program);
@@ -52,11 +58,7 @@ fn the_cache_of_the_last_run_answers_and_goes_on_ageing() {
 
 #[test]
 fn a_damaged_snapshot_is_refused_whole_and_replaced() {
-    let (server, asked) = counting();
-    let home = Home::new(&format!("{STATE}{}", forward(server.addr)));
-    let program = home.start();
-    learns(&program);
-    assert_eq!(program.terminate().0, Some(0));
+    let (home, asked) = after_a_run();
     let path = home.path("state/cache.snapshot");
     let mut bytes = fs::read(&path).unwrap();
     let middle = bytes.len() - 40;
@@ -73,11 +75,7 @@ fn a_damaged_snapshot_is_refused_whole_and_replaced() {
 
 #[test]
 fn what_was_flushed_does_not_come_back_after_a_crash() {
-    let (server, asked) = counting();
-    let home = Home::new(&format!("{STATE}{}", forward(server.addr)));
-    let program = home.start();
-    learns(&program);
-    assert_eq!(program.terminate().0, Some(0));
+    let (home, asked) = after_a_run();
     let program = home.start();
     program.logged("the cache of the last run is back");
     assert!(home.run(&["flush"]).status.success());
