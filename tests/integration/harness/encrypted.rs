@@ -180,14 +180,11 @@ impl TlsClient {
         all
     }
 
-    /// All that came until the server closed; `None` when a reset came, which takes with it what
-    /// was not yet read (a server resets what it closes with something left to read).
+    /// All that came until the server closed; `None` when it closed with something left to read,
+    /// which resets the connection and takes with it what it had said.
     pub fn said_to_its_end(&mut self) -> Option<Vec<u8>> {
         let mut all = Vec::new();
-        match self.read_to_the_end(&mut all) {
-            Err(ErrorKind::ConnectionReset) => None,
-            Ok(()) | Err(_) => Some(all),
-        }
+        self.read_to_the_end(&mut all).ok().map(|()| all)
     }
 
     fn read_to_the_end(&mut self, into: &mut Vec<u8>) -> Result<(), ErrorKind> {
