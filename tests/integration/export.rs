@@ -1,14 +1,14 @@
 //! `zonelet export`: zone files that other servers load, and that say the same when they are read again.
 
 use std::collections::BTreeSet;
-#[cfg(feature = "peer-tests")]
-use std::process::Command;
 
 use proptest::prelude::*;
 use zonelet::source::file::zonefile;
 use zonelet::wire::{Name, Rtype};
 use zonelet::zone::{Body, RecordSet, Zone, ZoneData, ZoneOptions};
 
+#[cfg(feature = "peer-tests")]
+use crate::harness::packages;
 use crate::harness::program::{Home, file};
 
 /// Every type that has a text of its own, and some that have none.
@@ -58,12 +58,8 @@ fn exported(home: &Home, arguments: &[&str]) -> (String, String) {
 #[cfg(feature = "peer-tests")]
 fn check_with_nsd(home: &Home, zone: &str, text: &str) {
     home.put("exported.zone", text);
-    // Where Debian installs it, and where it is looked for by those who are not root.
-    let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
-    let mut command = Command::new("nsd-checkzone");
-    command.arg(zone).arg(home.path("exported.zone")).env("PATH", path);
-    let output =
-        command.output().unwrap_or_else(|e| panic!("nsd-checkzone of the package nsd does not run: {e}"));
+    let mut command = packages::command("nsd-checkzone", "nsd");
+    let output = command.arg(zone).arg(home.path("exported.zone")).output().unwrap();
     let said =
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.contains("ok"), "{said}\n{text}");

@@ -1,9 +1,9 @@
 //! deploy/systemd: the unit is accepted by systemd, hardened, and runs the program as it is.
 
 use std::fs;
-use std::process::Command;
 
 use super::{read, tool};
+use crate::harness::packages;
 
 const UNIT: &str = "deploy/systemd/zonelet.service";
 const BINARY: &str = "/usr/bin/zonelet";
@@ -24,7 +24,7 @@ fn unit_of_this_build(dir: &tempfile::TempDir) -> std::path::PathBuf {
 #[test]
 fn systemd_accepts_the_unit() {
     let dir = tempfile::tempdir().expect("a directory");
-    let mut verify = Command::new("systemd-analyze");
+    let mut verify = packages::command("systemd-analyze", "systemd");
     verify.args(["verify", "--man=no"]).arg(unit_of_this_build(&dir));
     let output = tool(&mut verify, "systemd");
     let complaints = String::from_utf8_lossy(&output.stderr);
@@ -35,7 +35,7 @@ fn systemd_accepts_the_unit() {
 #[test]
 fn systemd_rates_the_exposure_of_the_unit_as_low() {
     let dir = tempfile::tempdir().expect("a directory");
-    let mut rate = Command::new("systemd-analyze");
+    let mut rate = packages::command("systemd-analyze", "systemd");
     rate.args(["security", "--no-pager", "--offline=true", "--threshold=20"]).arg(unit_of_this_build(&dir));
     let output = tool(&mut rate, "systemd");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));

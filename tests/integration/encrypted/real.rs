@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use data_encoding::BASE64URL_NOPAD;
 use zonelet::metrics::Proto;
@@ -11,6 +11,7 @@ use crate::answers::CORP;
 use crate::harness::client::message;
 use crate::harness::dns::{Plan, Stack, asked, unknown};
 use crate::harness::encrypted::{Authority, NAME, addr_of};
+use crate::harness::packages;
 
 fn scene() -> (Authority, Stack) {
     let authority = Authority::new();
@@ -20,13 +21,13 @@ fn scene() -> (Authority, Stack) {
 
 /// What `program` of the Debian package `package` prints.
 fn output(program: &str, package: &str, arguments: &[String], input: &[u8]) -> Vec<u8> {
-    let mut child = Command::new(program)
+    let mut child = packages::command(program, package)
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .unwrap_or_else(|e| panic!("{program}: {e}; install the package {package}"));
+        .unwrap_or_else(|e| panic!("{program}: {e}"));
     child.stdin.take().unwrap().write_all(input).unwrap();
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);

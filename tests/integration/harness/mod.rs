@@ -11,6 +11,7 @@ pub mod identity;
 pub mod message;
 #[cfg(feature = "route53")]
 pub mod moto;
+pub mod packages;
 pub mod program;
 #[cfg(feature = "route53")]
 pub mod python;

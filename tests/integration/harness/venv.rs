@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use super::packages;
 use super::python::repository;
 
 /// The environment's interpreter. The first call on a machine installs from PyPI, which takes a
@@ -31,10 +32,9 @@ pub fn python() -> &'static Path {
 fn install(venv: &Path) {
     // One that was left half made is of no use.
     let _ = fs::remove_dir_all(venv);
-    run(
-        Command::new("python3").args(["-m", "venv"]).arg(venv),
-        "install the packages python3 and python3-venv",
-    );
+    let can_make_one = || Command::new("python3").args(["-c", "import ensurepip"]).status();
+    packages::provide("python3-venv", || can_make_one().is_ok_and(|status| status.success()));
+    run(Command::new("python3").args(["-m", "venv"]).arg(venv), "is python3 whole?");
     run(
         Command::new(venv.join("bin/python"))
             .args(["-m", "pip", "install", "--disable-pip-version-check", "--quiet", "-r"])

@@ -2,9 +2,10 @@
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use crate::harness::dns::{Via, asked};
+use crate::harness::packages;
 use crate::harness::program::{Home, until, upstream};
 use crate::harness::speaker::{Authority, NAME};
 
@@ -23,12 +24,8 @@ fn free_port() -> u16 {
 }
 
 fn start(package: &str, arguments: &[&str], port: u16) -> Peer {
-    // Where Debian installs it, and where it is looked for by those who are not root.
-    let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
-    let mut command = Command::new(package);
-    command.args(arguments).env("PATH", path).stdin(Stdio::null()).stdout(Stdio::null());
-    let child = command.spawn().unwrap_or_else(|e| panic!("the package {package} does not run: {e}"));
-    let peer = Peer(child);
+    let mut command = packages::command(package, package);
+    let peer = Peer(command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap());
     until(package, || TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], port))).ok());
     peer
 }

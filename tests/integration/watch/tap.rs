@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use super::home;
 use crate::harness::dns::{Via, asked};
 use crate::harness::message::a;
+use crate::harness::packages;
 use crate::harness::program::{until, upstream};
 
 /// Takes frames into a file until it is told to end.
@@ -15,10 +16,10 @@ struct Capture(Child);
 
 impl Capture {
     fn start(listen: &[&str], file: &Path) -> Self {
-        let mut command = Command::new("fstrm_capture");
+        let mut command = packages::command("fstrm_capture", "fstrm-bin");
         command.args(["-t", "protobuf:dnstap.Dnstap"]).args(listen).arg("-w").arg(file);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        Self(child.expect("fstrm_capture: install the package fstrm-bin"))
+        Self(child.unwrap())
     }
 
     /// Ends it; it closes its file in order.
@@ -37,10 +38,13 @@ impl Drop for Capture {
     }
 }
 
+fn dnstap_read() -> Command {
+    packages::command("dnstap-read", "bind9-dnsutils")
+}
+
 /// What dnstap-read prints of a file, without times.
 fn printed(file: &Path) -> Vec<String> {
-    let output = Command::new("dnstap-read").arg(file).output();
-    let output = output.expect("dnstap-read: install the package bind9-dnsutils");
+    let output = dnstap_read().arg(file).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).unwrap();
     let timeless = |line: &str| line.split(' ').skip(2).collect::<Vec<_>>().join(" ");
@@ -65,7 +69,7 @@ fn taken(to: &str, listen: &[&str], is_there: impl Fn() -> bool) -> Vec<String> 
     let (code, log) = program.terminate();
     assert_eq!(code, Some(0), "{log:#?}");
     capture.end();
-    let identity = Command::new("dnstap-read").args(["-y"]).arg(&file).output().unwrap();
+    let identity = dnstap_read().args(["-y"]).arg(&file).output().unwrap();
     let yaml = String::from_utf8(identity.stdout).unwrap();
     assert!(yaml.contains("identity: node-7") && yaml.contains("version: zonelet "), "{yaml}");
     assert!(yaml.contains("10.0.0.1") && yaml.contains("NXDOMAIN"), "the messages are whole: {yaml}");

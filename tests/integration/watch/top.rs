@@ -8,6 +8,8 @@ use std::process::{Command, Stdio};
 use zonelet::admin::TopReport;
 
 use super::home;
+#[cfg(feature = "top")]
+use crate::harness::packages;
 use crate::harness::program::{Home, Program, until, upstream};
 
 fn text(home: &Home, arguments: &[&str]) -> String {
@@ -73,12 +75,13 @@ fn on_a_terminal(home: &Home, keys: &[u8]) -> String {
         home.path("admin.sock").display()
     );
     // Whatever goes wrong, it ends.
+    packages::command("script", "bsdutils");
     let mut child = Command::new("timeout")
         .args(["30", "script", "-qec", &inner, "/dev/null"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
-        .expect("script: install the package bsdutils");
+        .unwrap();
     let (mut typed, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
     let mut shown = Vec::new();
     // Keys that come before the terminal takes single ones would be echoed and lost. Blanks are not drawn: one word.
