@@ -188,20 +188,23 @@ impl Cache {
     ///
     /// NXDOMAIN without a CNAME chain counts for the name (every type), everything else for the
     /// type and ends a denial of the name. What was known before for the question is replaced, and
-    /// its failures are forgotten.
+    /// its failures are forgotten. So is what it contradicts where it may not be kept itself: that has been
+    /// refreshed, and must not come back when upstreams fail (RFC 8767 §4).
     ///
     /// Cost: a copy of the response and one allocation; when the cache is full a chunk of entries is
     /// looked through once in a few hundred times.
     pub fn insert(&self, key: &CacheKey<'_>, learned: Learned, now: Moment) -> Arc<Entry> {
         let entry = self.entry(key, learned, now);
         self.failures.forget(key, now);
+        let hash = NameHash::of(key.qname);
+        let fresh = Fresh { key, tag: hash.tag, entry: entry.view() };
         if entry.is_fresh(now) && layout::fits(key, &entry.learned) {
-            let hash = NameHash::of(key.qname);
-            let fresh = Fresh { key, tag: hash.tag, entry: entry.view() };
             let evicted = self.shard(hash).insert(&fresh, now);
             if evicted > 0 {
                 self.metrics.evictions.increment(evicted as u64);
             }
+        } else if entry.learned.outcome != Outcome::Error {
+            self.shard(hash).end(&fresh);
         }
         entry
     }

@@ -130,12 +130,12 @@ impl Shard {
     /// go.
     pub(super) fn insert(&mut self, fresh: &Fresh<'_>, now: Moment) -> usize {
         self.inserted += 1;
-        let (old, opposite) = self.find(fresh);
-        opposite.into_iter().for_each(|address| self.take_out(fresh.tag, address));
         if !self.may_hold(fresh.len()) {
-            old.into_iter().for_each(|address| self.take_out(fresh.tag, address));
+            self.end(fresh);
             return 0;
         }
+        let (old, opposite) = self.find(fresh);
+        opposite.into_iter().for_each(|address| self.take_out(fresh.tag, address));
         if let Some((address, packed)) = old.map(|at| (at, self.packed(at)))
             && packed.is_some_and(|(len, _)| (fresh.len()..fresh.len().saturating_mul(2)).contains(&len))
         {
@@ -158,6 +158,12 @@ impl Shard {
             self.entries += 1;
         }
         gone
+    }
+
+    /// Takes out what a response would replace.
+    pub(super) fn end(&mut self, fresh: &Fresh<'_>) {
+        let (old, opposite) = self.find(fresh);
+        old.into_iter().chain(opposite).for_each(|address| self.take_out(fresh.tag, address));
     }
 
     /// [`Shard::insert`] for a response that may be old: not where something at least as new is known that it would take

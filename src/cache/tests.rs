@@ -119,6 +119,20 @@ fn what_lives_no_time_is_handed_out_but_not_kept() {
 }
 
 #[test]
+fn what_may_not_be_kept_ends_what_it_refreshes_and_errors_end_nothing() {
+    let (cache, qname) = (cache(&Settings::default()), name("a.test"));
+    let (key, later, day) = (key(&qname, Rtype::A), Moment::from_millis(10_000), Duration::from_secs(86_400));
+    let denied = learned("a.test", Rtype::A, Rcode::NXDOMAIN, &[], &[]);
+    for last_word in [good(0), denied] {
+        cache.insert(&key, good(5), Moment::default());
+        cache.insert(&key, learned("a.test", Rtype::A, Rcode(6), &[], &[]), later);
+        assert!(cache.stale(&key, later, day, day).is_some());
+        cache.insert(&key, last_word, later);
+        assert!(cache.stale(&key, later, day, day).is_none());
+    }
+}
+
+#[test]
 fn caps_bound_lifetimes_and_the_ttls_shown() {
     let settings = Settings { max_ttl: Duration::from_secs(100), ..Settings::default() };
     let (cache, now, qname) = (cache(&settings), Moment::default(), name("a.test"));

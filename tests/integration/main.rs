@@ -12,6 +12,7 @@ mod export;
 mod harness;
 mod import;
 mod loops;
+mod model;
 mod oracle;
 mod regressions;
 mod route53;

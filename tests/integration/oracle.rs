@@ -22,7 +22,7 @@ use crate::harness::upstream::{Out, Scripted};
 
 #[path = "../fuzz/entries/message.rs"]
 #[allow(dead_code)] // Written for fuzzing, which uses more of it.
-mod message;
+pub mod message;
 
 /// How many scenarios of each kind are compared; `ZONELET_ORACLE` says another number.
 const SCENARIOS: &str = "60";
