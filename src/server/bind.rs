@@ -41,10 +41,6 @@ pub enum BindError {
     /// The settings name an encrypted listener and no certificate.
     #[error("encrypted listeners need server.certificate and server.key")]
     NoCertificate,
-    /// The certificate cannot be used; needs an operator.
-    #[cfg(feature = "tls")]
-    #[error("the certificate cannot be used: {}", .0.remedy())]
-    Certificate(#[from] super::certificate::CertificateError),
     /// One address could not be had; needs an operator.
     #[error("cannot listen on {addr} over {}: {hint}", proto.label())]
     Refused {

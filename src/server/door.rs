@@ -19,10 +19,10 @@ pub(super) enum Kind {
     Plain,
     /// DNS over TLS.
     #[cfg(feature = "tls")]
-    Tls(tokio_rustls::TlsAcceptor),
+    Tls(super::tls::Acceptor),
     /// DNS over HTTPS, at this path.
     #[cfg(feature = "tls")]
-    Https(tokio_rustls::TlsAcceptor, Arc<str>),
+    Https(super::tls::Acceptor, Arc<str>),
 }
 
 /// A bound listener of an encrypted transport.
@@ -56,7 +56,7 @@ pub(super) type Identity = super::certificate::Identity;
 #[cfg(not(feature = "tls"))]
 pub(super) type Identity = std::convert::Infallible;
 
-/// Reads the certificate, where one is needed.
+/// Reads the certificate, where one is needed. One that cannot be used is waited for: nothing else may suffer from it.
 pub(super) fn identity(
     settings: &Settings,
     metrics: &Arc<ServerMetrics>,
@@ -79,7 +79,7 @@ pub(super) fn identity(
 #[cfg(feature = "tls")]
 fn load(settings: &Settings, metrics: &Arc<ServerMetrics>) -> Result<Arc<Identity>, BindError> {
     let files = settings.certificate.clone().ok_or(BindError::NoCertificate)?;
-    Ok(Arc::new(Identity::load(files, Arc::clone(metrics))?))
+    Ok(Arc::new(Identity::load(files, Arc::clone(metrics))))
 }
 
 #[cfg(not(feature = "tls"))]
@@ -96,14 +96,10 @@ pub(super) fn open<R: Responder>(
     shared: &Arc<Shared<R>>,
 ) -> io::Result<Vec<Arc<Door>>> {
     use super::{https, tls};
-    use rustls::ALL_VERSIONS;
-    use tokio_rustls::TlsAcceptor;
 
     let mut doors = Vec::new();
     let Some(identity) = identity else { return Ok(doors) };
-    let acceptor = |protocols: &[&[u8]]| {
-        tls::config(identity, ALL_VERSIONS, protocols).map(TlsAcceptor::from).map_err(io::Error::other)
-    };
+    let acceptor = |protocols: &[&[u8]]| tls::Acceptor::new(identity, protocols).map_err(io::Error::other);
     let tasks = &shared.lifeline.tasks;
     // No connection's task: who waits for those to end must not wait for this one.
     tokio::spawn(Arc::clone(identity).run(shared.lifeline.drain.clone()));

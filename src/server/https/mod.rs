@@ -22,11 +22,10 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::tcp::{Limits, Shared};
-use super::tls::{RECORD, handshake};
+use super::tls::{Acceptor, RECORD, handshake};
 use crate::answer::Responder;
 use crate::metrics::CloseReason;
 use crate::sys::QUERY_MAX;
@@ -48,7 +47,7 @@ const MAX_RESETS: usize = 20;
 
 /// Serves one client that connected to a listener for HTTPS.
 pub(super) async fn serve<R: Responder>(
-    acceptor: TlsAcceptor,
+    acceptor: Acceptor,
     path: Arc<str>,
     stream: TcpStream,
     client: SocketAddr,

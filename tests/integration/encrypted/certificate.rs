@@ -71,16 +71,51 @@ fn a_certificate_that_cannot_be_used_is_named_with_line_key_and_remedy() {
         (show(&mine.chain), String::new(), "server.key: is missing"),
     ] {
         write(&chain, &key);
-        for command in ["check", "run"] {
-            let ended = home.run(&[command]);
-            let text =
-                String::from_utf8_lossy(&ended.stdout).into_owned() + &String::from_utf8_lossy(&ended.stderr);
-            assert_eq!(ended.status.code(), Some(2), "{text}");
-            assert!(text.contains(said) && text.contains("name "), "{said}\nis not in\n{text}");
-        }
+        let ended = home.run(&["check"]);
+        let text =
+            String::from_utf8_lossy(&ended.stdout).into_owned() + &String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(2), "{text}");
+        assert!(text.contains(said) && text.contains("name "), "{said}\nis not in\n{text}");
+        assert!(!text.contains("no problems"), "{text}");
     }
     write(&show(&mine.chain), &show(&mine.key));
     assert_eq!(home.run(&["check"]).status.code(), Some(0));
+}
+
+#[test]
+fn without_a_good_certificate_all_else_is_served_and_the_encrypted_listeners_once_there_is_one() {
+    let authority = Authority::new();
+    let files = authority.files();
+    let good = std::fs::read(&files.chain).unwrap();
+    std::fs::write(&files.chain, "no certificate").unwrap();
+    let home = home(&authority, "TLS=127.0.0.1:0 HTTPS=127.0.0.1:0");
+    let program = home.start();
+    let query = asked("localhost. A").bytes();
+    assert!(program.ask("localhost. A").contains("A 127.0.0.1"));
+    let said = program.logged("no certificate: connections over TLS");
+    assert!(
+        said.contains("chain.pem holds no certificate in PEM") && said.contains("name the PEM files"),
+        "{said}"
+    );
+    assert_eq!(program.metric("zonelet_server_certificate_unusable", &[]), 1.0);
+    for proto in [Proto::Tls, Proto::Https] {
+        let config = Arc::new(authority.client(&[]));
+        assert!(TlsClient::connect_with(config, addr(&program, proto)).is_err(), "closed at once");
+    }
+    let closed = || program.metric("zonelet_server_tcp_closed_total", &["reason=\"certificate\""]);
+    until("both to be closed for that", || (closed() == 2.0).then_some(()));
+    // A reload is no worse off.
+    home.configure("[[override]]\nnames = ['db.nick.test']\naddress = ['192.0.2.9']\n");
+    program.signal("HUP");
+    until("the rest of the file", || program.ask("db.nick.test. A").contains("A 192.0.2.9").then_some(()));
+    std::fs::write(&files.chain, good).unwrap();
+    let connect =
+        || TlsClient::connect_with(Arc::new(authority.client(&[b"dot"])), addr(&program, Proto::Tls)).ok();
+    let mut client = until("the listener to serve", connect);
+    assert!(line(&query, &client.ask(&query)).contains("A 127.0.0.1"));
+    HttpsClient::connect(&authority, addr(&program, Proto::Https), b"h2").ask(&query);
+    assert_eq!(program.metric("zonelet_server_certificate_unusable", &[]), 0.0);
+    assert_eq!(program.metric("zonelet_server_certificate_reloads_total", &["result=\"taken\""]), 0.0);
 }
 
 #[test]
@@ -117,11 +152,13 @@ fn a_new_certificate_is_shown_to_new_connections_while_queries_go_on() {
     is_over.store(true, Ordering::Relaxed);
     load.join().unwrap();
     assert!(asked.load(Ordering::Relaxed) > 0);
-    // A key that is none leaves what there was.
+    // A key that is none leaves what there was, and the rest of the reload is taken.
     let last = shown();
     std::fs::write(authority.files().key, "no key").unwrap();
+    home.configure("[[override]]\nnames = ['db.nick.test']\naddress = ['192.0.2.9']\n");
     program.signal("HUP");
-    program.logged("server.key");
+    program.logged("the new certificate is refused, the old one stays");
+    until("the rest of the file", || program.ask("db.nick.test. A").contains("A 192.0.2.9").then_some(()));
     assert_eq!(shown(), last);
     assert_eq!(old.ask(&query), want);
 }
