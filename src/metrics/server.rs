@@ -23,7 +23,7 @@ pub const TCP_REFUSED: &str = "zonelet_server_tcp_refused_total";
 /// Accepts that failed, for want of descriptors, say.
 pub const TCP_ACCEPT_ERRORS: &str = "zonelet_server_tcp_accept_errors_total";
 /// Connections closed. `reason`: `client`, `reset`, `idle`, `slow_query`, `slow_reader`,
-/// `memory`, `not_dns`, `handshake`, `certificate`, `drain` or `cut`.
+/// `memory`, `not_dns`, `handshake`, `certificate`, `dropped`, `drain` or `cut`.
 pub const TCP_CLOSED: &str = "zonelet_server_tcp_closed_total";
 /// Bytes of responses that wait for their clients, over all connections.
 pub const TCP_QUEUED: &str = "zonelet_server_tcp_queued_bytes";
@@ -78,6 +78,8 @@ pub enum CloseReason {
     Handshake,
     /// There is no certificate to show.
     Certificate,
+    /// A rule has a query dropped that came over HTTP/1.1, where one cannot be left out.
+    Dropped,
     /// The server drains; every query that had arrived is answered.
     Drain,
     /// The grace period of the drain was over first.
@@ -86,7 +88,7 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// Every value, in order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Client,
         Self::Reset,
         Self::Idle,
@@ -96,6 +98,7 @@ impl CloseReason {
         Self::NotDns,
         Self::Handshake,
         Self::Certificate,
+        Self::Dropped,
         Self::Drain,
         Self::Cut,
     ];
@@ -112,6 +115,7 @@ impl CloseReason {
             Self::NotDns => "not_dns",
             Self::Handshake => "handshake",
             Self::Certificate => "certificate",
+            Self::Dropped => "dropped",
             Self::Drain => "drain",
             Self::Cut => "cut",
         }

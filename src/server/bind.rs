@@ -152,10 +152,20 @@ fn bind_front(proto: Proto, asked: SocketAddr, estate: &mut Estate) -> io::Resul
             socket: FrontSocket::Stream(listener),
         });
     }
+    let before = estate.take_named(proto.label(), addr, false);
+    if let Some((tag, before)) = before.and_then(|(index, socket)| Some((u16::try_from(index).ok()?, socket)))
+    {
+        return Ok(Front { proto, asked, addr, socket: FrontSocket::Beside(before, tag) });
+    }
+    let socket = quic_socket(addr, is_alone)?;
+    Ok(Front { proto, asked, addr: socket.local_addr()?, socket: FrontSocket::Datagram(socket) })
+}
+
+/// A socket for QUIC; on an address that is served already it gets its share of the packets at once.
+pub(super) fn quic_socket(addr: SocketAddr, is_alone: bool) -> io::Result<UdpSocket> {
     let socket = bound(addr, Type::DGRAM, Protocol::UDP, is_alone)?;
     socket.set_nonblocking(true)?;
-    let socket = UdpSocket::from(socket);
-    Ok(Front { proto, asked, addr: socket.local_addr()?, socket: FrontSocket::Datagram(socket) })
+    Ok(socket.into())
 }
 
 /// Each address once, v4-mapped ones as what they are. Port 0 is a new port every time.

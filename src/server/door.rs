@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use super::bind::BindError;
@@ -47,6 +48,10 @@ pub(super) enum FrontSocket {
     /// For QUIC.
     #[cfg_attr(not(feature = "doq"), allow(dead_code, reason = "nothing is bound then"))]
     Datagram(UdpSocket),
+    /// For QUIC, beside this socket of another process, whose connections have ids that begin so. It is bound only
+    /// when it is served: from then on all new connections come by it.
+    #[cfg_attr(not(feature = "doq"), allow(dead_code, reason = "nothing is bound then"))]
+    Beside(OwnedFd, u16),
 }
 
 /// The certificate of all encrypted listeners.
@@ -117,12 +122,18 @@ pub(super) fn open<R: Responder>(
                 tasks.spawn(Arc::clone(shared).accept(listener, door, kind));
             }
             #[cfg(feature = "doq")]
-            FrontSocket::Datagram(socket) => {
-                let listener = super::quic::Listener::new(socket, identity)?;
-                tasks.spawn(listener.run(Arc::clone(shared)));
+            FrontSocket::Datagram(_) | FrontSocket::Beside(..) => {
+                let (socket, tag) = super::quic::bound(front.socket, front.addr)?;
+                let listener = super::quic::Listener::new(socket, tag, identity)?;
+                let name = SocketName::new(front.proto.label(), front.asked, front.addr, tag.number().into());
+                let door = Door::new(name, &listener.socket, &shared.lifeline);
+                doors.push(Arc::clone(&door));
+                tasks.spawn(listener.run(Arc::clone(shared), door));
             }
             #[cfg(not(feature = "doq"))]
-            FrontSocket::Datagram(_) => return Err(io::ErrorKind::Unsupported.into()),
+            FrontSocket::Datagram(_) | FrontSocket::Beside(..) => {
+                return Err(io::ErrorKind::Unsupported.into());
+            }
         }
     }
     Ok(doors)

@@ -9,6 +9,7 @@ use super::outbox::{Budget, Piece};
 use super::tcp::Shared;
 use crate::answer::{Asker, Disposition, PendingQuery, Reply, Responder};
 use crate::wire::finished::{pad, padded, wants_padding};
+use crate::wire::query::HEADER;
 use crate::wire::response::MAX_MESSAGE;
 
 thread_local! {
@@ -20,6 +21,8 @@ thread_local! {
 pub(super) enum Unanswered {
     /// No query: too short for a header, or a response.
     NotAQuery,
+    /// A rule has it dropped: nothing is to be said.
+    Dropped,
     /// Too many bytes wait for slow clients.
     NoRoom,
     /// There will be none.
@@ -60,9 +63,15 @@ fn begin<R: Responder>(shared: &Shared<R>, query: &[u8], asker: Asker, pads: boo
                 Begun::Done(Piece::new(&[response], &shared.budget).ok_or(Unanswered::NoRoom))
             }
             Disposition::Forward(pending) => Begun::Submit(pending),
+            Disposition::Drop if is_query(query) => Begun::Done(Err(Unanswered::Dropped)),
             Disposition::Drop => Begun::Done(Err(Unanswered::NotAQuery)),
         }
     })
+}
+
+/// Whether there is a header, and it is not that of a response.
+fn is_query(message: &[u8]) -> bool {
+    message.len() >= HEADER && message.get(2).is_some_and(|flags| flags & 0x80 == 0)
 }
 
 /// The way back to one request.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -100,10 +100,13 @@ impl Drop for Place {
     }
 }
 
+/// A listening socket.
+type Listening = dyn AsFd + Send + Sync;
+
 /// A listening socket in service, and how its accept loop is told to end before all others do.
 pub(super) struct Door {
     pub name: SocketName,
-    listener: Weak<TcpListener>,
+    listener: Weak<Listening>,
     stop: CancellationToken,
     /// Another process accepts from now on: what is queued is left to it.
     is_handed_over: AtomicBool,
@@ -117,20 +120,38 @@ impl std::fmt::Debug for Door {
 
 impl Door {
     /// The door that `listener` is; it ends with `lifeline`'s drain at the latest.
-    pub fn new(name: SocketName, listener: &Arc<TcpListener>, lifeline: &Lifeline) -> Arc<Self> {
+    pub fn new<L>(name: SocketName, listener: &Arc<L>, lifeline: &Lifeline) -> Arc<Self>
+    where
+        L: AsFd + Send + Sync + 'static,
+    {
         let (stop, is_handed_over) = (lifeline.drain.child_token(), AtomicBool::new(false));
-        Arc::new(Self { name, listener: Arc::downgrade(listener), stop, is_handed_over })
+        let listener: Weak<L> = Arc::downgrade(listener);
+        Arc::new(Self { name, listener, stop, is_handed_over })
     }
 
     /// A second descriptor of the socket; `None` once it is closed.
     pub fn duplicate(&self) -> Option<io::Result<OwnedFd>> {
-        self.listener.upgrade().map(|listener| sys::duplicate(&*listener))
+        self.listener.upgrade().map(|listener| listener.as_fd().try_clone_to_owned())
     }
 
     /// Ends the accept loop; what waits to be accepted is left in the queue if another process takes it from there.
     pub fn close(&self, is_handed_over: bool) {
         self.is_handed_over.store(is_handed_over, Ordering::Release);
         self.stop.cancel();
+    }
+
+    /// Returns when it has been closed, or the drain has begun.
+    #[cfg_attr(
+        not(feature = "doq"),
+        allow(dead_code, reason = "only QUIC's connections end with their door")
+    )]
+    pub async fn closed(&self) {
+        self.stop.cancelled().await;
+    }
+
+    /// Whether another process accepts from now on.
+    pub fn is_handed_over(&self) -> bool {
+        self.is_handed_over.load(Ordering::Acquire)
     }
 }
 
@@ -233,7 +254,7 @@ impl<R: Responder> Shared<R> {
                 }
             }
         }
-        if !door.is_handed_over.load(Ordering::Acquire) {
+        if !door.is_handed_over() {
             self.accept_rest(&listener, &kind);
         }
     }

@@ -7,7 +7,6 @@
 mod activity;
 mod request;
 
-use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
@@ -15,10 +14,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http_body_util::Full;
+use hyper::Request;
 use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
@@ -65,7 +64,7 @@ pub(super) async fn serve<R: Responder>(
     let desk = Arc::new(Desk::new(Arc::clone(&shared), client, path, Arc::clone(&activity), limits.stall));
     let service = service_fn(move |request: Request<Incoming>| {
         let desk = Arc::clone(&desk);
-        async move { Ok::<Response<Full<Bytes>>, Infallible>(desk.serve(request).await) }
+        async move { desk.serve(request).await }
     });
     let stream: Io = TokioIo::new(Watched { stream, activity: Arc::clone(&activity) });
     let watch = Watch { activity, limits };
@@ -139,6 +138,8 @@ impl Watch {
                 () = shared.lifeline.cut.cancelled() => return CloseReason::Cut,
                 progress = progress => match progress {
                     Progress::Ended(Ok(())) => return ending.map_or(CloseReason::Client, |(reason, _)| reason),
+                    // The one error of ours.
+                    Progress::Ended(Err(e)) if e.is_user() => return CloseReason::Dropped,
                     Progress::Ended(Err(_)) => return ending.map_or(CloseReason::Reset, |(reason, _)| reason),
                     Progress::Late(CloseReason::Idle) if ending.is_none() => {
                         connection.as_mut().end();
