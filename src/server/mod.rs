@@ -28,6 +28,7 @@ mod udp;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Weak};
 use std::thread;
@@ -255,6 +256,7 @@ impl Running {
     /// it. All others are taken out of service as by a drain. Connections stay open and are served; responses under way
     /// still leave by the sockets. Returns when nothing more is read.
     pub async fn hand_over(&mut self, taken: &[SocketName]) {
+        self.lifeline.is_left.store(true, Ordering::Relaxed);
         self.doors.drain(..).for_each(|door| door.close(taken.contains(&door.name)));
         let workers = std::mem::take(&mut self.workers);
         let (theirs, ours): (Vec<_>, Vec<_>) =

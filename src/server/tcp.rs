@@ -31,6 +31,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Time-outs longer than this end up here, where no deadline overflows.
 const WAIT_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 
+/// Clients that ask are told to go when fewer than this part of all places is left.
+const CROWDED: usize = 8;
+
 /// How a server's TCP tasks are told to end, and waited for.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Lifeline {
@@ -40,6 +43,8 @@ pub(super) struct Lifeline {
     pub cut: CancellationToken,
     /// Every accept loop and connection.
     pub tasks: TaskTracker,
+    /// Another process serves: clients had better come back to that one.
+    pub is_left: Arc<AtomicBool>,
 }
 
 /// The bounds of connections; each keeps those that were in force when it was accepted.
@@ -227,6 +232,19 @@ impl<R: Responder> Shared<R> {
     /// The bounds in force.
     pub fn limits(&self) -> Limits {
         **self.limits.load()
+    }
+
+    /// How long a client is told that its connection may be idle, in units of 100 ms. 0, that it had better close it,
+    /// where another process serves, or this one ends, or few places are left (RFC 7828 §3.3.2); it is served on
+    /// if it stays all the same.
+    pub fn idle_to_tell(&self, limits: &Limits) -> u16 {
+        let most = self.limits().connections;
+        let is_crowded = self.open.load(Ordering::Relaxed) > most - most / CROWDED;
+        let is_leaving = self.lifeline.is_left.load(Ordering::Relaxed) || self.lifeline.drain.is_cancelled();
+        if is_crowded || is_leaving {
+            return 0;
+        }
+        u16::try_from(limits.idle.as_millis() / 100).unwrap_or(u16::MAX)
     }
 
     /// Room for one more connection of this client, if there is any.

@@ -17,7 +17,7 @@ use crate::server::framing::prefix;
 use crate::server::single::{self, Unanswered};
 use crate::server::tcp::{Door, Limits, Shared};
 use crate::sys::QUERY_MAX;
-use crate::wire::finished::has_keepalive;
+use crate::wire::finished::Asked;
 
 /// Error codes (RFC 9250 §4.3).
 const NO_ERROR: VarInt = VarInt::from_u32(0);
@@ -197,7 +197,7 @@ fn message(stream: &[u8]) -> Option<&[u8]> {
         return None;
     }
     let message = message.get(..QUERY_MAX).unwrap_or(message);
-    (!has_keepalive(message)).then_some(message)
+    (!Asked::of(message).keepalive).then_some(message)
 }
 
 #[cfg(test)]
