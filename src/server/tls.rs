@@ -123,7 +123,7 @@ pub(super) struct Encrypted {
 }
 
 impl Encrypted {
-    fn new(stream: TlsStream<TcpStream>) -> Self {
+    pub fn new(stream: TlsStream<TcpStream>) -> Self {
         let (socket, mut tls) = stream.into_inner();
         // A query may have come with the end of the handshake.
         let (readable, has_ended) = tls

@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use hyper::body::Bytes;
-use quinn::{Connection, Incoming, ReadToEndError, RecvStream, SendStream, ServerConfig, VarInt};
+use quinn::{Connection, Incoming, RecvStream, SendStream, ServerConfig, VarInt};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -18,6 +18,7 @@ use crate::server::single::{self, Unanswered};
 use crate::server::tcp::{Door, Limits, Shared};
 use crate::sys::QUERY_MAX;
 use crate::wire::finished::Asked;
+use crate::wire::query::HEADER;
 
 /// Error codes (RFC 9250 §4.3).
 const NO_ERROR: VarInt = VarInt::from_u32(0);
@@ -139,17 +140,18 @@ async fn serve_one<R: Responder>(
     mut send: SendStream,
     mut receive: RecvStream,
 ) -> Result<(), CloseReason> {
-    let query = match timeout(stall, receive.read_to_end(FRAME_MAX)).await {
-        Ok(Ok(bytes)) => message(&bytes).map(<[u8]>::to_vec),
-        Ok(Err(ReadToEndError::TooLong)) => None,
+    let query = match timeout(stall, arriving(&mut receive)).await {
+        Ok(Ok(stream)) => stream.message(),
         // The client has thought better of it.
-        Ok(Err(ReadToEndError::Read(_))) => return give_up(&mut send, NO_ERROR),
+        Ok(Err(_)) => return give_up(&mut send, NO_ERROR),
         Err(_) => {
             let _ = receive.stop(EXCESSIVE_LOAD);
             return give_up(&mut send, EXCESSIVE_LOAD);
         }
     };
     let Some(query) = query else {
+        // Where more comes it is not wanted.
+        let _ = receive.stop(PROTOCOL_ERROR);
         let _ = send.reset(PROTOCOL_ERROR);
         return Err(CloseReason::NotDns);
     };
@@ -188,21 +190,67 @@ fn give_up(send: &mut SendStream, code: VarInt) -> Result<(), CloseReason> {
     Ok(())
 }
 
-/// The one message of a stream; `None` breaks the rules (RFC 9250 §4.3.3): not just one, an id other than 0,
-/// the keep-alive option of TCP. A long one is cut, as over TCP.
-fn message(stream: &[u8]) -> Option<&[u8]> {
-    let (length, message) = stream.split_first_chunk::<2>()?;
-    let is_whole = usize::from(u16::from_be_bytes(*length)) == message.len();
-    if !is_whole || message.first_chunk::<2>()? != &[0, 0] || message.len() < 12 {
-        return None;
+/// What a client has sent on one stream.
+#[derive(Debug, Default)]
+struct Arrived {
+    /// The begin of it: of a message that is too long no more is kept than is looked at.
+    kept: Vec<u8>,
+    /// How long it was.
+    len: usize,
+}
+
+/// Reads a stream to its end, or past the length of any message. What is kept of a hundred streams of each client has a
+/// bound that way.
+async fn arriving(receive: &mut RecvStream) -> Result<Arrived, quinn::ReadError> {
+    let mut arrived = Arrived::default();
+    while let Some(chunk) = receive.read_chunk(usize::MAX, true).await? {
+        arrived.add(&chunk.bytes);
+        if arrived.len > FRAME_MAX {
+            break;
+        }
     }
-    let message = message.get(..QUERY_MAX).unwrap_or(message);
-    (!Asked::of(message).keepalive).then_some(message)
+    Ok(arrived)
+}
+
+impl Arrived {
+    fn add(&mut self, bytes: &[u8]) {
+        let room = (2 + QUERY_MAX).saturating_sub(self.kept.len());
+        self.kept.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+        self.len = self.len.saturating_add(bytes.len());
+    }
+
+    /// The one message of a stream; `None` breaks the rules (RFC 9250 §4.3.3): not just one, an id other than 0,
+    /// the keep-alive option of TCP. A long one is cut, as over TCP.
+    fn message(mut self) -> Option<Vec<u8>> {
+        let (length, message) = self.kept.split_first_chunk::<2>()?;
+        let is_whole = usize::from(u16::from_be_bytes(*length)) + 2 == self.len;
+        if !is_whole || message.first_chunk::<2>()? != &[0, 0] || message.len() < HEADER {
+            return None;
+        }
+        if Asked::of(message).keepalive {
+            return None;
+        }
+        self.kept.drain(..2);
+        Some(self.kept)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What is made of a stream that comes in pieces of this length.
+    fn message(stream: &[u8]) -> Option<Vec<u8>> {
+        let read = |piece| {
+            let mut arrived = Arrived::default();
+            stream.chunks(piece).for_each(|bytes| arrived.add(bytes));
+            assert!(arrived.kept.len() <= 2 + QUERY_MAX);
+            arrived.message()
+        };
+        let [whole, pieces] = [usize::MAX, 7].map(read);
+        assert_eq!(whole, pieces);
+        whole
+    }
 
     fn framed(message: &[u8]) -> Vec<u8> {
         [&(message.len() as u16).to_be_bytes()[..], message].concat()
@@ -211,7 +259,7 @@ mod tests {
     #[test]
     fn a_stream_has_one_whole_message_with_id_0() {
         let query = [&[0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0][..], b"\x01a\0\0\x01\0\x01"].concat();
-        assert_eq!(message(&framed(&query)), Some(&*query));
+        assert_eq!(message(&framed(&query)), Some(query.clone()));
         let other_id = [&[0, 7], &query[2..]].concat();
         let two = [framed(&query), framed(&query)].concat();
         let short = framed(&query[..11]);
@@ -220,7 +268,9 @@ mod tests {
             assert_eq!(message(bad), None, "{bad:02x?}");
         }
         let long = [&query[..], &[0; 5000]].concat();
-        assert_eq!(message(&framed(&long)).map(<[u8]>::len), Some(QUERY_MAX));
+        assert_eq!(message(&framed(&long)), Some(long[..QUERY_MAX].to_vec()));
+        let more = [framed(&long), vec![0]].concat();
+        assert_eq!(message(&more), None, "a byte behind a long one");
     }
 
     #[test]
