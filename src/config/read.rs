@@ -77,6 +77,7 @@ impl<'a> Section<'a> {
     }
 
     /// Reports that what `key` names cannot be used as it is now. The rest of the configuration can.
+    #[cfg(feature = "tls")]
     pub fn fault(&self, key: &str, what: &str, fix: Option<&str>) {
         self.sink.fault(self.problem(&self.place_of(key), key, what, fix));
     }

@@ -54,6 +54,7 @@ impl Sink {
     }
 
     /// Takes what is wrong outside of the text: the configuration is used all the same.
+    #[cfg(feature = "tls")]
     pub fn fault(&self, problem: Problem) {
         self.faults.borrow_mut().push(problem);
     }
