@@ -25,10 +25,10 @@ use clap::{Parser, Subcommand};
 use tracing::{error, warn};
 
 use crate::app::online;
-use crate::config::{Config, Environment};
+use crate::config::{Config, Environment, Problems};
 
 use remote::Target;
-use shell::{Loaded, Shell, failed, say};
+use shell::{Loaded, Shell, failed, refuse, say};
 
 /// Success.
 pub const OK: u8 = 0;
@@ -204,6 +204,9 @@ where
         Command::Check { online, policy } => match shell.config() {
             Ok(config) => {
                 say(shell.err, &check::warnings(&config));
+                if let Some(faults) = Problems::of(&config.faults) {
+                    return refuse(&faults, shell.err);
+                }
                 if policy {
                     say(shell.out, &check::policies(&config));
                     return OK;

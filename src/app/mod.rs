@@ -199,7 +199,8 @@ impl App {
             state.until_ready(FIRST_IMPORT).await;
         }
         let is_loaded = begin.is_followed();
-        let server = bound.start(Arc::new(answerer.clone()), &board).context("the server cannot start")?;
+        let mut server =
+            bound.start(Arc::new(answerer.clone()), &board).context("the server cannot start")?;
         let flushed = Arc::new(Notify::new());
         tasks.spawn(hosts.clone().run(shutdown.clone()));
         tasks.spawn(watch.clone().run(ways(&forwarder), shutdown.clone()));
@@ -234,6 +235,7 @@ impl App {
         });
         serve_admin(pages, scrape, status, &state, &tasks, &admin);
         begin.serving(&heritage).await?;
+        server.own();
         let shelf = config.import.state_dir.clone().map(|dir| Shelf {
             dir,
             cache: Arc::clone(&cache),

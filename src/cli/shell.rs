@@ -53,7 +53,7 @@ impl Shell<'_> {
     }
 }
 
-fn refuse(problems: &Problems, err: &mut dyn Write) -> u8 {
+pub(super) fn refuse(problems: &Problems, err: &mut dyn Write) -> u8 {
     let count = match problems.len() {
         1 => "1 problem".to_owned(),
         n => format!("{n} problems"),

@@ -43,7 +43,7 @@ fn url_path(item: &Item<'_>) -> Option<String> {
     is_path.then(|| text.to_owned())
 }
 
-/// The files, which must be good where something is served with them.
+/// The files. That they are no good does not end the rest: they may be mended, without a reload, at any time.
 fn certificate(section: &Section<'_>, base: &Path, is_needed: bool) -> Option<CertificateFiles> {
     let chain = section.read("certificate", None, |item| path(item, base));
     let key = section.read("key", None, |item| path(item, base));
@@ -58,7 +58,7 @@ fn certificate(section: &Section<'_>, base: &Path, is_needed: bool) -> Option<Ce
         }
     };
     if is_needed {
-        refuse_bad(section, &files);
+        find_faults(section, &files);
     } else {
         section.warn("certificate", "nothing is served with it", Some("set tls, https or quic to addresses"));
     }
@@ -66,16 +66,16 @@ fn certificate(section: &Section<'_>, base: &Path, is_needed: bool) -> Option<Ce
 }
 
 #[cfg(feature = "tls")]
-fn refuse_bad(section: &Section<'_>, files: &CertificateFiles) {
+fn find_faults(section: &Section<'_>, files: &CertificateFiles) {
     if let Err(error) = server::certificate::check(files) {
         let key = if error.is_of_key(files) { "key" } else { "certificate" };
-        section.reject(key, &error.with_causes(), Some(error.remedy()));
+        section.fault(key, &error.with_causes(), Some(error.remedy()));
     }
 }
 
 /// The listeners themselves have been refused.
 #[cfg(not(feature = "tls"))]
-fn refuse_bad(_: &Section<'_>, _: &CertificateFiles) {}
+fn find_faults(_: &Section<'_>, _: &CertificateFiles) {}
 
 /// TLS and HTTPS cannot share an address with each other or with plain TCP, nor QUIC with plain UDP.
 fn refuse_shared_ports(section: &Section<'_>, settings: &server::Settings) {

@@ -42,7 +42,7 @@ pub use log::{Log, LogFormat};
 pub use problem::{Place, Problem, Problems};
 
 use read::Section;
-use sink::Sink;
+use sink::{Findings, Sink};
 use tree::Table;
 
 /// A configuration file is refused beyond this many bytes.
@@ -81,6 +81,9 @@ pub struct Config {
     pub watch: watch::Settings,
     /// What works but is unwise; for the log.
     pub warnings: Vec<Problem>,
+    /// What lies outside of the text, and keeps a part from being served until it is mended: a certificate that cannot
+    /// be used. The rest is served; to `zonelet check` it is an error.
+    pub faults: Vec<Problem>,
 }
 
 /// One `[[source]]`.
@@ -140,6 +143,7 @@ impl Default for Config {
             log: Log::default(),
             watch: watch::Settings::default(),
             warnings: Vec::new(),
+            faults: Vec::new(),
         }
     }
 }
@@ -239,8 +243,8 @@ impl Config {
         environment.overlay(&mut table, &sink);
         let config = Self::from_sections(&Section::root(&table, place, &sink), base, environment);
         environment.near_misses(&sink);
-        let warnings = sink.finish()?;
-        Ok(Self { warnings, ..config })
+        let Findings { warnings, faults } = sink.finish()?;
+        Ok(Self { warnings, faults, ..config })
     }
 
     fn from_sections(root: &Section<'_>, base: &Path, environment: &Environment) -> Self {
@@ -274,6 +278,7 @@ impl Config {
             watch: observe::watch(root, base),
             server: transports,
             warnings: Vec::new(),
+            faults: Vec::new(),
         };
         let has_rules = !config.answer.access_rules.is_empty();
         sections::exposure(&server, has_rules, &admin, &config.server, config.admin.listen);

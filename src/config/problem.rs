@@ -79,6 +79,11 @@ impl fmt::Display for Problem {
 pub struct Problems(Vec<Problem>);
 
 impl Problems {
+    /// These; `None` when there is none.
+    pub fn of(problems: &[Problem]) -> Option<Self> {
+        Self::from_vec(problems.to_vec())
+    }
+
     /// Sorts `problems` and drops repetitions; `None` when there is none.
     pub(super) fn from_vec(mut problems: Vec<Problem>) -> Option<Self> {
         problems.sort();

@@ -76,6 +76,12 @@ impl<'a> Section<'a> {
         self.report(&self.place_of(key), key, what, fix);
     }
 
+    /// Reports that what `key` names cannot be used as it is now. The rest of the configuration can.
+    #[cfg(feature = "tls")]
+    pub fn fault(&self, key: &str, what: &str, fix: Option<&str>) {
+        self.sink.fault(self.problem(&self.place_of(key), key, what, fix));
+    }
+
     /// Reports that `key` works but is unwise.
     pub fn warn(&self, key: &str, what: &str, fix: Option<&str>) {
         self.sink.warning(self.problem(&self.place_of(key), key, what, fix));

@@ -11,8 +11,18 @@ pub(super) struct Sink {
     syntax: Vec<Problem>,
     problems: RefCell<Vec<Problem>>,
     warnings: RefCell<Vec<Problem>>,
+    faults: RefCell<Vec<Problem>>,
     known: RefCell<BTreeSet<String>>,
     unknown: RefCell<Vec<Unknown>>,
+}
+
+/// What reading has found beside a configuration that can be used.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    /// What is unwise.
+    pub warnings: Vec<Problem>,
+    /// What lies outside and keeps a part from working.
+    pub faults: Vec<Problem>,
 }
 
 /// A key that no section asked for. Explained at the end, when all keys there are have been seen.
@@ -43,6 +53,12 @@ impl Sink {
         self.warnings.borrow_mut().push(problem);
     }
 
+    /// Takes what is wrong outside of the text: the configuration is used all the same.
+    #[cfg(feature = "tls")]
+    pub fn fault(&self, problem: Problem) {
+        self.faults.borrow_mut().push(problem);
+    }
+
     pub fn unknown(&self, key: Unknown) {
         self.unknown.borrow_mut().push(key);
     }
@@ -57,8 +73,8 @@ impl Sink {
         self.known.borrow().clone()
     }
 
-    /// Ends the reading: the problems, or else the warnings.
-    pub fn finish(self) -> Result<Vec<Problem>, Problems> {
+    /// Ends the reading: all problems, or else what was found beside.
+    pub fn finish(self) -> Result<Findings, Problems> {
         for unknown in self.unknown.take() {
             let problem = unknown.explain(&self.known.borrow());
             self.problem(problem);
@@ -68,12 +84,17 @@ impl Sink {
             p.place.line().is_none() || self.syntax.iter().all(|s| s.place.line() != p.place.line())
         });
         problems.extend(self.syntax);
+        let (mut warnings, mut faults) = (self.warnings.into_inner(), self.faults.into_inner());
+        if !problems.is_empty() {
+            // Whoever mends the text wants to know all.
+            problems.append(&mut faults);
+        }
         match Problems::from_vec(problems) {
             Some(problems) => Err(problems),
             None => {
-                let mut warnings = self.warnings.into_inner();
                 warnings.sort();
-                Ok(warnings)
+                faults.sort();
+                Ok(Findings { warnings, faults })
             }
         }
     }

@@ -23,7 +23,7 @@ pub const TCP_REFUSED: &str = "zonelet_server_tcp_refused_total";
 /// Accepts that failed, for want of descriptors, say.
 pub const TCP_ACCEPT_ERRORS: &str = "zonelet_server_tcp_accept_errors_total";
 /// Connections closed. `reason`: `client`, `reset`, `idle`, `slow_query`, `slow_reader`,
-/// `memory`, `not_dns`, `handshake`, `drain` or `cut`.
+/// `memory`, `not_dns`, `handshake`, `certificate`, `dropped`, `drain` or `cut`.
 pub const TCP_CLOSED: &str = "zonelet_server_tcp_closed_total";
 /// Bytes of responses that wait for their clients, over all connections.
 pub const TCP_QUEUED: &str = "zonelet_server_tcp_queued_bytes";
@@ -31,7 +31,11 @@ pub const TCP_QUEUED: &str = "zonelet_server_tcp_queued_bytes";
 pub const HTTPS_RESPONSES: &str = "zonelet_server_https_responses_total";
 /// When the certificate of the encrypted listeners ends, seconds since 1970; not there without one.
 pub const CERTIFICATE_EXPIRY: &str = "zonelet_server_certificate_expiry_seconds";
-/// Certificate files that changed. `result`: `taken`, or `refused`: the old one stays.
+/// Whether the files of the certificate cannot be used: 1 or 0; not there without encrypted listeners. What was in force
+/// stays so; where nothing was, `zonelet_server_certificate_expiry_seconds` is not there, and encrypted connections are
+/// closed at once.
+pub const CERTIFICATE_UNUSABLE: &str = "zonelet_server_certificate_unusable";
+/// Certificate files that changed, or were bad at the start. `result`: `taken`, or `refused`: the old one, if any, stays.
 pub const CERTIFICATE_RELOADS: &str = "zonelet_server_certificate_reloads_total";
 
 /// The statuses that are counted by themselves; everything else is the last.
@@ -72,6 +76,10 @@ pub enum CloseReason {
     NotDns,
     /// No keys were agreed on in time, or none could be.
     Handshake,
+    /// There is no certificate to show.
+    Certificate,
+    /// A rule has a query dropped that came over HTTP/1.1, where one cannot be left out.
+    Dropped,
     /// The server drains; every query that had arrived is answered.
     Drain,
     /// The grace period of the drain was over first.
@@ -80,7 +88,7 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// Every value, in order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Client,
         Self::Reset,
         Self::Idle,
@@ -89,6 +97,8 @@ impl CloseReason {
         Self::Memory,
         Self::NotDns,
         Self::Handshake,
+        Self::Certificate,
+        Self::Dropped,
         Self::Drain,
         Self::Cut,
     ];
@@ -104,6 +114,8 @@ impl CloseReason {
             Self::Memory => "memory",
             Self::NotDns => "not_dns",
             Self::Handshake => "handshake",
+            Self::Certificate => "certificate",
+            Self::Dropped => "dropped",
             Self::Drain => "drain",
             Self::Cut => "cut",
         }
@@ -125,6 +137,8 @@ pub struct ServerMetrics {
     closed: [AtomicU64; CloseReason::ALL.len()],
     queued: AtomicU64,
     https: [AtomicU64; STATUSES.len()],
+    /// 0 where none is needed, 1 where the files can be used, 2 where they cannot.
+    certificate: AtomicU64,
     /// 0 for none.
     certificate_expiry: AtomicU64,
     certificates_taken: AtomicU64,
@@ -193,8 +207,9 @@ impl ServerMetrics {
         self.https[at].fetch_add(1, Relaxed);
     }
 
-    /// Notes when the certificate ends, in seconds since 1970.
-    pub fn set_certificate_expiry(&self, end: Option<u64>) {
+    /// Notes whether the certificate's files can be used, and when the one in force ends, in seconds since 1970.
+    pub fn set_certificate(&self, is_usable: bool, end: Option<u64>) {
+        self.certificate.store(1 + u64::from(!is_usable), Relaxed);
         self.certificate_expiry.store(end.unwrap_or(0), Relaxed);
     }
 
@@ -265,6 +280,9 @@ impl ServerMetrics {
         for (result, cell) in reloads {
             counter!(CERTIFICATE_RELOADS, "result" => result).absolute(cell.load(Relaxed));
         }
+        if let Some(unusable) = self.certificate.load(Relaxed).checked_sub(1) {
+            gauge!(CERTIFICATE_UNUSABLE).set(unusable as f64);
+        }
         let expiry = self.certificate_expiry.load(Relaxed);
         if expiry > 0 {
             gauge!(CERTIFICATE_EXPIRY).set(expiry as f64);
@@ -291,6 +309,7 @@ fn describe() {
     }
     describe_gauge!(RECEIVE_BUFFER, Unit::Bytes, "Smallest receive buffer of a UDP socket.");
     describe_gauge!(TCP_CONNECTIONS, Unit::Count, "Open connections.");
+    describe_gauge!(CERTIFICATE_UNUSABLE, Unit::Count, "Whether the certificate's files cannot be used.");
     describe_gauge!(CERTIFICATE_EXPIRY, Unit::Seconds, "When the certificate ends, since 1970.");
     describe_gauge!(TCP_QUEUED, Unit::Bytes, "Responses that wait for their clients.");
 }

@@ -25,7 +25,7 @@ pub(super) struct Connection<R, S> {
     pub(super) client: SocketAddr,
     pub(super) shared: Arc<Shared<R>>,
     /// Those in force when it was accepted.
-    limits: Limits,
+    pub(super) limits: Limits,
     pub(super) framing: Framing,
     /// Read and not answered: the begin of a query, or many queries while `is_held_up`.
     pub(super) held: Vec<u8>,

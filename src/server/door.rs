@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use super::bind::BindError;
@@ -19,10 +20,10 @@ pub(super) enum Kind {
     Plain,
     /// DNS over TLS.
     #[cfg(feature = "tls")]
-    Tls(tokio_rustls::TlsAcceptor),
+    Tls(super::tls::Acceptor),
     /// DNS over HTTPS, at this path.
     #[cfg(feature = "tls")]
-    Https(tokio_rustls::TlsAcceptor, Arc<str>),
+    Https(super::tls::Acceptor, Arc<str>),
 }
 
 /// A bound listener of an encrypted transport.
@@ -47,6 +48,10 @@ pub(super) enum FrontSocket {
     /// For QUIC.
     #[cfg_attr(not(feature = "doq"), allow(dead_code, reason = "nothing is bound then"))]
     Datagram(UdpSocket),
+    /// For QUIC, beside this socket of another process, whose connections have ids that begin so. It is bound only
+    /// when it is served: from then on all new connections come by it.
+    #[cfg_attr(not(feature = "doq"), allow(dead_code, reason = "nothing is bound then"))]
+    Beside(OwnedFd, u16),
 }
 
 /// The certificate of all encrypted listeners.
@@ -56,7 +61,7 @@ pub(super) type Identity = super::certificate::Identity;
 #[cfg(not(feature = "tls"))]
 pub(super) type Identity = std::convert::Infallible;
 
-/// Reads the certificate, where one is needed.
+/// Reads the certificate, where one is needed. One that cannot be used is waited for: nothing else may suffer from it.
 pub(super) fn identity(
     settings: &Settings,
     metrics: &Arc<ServerMetrics>,
@@ -79,7 +84,7 @@ pub(super) fn identity(
 #[cfg(feature = "tls")]
 fn load(settings: &Settings, metrics: &Arc<ServerMetrics>) -> Result<Arc<Identity>, BindError> {
     let files = settings.certificate.clone().ok_or(BindError::NoCertificate)?;
-    Ok(Arc::new(Identity::load(files, Arc::clone(metrics))?))
+    Ok(Arc::new(Identity::load(files, Arc::clone(metrics))))
 }
 
 #[cfg(not(feature = "tls"))]
@@ -96,14 +101,10 @@ pub(super) fn open<R: Responder>(
     shared: &Arc<Shared<R>>,
 ) -> io::Result<Vec<Arc<Door>>> {
     use super::{https, tls};
-    use rustls::ALL_VERSIONS;
-    use tokio_rustls::TlsAcceptor;
 
     let mut doors = Vec::new();
     let Some(identity) = identity else { return Ok(doors) };
-    let acceptor = |protocols: &[&[u8]]| {
-        tls::config(identity, ALL_VERSIONS, protocols).map(TlsAcceptor::from).map_err(io::Error::other)
-    };
+    let acceptor = |protocols: &[&[u8]]| tls::Acceptor::new(identity, protocols).map_err(io::Error::other);
     let tasks = &shared.lifeline.tasks;
     // No connection's task: who waits for those to end must not wait for this one.
     tokio::spawn(Arc::clone(identity).run(shared.lifeline.drain.clone()));
@@ -121,12 +122,18 @@ pub(super) fn open<R: Responder>(
                 tasks.spawn(Arc::clone(shared).accept(listener, door, kind));
             }
             #[cfg(feature = "doq")]
-            FrontSocket::Datagram(socket) => {
-                let listener = super::quic::Listener::new(socket, identity)?;
-                tasks.spawn(listener.run(Arc::clone(shared)));
+            FrontSocket::Datagram(_) | FrontSocket::Beside(..) => {
+                let (socket, tag) = super::quic::bound(front.socket, front.addr)?;
+                let listener = super::quic::Listener::new(socket, tag, identity)?;
+                let name = SocketName::new(front.proto.label(), front.asked, front.addr, tag.number().into());
+                let door = Door::new(name, &listener.socket, &shared.lifeline);
+                doors.push(Arc::clone(&door));
+                tasks.spawn(listener.run(Arc::clone(shared), door));
             }
             #[cfg(not(feature = "doq"))]
-            FrontSocket::Datagram(_) => return Err(io::ErrorKind::Unsupported.into()),
+            FrontSocket::Datagram(_) | FrontSocket::Beside(..) => {
+                return Err(io::ErrorKind::Unsupported.into());
+            }
         }
     }
     Ok(doors)

@@ -12,7 +12,7 @@ use super::framing::prefix;
 use super::stream::Stream;
 use crate::answer::{Asker, Reply};
 use crate::metrics::ServerMetrics;
-use crate::wire::finished::padded;
+use crate::wire::finished::Extras;
 
 /// Bytes that may wait for TCP clients, over all connections. A response beyond it ends the
 /// connection it is for. Slow readers alone come here: what a client's socket takes at once is
@@ -174,15 +174,15 @@ pub(super) enum Late {
 pub(super) struct TcpReply {
     late: mpsc::Sender<Late>,
     budget: Budget,
-    /// Whether the response is padded.
-    pads: bool,
+    /// What is added to the response.
+    extras: Extras,
     is_sent: AtomicBool,
 }
 
 impl TcpReply {
     /// A way back through `late`, which has room for one message of each query in flight.
-    pub fn new(late: mpsc::Sender<Late>, budget: Budget, pads: bool) -> Self {
-        Self { late, budget, pads, is_sent: AtomicBool::new(false) }
+    pub fn new(late: mpsc::Sender<Late>, budget: Budget, extras: Extras) -> Self {
+        Self { late, budget, extras, is_sent: AtomicBool::new(false) }
     }
 }
 
@@ -191,7 +191,7 @@ impl Reply for TcpReply {
         if self.is_sent.swap(true, Ordering::Relaxed) {
             return;
         }
-        let response = &*padded(response, self.pads);
+        let response = &*self.extras.added(response);
         let late = match prefix(response.len()) {
             Some(_) if self.late.is_closed() => Late::Nothing,
             Some(prefix) => {
@@ -247,7 +247,7 @@ mod tests {
     fn every_reply_sends_exactly_one_message_used_or_not() {
         let (budget, _) = budget();
         let (sender, mut late) = mpsc::channel(8);
-        let reply = || TcpReply::new(sender.clone(), budget.clone(), false);
+        let reply = || TcpReply::new(sender.clone(), budget.clone(), Extras::default());
         reply().send(&asker(), b"abc");
         reply().send(&asker(), b"");
         reply().send(&asker(), &vec![0; 65536]);
@@ -262,7 +262,7 @@ mod tests {
         let (budget, metrics) = budget();
         let _all = budget.charge(QUEUED_MAX);
         let (sender, mut late) = mpsc::channel(1);
-        TcpReply::new(sender, budget, false).send(&asker(), b"abc");
+        TcpReply::new(sender, budget, Extras::default()).send(&asker(), b"abc");
         assert!(matches!(late.try_recv(), Ok(Late::NoRoom)));
         assert_eq!(metrics.queued_bytes(), 0);
     }

@@ -8,7 +8,8 @@ use tokio::sync::oneshot;
 use super::outbox::{Budget, Piece};
 use super::tcp::Shared;
 use crate::answer::{Asker, Disposition, PendingQuery, Reply, Responder};
-use crate::wire::finished::{pad, padded, wants_padding};
+use crate::wire::finished::{Asked, Extras};
+use crate::wire::query::HEADER;
 use crate::wire::response::MAX_MESSAGE;
 
 thread_local! {
@@ -20,6 +21,8 @@ thread_local! {
 pub(super) enum Unanswered {
     /// No query: too short for a header, or a response.
     NotAQuery,
+    /// A rule has it dropped: nothing is to be said.
+    Dropped,
     /// Too many bytes wait for slow clients.
     NoRoom,
     /// There will be none.
@@ -37,46 +40,53 @@ pub(super) async fn answer<R: Responder>(
     query: &[u8],
     asker: Asker,
 ) -> Result<Piece, Unanswered> {
-    let pads = wants_padding(query);
-    let pending = match begin(shared, query, asker, pads) {
+    // How long a connection may be idle is a matter of HTTP and QUIC themselves (RFC 9250 §5.5.2).
+    let extras = Extras { pads: Asked::of(query).padding, keepalive: None };
+    let pending = match begin(shared, query, asker, extras) {
         Begun::Done(done) => return done,
         Begun::Submit(pending) => pending,
     };
     let (to, response) = oneshot::channel();
-    let reply = SingleReply { to: Mutex::new(Some(to)), budget: shared.budget.clone(), pads };
+    let reply = SingleReply { to: Mutex::new(Some(to)), budget: shared.budget.clone(), extras };
     shared.responder.submit(pending, Arc::new(reply));
     response.await.unwrap_or(Err(Unanswered::Nothing))
 }
 
 /// What can be done at once.
-fn begin<R: Responder>(shared: &Shared<R>, query: &[u8], asker: Asker, pads: bool) -> Begun {
+fn begin<R: Responder>(shared: &Shared<R>, query: &[u8], asker: Asker, extras: Extras) -> Begun {
     OUT.with_borrow_mut(|out| {
         let view = shared.responder.view();
         match shared.responder.answer(&view, query, asker, out, &shared.tally) {
             Disposition::Respond(len) => {
-                let len = if pads { pad(out, len) } else { len };
+                let len = extras.add(out, len);
                 let response = out.get(..len).filter(|response| !response.is_empty());
                 let Some(response) = response else { return Begun::Done(Err(Unanswered::Nothing)) };
                 Begun::Done(Piece::new(&[response], &shared.budget).ok_or(Unanswered::NoRoom))
             }
             Disposition::Forward(pending) => Begun::Submit(pending),
+            Disposition::Drop if is_query(query) => Begun::Done(Err(Unanswered::Dropped)),
             Disposition::Drop => Begun::Done(Err(Unanswered::NotAQuery)),
         }
     })
+}
+
+/// Whether there is a header, and it is not that of a response.
+fn is_query(message: &[u8]) -> bool {
+    message.len() >= HEADER && message.get(2).is_some_and(|flags| flags & 0x80 == 0)
 }
 
 /// The way back to one request.
 struct SingleReply {
     to: Mutex<Option<oneshot::Sender<Result<Piece, Unanswered>>>>,
     budget: Budget,
-    pads: bool,
+    extras: Extras,
 }
 
 impl Reply for SingleReply {
     fn send(&self, _: &Asker, response: &[u8]) {
         let to = self.to.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(to) = to.filter(|to| !to.is_closed()) else { return };
-        let response = padded(response, self.pads);
+        let response = self.extras.added(response);
         let is_message = (1..=MAX_MESSAGE).contains(&response.len());
         let piece = match Piece::new(&[&response], &self.budget) {
             _ if !is_message => Err(Unanswered::Nothing),

@@ -17,7 +17,7 @@ use super::outbox::{Piece, TcpReply, write_now};
 use super::stream::Stream;
 use crate::answer::{Asker, Disposition, PendingQuery, Responder};
 use crate::metrics::CloseReason;
-use crate::wire::finished::{pad, wants_padding};
+use crate::wire::finished::{Asked, Extras};
 
 /// Bytes read at a time, and the most a connection holds: above the longest query with its prefix.
 const INPUT: usize = 8192;
@@ -154,23 +154,33 @@ impl<R: Responder, S: Stream> Connection<R, S> {
     ) -> usize {
         let asker = Asker::new(self.client, S::TRANSPORT);
         let Some(out) = output.get_mut(filled + 2..) else { return filled };
-        let pads = S::TRANSPORT.is_encrypted() && wants_padding(query);
+        let extras = self.extras(query);
         match self.shared.responder.answer(view, query, asker, out, &self.shared.tally) {
             Disposition::Respond(len) => {
                 self.idle_since = Instant::now();
-                let len = if pads { pad(out, len) } else { len };
+                let len = extras.add(out, len);
                 return framed(output, filled, len);
             }
             Disposition::Forward(pending) => {
                 self.idle_since = Instant::now();
                 self.in_flight += 1;
-                let reply = TcpReply::new(self.way_back.clone(), self.shared.budget.clone(), pads);
+                let reply = TcpReply::new(self.way_back.clone(), self.shared.budget.clone(), extras);
                 misses.push((pending, reply));
             }
             Disposition::Drop if query.len() < HEADER => self.ended = Some(CloseReason::NotDns),
             Disposition::Drop => {}
         }
         filled
+    }
+
+    /// What the response to `query` gets beside what it says: padding where nobody can look into it, and for who asks the
+    /// time for which the connection may be idle (RFC 7828 §3.3.2). Nobody is told that who has not asked.
+    fn extras(&self, query: &[u8]) -> Extras {
+        let asked = Asked::of(query);
+        Extras {
+            pads: asked.padding && S::TRANSPORT.is_encrypted(),
+            keepalive: asked.keepalive.then(|| self.shared.idle_to_tell(&self.limits)),
+        }
     }
 
     /// Writes what the client takes now and keeps the rest.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -31,6 +31,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Time-outs longer than this end up here, where no deadline overflows.
 const WAIT_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 
+/// Clients that ask are told to go when fewer than this part of all places is left.
+const CROWDED: usize = 8;
+
 /// How a server's TCP tasks are told to end, and waited for.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Lifeline {
@@ -40,6 +43,8 @@ pub(super) struct Lifeline {
     pub cut: CancellationToken,
     /// Every accept loop and connection.
     pub tasks: TaskTracker,
+    /// Another process serves: clients had better come back to that one.
+    pub is_left: Arc<AtomicBool>,
 }
 
 /// The bounds of connections; each keeps those that were in force when it was accepted.
@@ -100,10 +105,13 @@ impl Drop for Place {
     }
 }
 
+/// A listening socket.
+type Listening = dyn AsFd + Send + Sync;
+
 /// A listening socket in service, and how its accept loop is told to end before all others do.
 pub(super) struct Door {
     pub name: SocketName,
-    listener: Weak<TcpListener>,
+    listener: Weak<Listening>,
     stop: CancellationToken,
     /// Another process accepts from now on: what is queued is left to it.
     is_handed_over: AtomicBool,
@@ -117,20 +125,38 @@ impl std::fmt::Debug for Door {
 
 impl Door {
     /// The door that `listener` is; it ends with `lifeline`'s drain at the latest.
-    pub fn new(name: SocketName, listener: &Arc<TcpListener>, lifeline: &Lifeline) -> Arc<Self> {
+    pub fn new<L>(name: SocketName, listener: &Arc<L>, lifeline: &Lifeline) -> Arc<Self>
+    where
+        L: AsFd + Send + Sync + 'static,
+    {
         let (stop, is_handed_over) = (lifeline.drain.child_token(), AtomicBool::new(false));
-        Arc::new(Self { name, listener: Arc::downgrade(listener), stop, is_handed_over })
+        let listener: Weak<L> = Arc::downgrade(listener);
+        Arc::new(Self { name, listener, stop, is_handed_over })
     }
 
     /// A second descriptor of the socket; `None` once it is closed.
     pub fn duplicate(&self) -> Option<io::Result<OwnedFd>> {
-        self.listener.upgrade().map(|listener| sys::duplicate(&*listener))
+        self.listener.upgrade().map(|listener| listener.as_fd().try_clone_to_owned())
     }
 
     /// Ends the accept loop; what waits to be accepted is left in the queue if another process takes it from there.
     pub fn close(&self, is_handed_over: bool) {
         self.is_handed_over.store(is_handed_over, Ordering::Release);
         self.stop.cancel();
+    }
+
+    /// Returns when it has been closed, or the drain has begun.
+    #[cfg_attr(
+        not(feature = "doq"),
+        allow(dead_code, reason = "only QUIC's connections end with their door")
+    )]
+    pub async fn closed(&self) {
+        self.stop.cancelled().await;
+    }
+
+    /// Whether another process accepts from now on.
+    pub fn is_handed_over(&self) -> bool {
+        self.is_handed_over.load(Ordering::Acquire)
     }
 }
 
@@ -208,6 +234,19 @@ impl<R: Responder> Shared<R> {
         **self.limits.load()
     }
 
+    /// How long a client is told that its connection may be idle, in units of 100 ms. 0, that it had better close it,
+    /// where another process serves, or this one ends, or few places are left (RFC 7828 §3.3.2); it is served on
+    /// if it stays all the same.
+    pub fn idle_to_tell(&self, limits: &Limits) -> u16 {
+        let most = self.limits().connections;
+        let is_crowded = self.open.load(Ordering::Relaxed) > most - most / CROWDED;
+        let is_leaving = self.lifeline.is_left.load(Ordering::Relaxed) || self.lifeline.drain.is_cancelled();
+        if is_crowded || is_leaving {
+            return 0;
+        }
+        u16::try_from(limits.idle.as_millis() / 100).unwrap_or(u16::MAX)
+    }
+
     /// Room for one more connection of this client, if there is any.
     pub fn take_place(&self, client: IpAddr) -> Option<Place> {
         let limits = self.limits();
@@ -233,7 +272,7 @@ impl<R: Responder> Shared<R> {
                 }
             }
         }
-        if !door.is_handed_over.load(Ordering::Acquire) {
+        if !door.is_handed_over() {
             self.accept_rest(&listener, &kind);
         }
     }

@@ -52,14 +52,36 @@ pub(super) fn config(
     Ok(Arc::new(config))
 }
 
-/// Agrees on keys with a client, who gets the time of one query for it.
+/// How connections of one listener come to agree on keys.
+#[derive(Clone)]
+pub(super) struct Acceptor {
+    tls: TlsAcceptor,
+    identity: Arc<Identity>,
+}
+
+impl Acceptor {
+    /// As [`config`], with all versions of TLS.
+    ///
+    /// # Errors
+    /// As [`config`].
+    pub fn new(identity: &Arc<Identity>, protocols: &[&[u8]]) -> Result<Self, rustls::Error> {
+        let tls = config(identity, rustls::ALL_VERSIONS, protocols)?.into();
+        Ok(Self { tls, identity: Arc::clone(identity) })
+    }
+}
+
+/// Agrees on keys with a client, who gets the time of one query for it. As long as there is no certificate to be shown
+/// the connection ends at once: the client goes elsewhere sooner than it would after a handshake that fails.
 pub(super) async fn handshake<R: Responder>(
-    acceptor: TlsAcceptor,
+    acceptor: Acceptor,
     stream: TcpStream,
     limits: Limits,
     shared: &Shared<R>,
 ) -> Result<TlsStream<TcpStream>, CloseReason> {
-    let accept = acceptor.accept(stream);
+    if !acceptor.identity.is_there() {
+        return Err(CloseReason::Certificate);
+    }
+    let accept = acceptor.tls.accept(stream);
     let mut deadline = Instant::now() + limits.stall;
     let mut is_draining = false;
     tokio::pin!(accept);
@@ -78,7 +100,7 @@ pub(super) async fn handshake<R: Responder>(
 
 /// Serves one client that connected to a listener for TLS.
 pub(super) async fn serve<R: Responder>(
-    acceptor: TlsAcceptor,
+    acceptor: Acceptor,
     stream: TcpStream,
     client: SocketAddr,
     limits: Limits,
@@ -101,7 +123,7 @@ pub(super) struct Encrypted {
 }
 
 impl Encrypted {
-    fn new(stream: TlsStream<TcpStream>) -> Self {
+    pub fn new(stream: TlsStream<TcpStream>) -> Self {
         let (socket, mut tls) = stream.into_inner();
         // A query may have come with the end of the handshake.
         let (readable, has_ended) = tls

@@ -10,13 +10,14 @@ use socket2::{SockRef, Type};
 /// What a listening socket is called. Two processes of one configuration have the same names for theirs.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct SocketName {
-    /// What is spoken on it: `udp`, `tcp`, `http`, `admin`. A kind that nobody knows is left alone.
+    /// What is spoken on it: `udp`, `tcp`, `tls`, `https`, `quic`, `http`, `admin`. A kind that nobody knows is left
+    /// alone.
     pub kind: String,
     /// The address as configured, where port 0 may stand; a path for Unix sockets.
     pub asked: String,
     /// The address as bound.
     pub addr: String,
-    /// Which of several of the same address.
+    /// Which of several of the same address; of `quic`, what its connections' ids begin with.
     #[serde(default)]
     pub index: u32,
 }
@@ -59,6 +60,11 @@ impl Estate {
     /// Takes the socket of `kind` that is bound to `addr`: of several the one with the lowest index. One that is not
     /// what its name says is passed over.
     pub fn take(&mut self, kind: &str, addr: SocketAddr, is_stream: bool) -> Option<OwnedFd> {
+        self.take_named(kind, addr, is_stream).map(|(_, socket)| socket)
+    }
+
+    /// [`Estate::take`] with the socket's index.
+    pub fn take_named(&mut self, kind: &str, addr: SocketAddr, is_stream: bool) -> Option<(u32, OwnedFd)> {
         self.take_where(|name, socket| {
             name.kind == kind && name.addr == addr.to_string() && is_bound(socket, addr, is_stream)
         })
@@ -71,14 +77,16 @@ impl Estate {
             let listens = || SockRef::from(&socket).is_listener().unwrap_or(false);
             *name == wanted && listens()
         })
+        .map(|(_, socket)| socket)
     }
 
-    fn take_where(&mut self, is_it: impl Fn(&SocketName, &OwnedFd) -> bool) -> Option<OwnedFd> {
+    fn take_where(&mut self, is_it: impl Fn(&SocketName, &OwnedFd) -> bool) -> Option<(u32, OwnedFd)> {
         let all = self.sockets.iter().enumerate().filter(|(_, (name, socket))| is_it(name, socket));
         let (at, _) = all.min_by_key(|(_, (name, _))| name.index)?;
         let (name, socket) = self.sockets.swap_remove(at);
+        let index = name.index;
         self.taken.push(name);
-        Some(socket)
+        Some((index, socket))
     }
 
     /// How many are left.

@@ -28,6 +28,8 @@ mod rouse;
 mod send;
 mod slice;
 mod slots;
+#[cfg(feature = "doq")]
+mod steer;
 
 pub use background::in_background;
 pub use boot::{boot_id, since_boot};
@@ -46,6 +48,8 @@ pub use recv::{Datagram, QUERY_MAX, RecvBatch, Wait};
 pub use rouse::Sleeper;
 pub use send::{RESPONSE_MAX, SendBatch, send_late};
 pub use slice::take_short_turns;
+#[cfg(feature = "doq")]
+pub use steer::steer_by_tag;
 
 /// Datagrams moved by one system call at most. Eight would do nearly as well; more buys nothing.
 pub const BATCH: usize = 64;

@@ -8,30 +8,91 @@ use super::{Query, Rcode, Rtype, Suffixes};
 
 /// The padding option (RFC 7830 §3).
 const PADDING: u16 = 12;
-/// The option that only TCP may carry (RFC 7828), forbidden over QUIC.
+/// The option that only TCP may carry (RFC 7828), and its length in a response.
 const KEEPALIVE: u16 = 11;
+const KEEPALIVE_LEN: usize = 6;
 /// Padded responses are a multiple of this long (RFC 8467 §4.1).
 pub const RESPONSE_BLOCK: usize = 468;
 
-/// Whether `query` has a padding option, so that its response must have one (RFC 7830 §4).
-pub fn wants_padding(query: &[u8]) -> bool {
-    has_option(query, PADDING)
+/// What a query asks of its transport.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// It has a padding option, so that its response must have one (RFC 7830 §4).
+    pub padding: bool,
+    /// It has the option by which clients ask how long a TCP connection may be idle (RFC 7828 §3.2.1). It means nothing
+    /// over UDP and HTTPS, and breaks the rules of QUIC (RFC 9250 §5.5.2).
+    pub keepalive: bool,
 }
 
-/// Whether `query` has the keep-alive option of TCP, which breaks the rules of QUIC (RFC 9250 §5.5.2).
-pub fn has_keepalive(query: &[u8]) -> bool {
-    has_option(query, KEEPALIVE)
+impl Asked {
+    /// What `query` asks; nothing where it cannot be read. Cost: one comparison without EDNS, else a second reading
+    /// of the query.
+    pub fn of(query: &[u8]) -> Self {
+        if u16_at(query, 10).is_none_or(|additional| additional == 0) {
+            return Self::default();
+        }
+        let mut qname = Suffixes::default();
+        let edns = Query::parse(query, &mut qname).ok().and_then(|query| query.edns);
+        let has = |code| edns.is_some_and(|edns| edns.option(code).is_some());
+        Self { padding: has(PADDING), keepalive: has(KEEPALIVE) }
+    }
 }
 
-fn has_option(query: &[u8], code: u16) -> bool {
-    let mut qname = Suffixes::default();
-    let edns = Query::parse(query, &mut qname).ok().and_then(|query| query.edns);
-    edns.is_some_and(|edns| edns.option(code).is_some())
+/// What a transport adds to a response.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extras {
+    /// It is padded.
+    pub pads: bool,
+    /// It says how long the connection may be idle, in units of 100 ms; 0 asks the client to close it (RFC 7828 §3.3.2).
+    pub keepalive: Option<u16>,
+}
+
+impl Extras {
+    const NONE: Self = Self { pads: false, keepalive: None };
+
+    /// Adds them to the response in the first `len` bytes of `out`, and returns its length then. One without an OPT
+    /// record, or without room, stays as it is.
+    pub fn add(self, out: &mut [u8], len: usize) -> usize {
+        let len = self.keepalive.map_or(len, |idle| keepalive(out, len, idle));
+        if self.pads { pad(out, len) } else { len }
+    }
+
+    /// A copy of `response` with them.
+    pub fn added(self, response: &[u8]) -> Cow<'_, [u8]> {
+        if self == Self::NONE {
+            return Cow::Borrowed(response);
+        }
+        let mut out = Vec::with_capacity(response.len() + KEEPALIVE_LEN + 4 + RESPONSE_BLOCK);
+        out.extend_from_slice(response);
+        out.resize(out.capacity(), 0);
+        let len = self.add(&mut out, response.len());
+        out.truncate(len);
+        Cow::Owned(out)
+    }
+}
+
+/// Puts the idle time-out behind the options of the response in the first `len` bytes of `out` (RFC 7828 §3.1).
+fn keepalive(out: &mut [u8], len: usize, idle: u16) -> usize {
+    let end = len + KEEPALIVE_LEN;
+    let rdlength =
+        opt_length_at(out.get(..len).unwrap_or_default()).and_then(|at| Some((at, u16_at(out, at)?)));
+    let Some((at, before)) = rdlength.filter(|_| end <= MAX_MESSAGE) else { return len };
+    let (Some(rdlength), Some(option)) = (before.checked_add(KEEPALIVE_LEN as u16), out.get_mut(len..end))
+    else {
+        return len;
+    };
+    for (place, number) in option.chunks_exact_mut(2).zip([KEEPALIVE, 2, idle]) {
+        place.copy_from_slice(&number.to_be_bytes());
+    }
+    if let Some(place) = out.get_mut(at..at + 2) {
+        place.copy_from_slice(&rdlength.to_be_bytes());
+    }
+    end
 }
 
 /// Pads the response in the first `len` bytes of `out` to whole blocks (RFC 8467 §4.1), and returns its
 /// length then. One without an OPT record, or without room for the option, stays as it is.
-pub fn pad(out: &mut [u8], len: usize) -> usize {
+fn pad(out: &mut [u8], len: usize) -> usize {
     let Some(rdlength_at) = out.get(..len).and_then(opt_length_at) else { return len };
     let whole = (len + 4).next_multiple_of(RESPONSE_BLOCK).min(out.len()).min(MAX_MESSAGE);
     let (Some(zeros), Some(before)) = (whole.checked_sub(len + 4), u16_at(out, rdlength_at)) else {
@@ -50,19 +111,6 @@ pub fn pad(out: &mut [u8], len: usize) -> usize {
         place.copy_from_slice(&rdlength.to_be_bytes());
     }
     whole
-}
-
-/// A copy of `response`, padded, if `pads`.
-pub fn padded(response: &[u8], pads: bool) -> Cow<'_, [u8]> {
-    if !pads {
-        return Cow::Borrowed(response);
-    }
-    let mut out = Vec::with_capacity(response.len() + 4 + RESPONSE_BLOCK);
-    out.extend_from_slice(response);
-    out.resize(out.capacity(), 0);
-    let len = pad(&mut out, response.len());
-    out.truncate(len);
-    Cow::Owned(out)
 }
 
 /// Where the length of the OPT record's data stands, if that record is the last one, as ours are.
@@ -140,15 +188,36 @@ mod tests {
     }
 
     #[test]
-    fn a_padding_option_asks_for_padding() {
-        let padding = opt(0, false, &[0, 10, 0, 1, 7, 0, 12, 0, 3, 0, 0, 0]);
-        assert!(wants_padding(&packet("a", 1, Some(&padding))));
-        let empty = opt(0, false, &[0, 12, 0, 0]);
-        assert!(wants_padding(&packet("a", 1, Some(&empty))));
-        assert!(!wants_padding(&packet("a", 1, Some(&opt(0, false, &[0, 10, 0, 0])))));
-        assert!(!wants_padding(&packet("a", 1, None)) && !wants_padding(&[0; 5]));
-        let keepalive = packet("a", 1, Some(&opt(0, false, &[0, 11, 0, 0])));
-        assert!(has_keepalive(&keepalive) && !wants_padding(&keepalive));
+    fn options_ask_for_padding_and_for_the_idle_time_out() {
+        let padding_option = opt(0, false, &[0, 10, 0, 1, 7, 0, 12, 0, 3, 0, 0, 0]);
+        let asked = |options: &[u8]| Asked::of(&packet("a", 1, Some(&opt(0, false, options))));
+        let (padding, keepalive) = (true, true);
+        let only_padding = Asked { padding, keepalive: false };
+        assert_eq!(Asked::of(&packet("a", 1, Some(&padding_option))), only_padding);
+        assert_eq!(asked(&[0, 12, 0, 0]), only_padding);
+        assert_eq!(asked(&[0, 11, 0, 0]), Asked { padding: false, keepalive });
+        assert_eq!(asked(&[0, 11, 0, 0, 0, 12, 0, 1, 0]), Asked { padding, keepalive });
+        assert_eq!(asked(&[0, 10, 0, 0]), Asked::default());
+        assert_eq!(Asked::of(&packet("a", 1, None)), Asked::default());
+        assert_eq!(Asked::of(&[0; 5]), Asked::default());
+    }
+
+    #[test]
+    fn the_idle_time_out_stands_behind_the_other_options_and_before_the_padding() {
+        let plain = with_opt(response(0, &[a("www.example.com", 60, 1)], &[]), &[0, 15, 0, 2, 0, 3]);
+        let told = Extras { pads: false, keepalive: Some(100) };
+        let out = told.added(&plain);
+        assert_eq!(out[..].strip_prefix(&plain[..opt_length_at(&plain).unwrap()]).unwrap()[..2], [0, 12]);
+        assert_eq!(out[plain.len()..], [0, 11, 0, 2, 0, 100]);
+        assert_eq!(opt_length_at(&out), opt_length_at(&plain), "the OPT record is still whole");
+        let both = Extras { pads: true, ..told }.added(&plain).into_owned();
+        assert_eq!(both.len(), RESPONSE_BLOCK);
+        assert_eq!(both[plain.len()..plain.len() + 8], [0, 11, 0, 2, 0, 100, 0, 12]);
+        let unedited = response(0, &[a("www.example.com", 60, 1)], &[]);
+        assert_eq!(told.added(&unedited), unedited, "without EDNS nothing is added");
+        let mut tight = plain.clone();
+        tight.resize(plain.len() + 5, 0);
+        assert_eq!(told.add(&mut tight, plain.len()), plain.len(), "nor without room");
     }
 
     #[test]
@@ -211,10 +280,10 @@ mod tests {
         #[test]
         fn no_bytes_make_it_panic(mut bytes in proptest::collection::vec(any::<u8>(), 0..200), len in 0usize..250) {
             freshness(&bytes);
-            wants_padding(&bytes);
+            Asked::of(&bytes);
             let len = len.min(bytes.len());
-            let padded = pad(&mut bytes, len);
-            prop_assert!(padded >= len && padded <= bytes.len());
+            let added = Extras { pads: true, keepalive: Some(7) }.add(&mut bytes, len);
+            prop_assert!(added >= len && added <= bytes.len());
         }
     }
 }

@@ -2,7 +2,9 @@
 
 mod battery;
 mod certificate;
+mod dropped;
 mod https;
+mod keepalive;
 #[cfg(feature = "doq")]
 mod quic;
 mod real;

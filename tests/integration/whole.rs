@@ -7,6 +7,8 @@ mod drain;
 mod example;
 mod faults;
 mod handover;
+#[cfg(feature = "tls")]
+mod handover_encrypted;
 #[cfg(feature = "route53")]
 mod hints;
 #[cfg(feature = "route53")]

@@ -33,12 +33,19 @@ fn listeners_need_a_certificate_and_a_key() {
         said.iter().any(|p| p.contains("server.certificate: is missing for the encrypted listeners; name")),
         "{said:#?}"
     );
-    let said =
-        lines(read("[server]\ntls = ['127.0.0.1:853']\ncertificate = 'absent.pem'\nkey = 'absent.key'\n"));
-    assert!(
-        said.iter().any(|p| p.contains(":3:15: server.certificate: absent.pem cannot be read: No such file")),
-        "{said:#?}"
-    );
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn files_that_cannot_be_used_keep_nothing_else_from_being_served() {
+    let text = "[server]\ntls = ['127.0.0.1:853']\ncertificate = 'absent.pem'\nkey = 'absent.key'\n";
+    let wanted = ":3:15: server.certificate: absent.pem cannot be read: No such file";
+    let config = read(text).unwrap();
+    let said: Vec<String> = config.faults.iter().map(ToString::to_string).collect();
+    assert!(said.len() == 1 && said[0].contains(wanted), "{said:#?}");
+    // Beside another problem it is told of, too.
+    let said = lines(read(&format!("{text}workers = 0\n")));
+    assert!(said.len() == 2 && said.iter().any(|p| p.contains(wanted)), "{said:#?}");
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! The certificate that encrypted listeners show: read from files, and again whenever they change.
 //!
 //! Whoever issues certificates swaps files and links; so content is compared, not times. What cannot be
-//! used never takes the place of what can. Connections that are open go on with what they began with.
+//! used never takes the place of what can; where there is nothing else, nothing is shown, and encrypted
+//! connections are closed at once, until the files are good. Everything else is served meanwhile.
+//! Connections that are open go on with what they began with.
 
 mod load;
 mod validity;
@@ -10,7 +12,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use arc_swap::ArcSwap;
+use arc_swap::ArcSwapOption;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio::time::sleep;
@@ -24,8 +26,9 @@ pub use load::{CertificateError, check};
 
 use load::{Loaded, Pem};
 
-/// How often the files are read.
+/// How often the files are read, while there is a certificate to show and while there is none.
 const POLL: Duration = Duration::from_secs(10);
+const POLL_FOR_FIRST: Duration = Duration::from_secs(1);
 /// A certificate that ends within this is warned of ...
 const SOON: Duration = Duration::from_secs(3 * DAY);
 /// ... once in this time.
@@ -33,34 +36,35 @@ const DAY: u64 = 24 * 3600;
 
 /// What is shown to clients at the moment.
 pub(super) struct Identity {
-    current: ArcSwap<CertifiedKey>,
+    /// `None` until the files have once been good.
+    current: ArcSwapOption<CertifiedKey>,
     state: Mutex<State>,
     metrics: Arc<ServerMetrics>,
 }
 
 struct State {
     files: CertificateFiles,
-    /// Of the content in force, and of what was refused last: each is said once.
+    /// Of the content in force; 0 for none.
     taken: u64,
-    refused: Option<u64>,
+    /// Of the content that was refused last, and why: each is said once.
+    refused: Option<(u64, String)>,
     not_after: Option<u64>,
     /// When its end was last warned of, in seconds since 1970.
     warned: Option<u64>,
 }
 
 impl Identity {
-    /// Reads the files.
-    ///
-    /// # Errors
-    /// Names the file, and what is wrong with it.
-    pub fn load(files: CertificateFiles, metrics: Arc<ServerMetrics>) -> Result<Self, CertificateError> {
-        let pem = Pem::read(&files)?;
-        let Loaded { key, not_after } = pem.parse(&files)?;
-        let taken = pem.fingerprint();
-        let state = State { files, taken, refused: None, not_after, warned: None };
-        let identity = Self { current: ArcSwap::new(key), state: Mutex::new(state), metrics };
+    /// Reads the files. Where they cannot be used that is said, and there is nothing to show until they can.
+    pub fn load(files: CertificateFiles, metrics: Arc<ServerMetrics>) -> Self {
+        let state = State { files, taken: 0, refused: None, not_after: None, warned: None };
+        let identity = Self { current: ArcSwapOption::empty(), state: Mutex::new(state), metrics };
         identity.look(SystemTime::now());
-        Ok(identity)
+        identity
+    }
+
+    /// Whether there is something to show.
+    pub fn is_there(&self) -> bool {
+        self.current.load().is_some()
     }
 
     /// Reads the files again, those of `files` from now on.
@@ -71,7 +75,8 @@ impl Identity {
 
     /// Looks after the files until `end`.
     pub async fn run(self: Arc<Self>, end: CancellationToken) {
-        while end.run_until_cancelled(sleep(POLL)).await.is_some() {
+        let pause = || sleep(if self.is_there() { POLL } else { POLL_FOR_FIRST });
+        while end.run_until_cancelled(pause()).await.is_some() {
             let identity = Arc::clone(&self);
             let look = move || identity.look(SystemTime::now());
             if let Err(error) = tokio::task::spawn_blocking(look).await {
@@ -99,24 +104,40 @@ impl Identity {
             // No content has this one: it is said once, until there is some again.
             Err(error) => self.refuse(&mut state, &error, 0),
         }
-        self.metrics.set_certificate_expiry(state.not_after);
+        self.metrics.set_certificate(state.refused.is_none(), state.not_after);
         state.warn_of_end(now);
     }
 
     fn take(&self, state: &mut State, loaded: Loaded, fingerprint: u64) {
-        self.current.store(loaded.key);
+        let is_first = self.current.swap(Some(loaded.key)).is_none();
         state.taken = fingerprint;
         state.not_after = loaded.not_after;
         (state.refused, state.warned) = (None, None);
-        self.metrics.certificate_taken();
-        info!(file = %state.files.chain.display(), "new connections are shown a new certificate");
+        let file = state.files.chain.display();
+        if is_first {
+            info!(%file, "encrypted connections are shown this certificate");
+        } else {
+            self.metrics.certificate_taken();
+            info!(%file, "new connections are shown a new certificate");
+        }
     }
 
     fn refuse(&self, state: &mut State, error: &CertificateError, fingerprint: u64) {
-        if state.refused.replace(fingerprint) != Some(fingerprint) {
-            self.metrics.certificate_refused();
-            error!(error = %error.with_causes(), "the new certificate is refused, the old one stays");
+        let refused = (fingerprint, error.with_causes());
+        if state.refused.as_ref() == Some(&refused) {
+            return;
         }
+        let (error, fix) = (&refused.1, error.remedy());
+        if self.is_there() {
+            error!(error, fix, "the new certificate is refused, the old one stays");
+        } else {
+            error!(
+                error,
+                fix, "no certificate: connections over TLS, HTTPS and QUIC are closed until there is one"
+            );
+        }
+        self.metrics.certificate_refused();
+        state.refused = Some(refused);
     }
 }
 
@@ -140,7 +161,7 @@ impl State {
 
 impl ResolvesServerCert for Identity {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.current.load_full())
+        self.current.load_full()
     }
 }
 

@@ -45,6 +45,10 @@ impl Files {
     }
 }
 
+fn shown_by(identity: &Identity) -> rustls::pki_types::CertificateDer<'static> {
+    identity.current.load().as_ref().expect("a certificate").cert[0].clone()
+}
+
 fn published(metrics: &ServerMetrics) -> String {
     let recorder = PrometheusBuilder::new().build_recorder();
     metrics::with_local_recorder(&recorder, || metrics.publish());
@@ -84,8 +88,8 @@ fn each_thing_that_can_be_wrong_with_the_files_has_its_own_words() {
 fn new_content_is_taken_and_what_is_bad_leaves_the_old_in_force() {
     let files = Files::new(&issued(30));
     let metrics = Arc::new(ServerMetrics::default());
-    let identity = Identity::load(files.files.clone(), Arc::clone(&metrics)).unwrap();
-    let shown = || identity.current.load().cert[0].clone();
+    let identity = Identity::load(files.files.clone(), Arc::clone(&metrics));
+    let shown = || shown_by(&identity);
     let first = shown();
     let next = issued(60);
     // The key comes later than the certificate.
@@ -111,27 +115,64 @@ fn new_content_is_taken_and_what_is_bad_leaves_the_old_in_force() {
 }
 
 #[test]
+fn files_that_are_no_good_at_first_are_said_and_taken_once_they_are() {
+    let good = issued(30);
+    let files = Files::new(&(String::new(), good.1.clone()));
+    let metrics = Arc::new(ServerMetrics::default());
+    let identity = Identity::load(files.files.clone(), Arc::clone(&metrics));
+    identity.look(SystemTime::now());
+    assert!(!identity.is_there());
+    let text = published(&metrics);
+    for line in [
+        "zonelet_server_certificate_unusable 1",
+        "zonelet_server_certificate_reloads_total{result=\"refused\"} 1",
+    ] {
+        assert!(text.contains(line), "{line}\nis not in\n{text}");
+    }
+    assert!(!text.contains("zonelet_server_certificate_expiry_seconds "), "there is none to end:\n{text}");
+    files.put(&good.0, &good.1);
+    identity.look(SystemTime::now());
+    assert!(identity.is_there());
+    let text = published(&metrics);
+    for line in [
+        "zonelet_server_certificate_unusable 0",
+        // None was replaced.
+        "zonelet_server_certificate_reloads_total{result=\"taken\"} 0",
+        "zonelet_server_certificate_expiry_seconds ",
+    ] {
+        assert!(text.contains(line), "{line}\nis not in\n{text}");
+    }
+    // Other files that are no good are another thing to be said, and what there is stays.
+    let absent = CertificateFiles { chain: files.dir.path().join("absent"), ..files.files.clone() };
+    identity.reload(&absent);
+    assert!(identity.is_there());
+    assert!(published(&metrics).contains("zonelet_server_certificate_unusable 1"));
+    identity.reload(&CertificateFiles { chain: files.dir.path().join("gone"), ..absent });
+    assert!(published(&metrics).contains("zonelet_server_certificate_reloads_total{result=\"refused\"} 3"));
+}
+
+#[test]
 fn a_link_that_is_swapped_is_followed_and_other_files_are_taken_at_a_reload() {
     let (one, other) = (Files::new(&issued(30)), Files::new(&issued(30)));
     let link = one.dir.path().join("live");
     let files = CertificateFiles { chain: link.join("chain.pem"), key: link.join("key.pem") };
     std::os::unix::fs::symlink(one.dir.path(), &link).unwrap();
-    let identity = Identity::load(files, Arc::default()).unwrap();
-    let first = identity.current.load().cert[0].clone();
+    let identity = Identity::load(files, Arc::default());
+    let first = shown_by(&identity);
     fs::remove_file(&link).unwrap();
     std::os::unix::fs::symlink(other.dir.path(), &link).unwrap();
     identity.look(SystemTime::now());
-    let second = identity.current.load().cert[0].clone();
+    let second = shown_by(&identity);
     assert_ne!(first, second);
     identity.reload(&one.files);
-    assert_eq!(identity.current.load().cert[0], first);
+    assert_eq!(shown_by(&identity), first);
 }
 
 #[test]
 fn the_end_is_published_and_warned_of_once_a_day() {
     let files = Files::new(&issued(2));
     let metrics = Arc::new(ServerMetrics::default());
-    let identity = Identity::load(files.files.clone(), Arc::clone(&metrics)).unwrap();
+    let identity = Identity::load(files.files.clone(), Arc::clone(&metrics));
     let end = identity.state().not_after.unwrap();
     // As the exporter writes numbers.
     assert!(published(&metrics).contains(&format!("zonelet_server_certificate_expiry_seconds {end}")));
@@ -143,6 +184,6 @@ fn the_end_is_published_and_warned_of_once_a_day() {
     identity.look(after(DAY));
     assert_eq!(warned(), Some(first + DAY));
     let long = Files::new(&issued(30));
-    let identity = Identity::load(long.files.clone(), metrics).unwrap();
+    let identity = Identity::load(long.files.clone(), metrics);
     assert_eq!(identity.state().warned, None);
 }

@@ -7,26 +7,25 @@
 mod activity;
 mod request;
 
-use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use http_body_util::Full;
+use hyper::Request;
 use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::lingering;
 use super::tcp::{Limits, Shared};
-use super::tls::{RECORD, handshake};
+use super::tls::{Acceptor, RECORD, handshake};
 use crate::answer::Responder;
 use crate::metrics::CloseReason;
 use crate::sys::QUERY_MAX;
@@ -48,7 +47,7 @@ const MAX_RESETS: usize = 20;
 
 /// Serves one client that connected to a listener for HTTPS.
 pub(super) async fn serve<R: Responder>(
-    acceptor: TlsAcceptor,
+    acceptor: Acceptor,
     path: Arc<str>,
     stream: TcpStream,
     client: SocketAddr,
@@ -66,11 +65,12 @@ pub(super) async fn serve<R: Responder>(
     let desk = Arc::new(Desk::new(Arc::clone(&shared), client, path, Arc::clone(&activity), limits.stall));
     let service = service_fn(move |request: Request<Incoming>| {
         let desk = Arc::clone(&desk);
-        async move { Ok::<Response<Full<Bytes>>, Infallible>(desk.serve(request).await) }
+        async move { desk.serve(request).await }
     });
-    let stream: Io = TokioIo::new(Watched { stream, activity: Arc::clone(&activity) });
+    let stream = Arc::new(Mutex::new(stream));
+    let io: Io = TokioIo::new(Watched { stream: Arc::clone(&stream), activity: Arc::clone(&activity) });
     let watch = Watch { activity, limits };
-    if is_http2 {
+    let reason = if is_http2 {
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .max_concurrent_streams(u32::try_from(limits.in_flight).unwrap_or(u32::MAX))
@@ -79,16 +79,22 @@ pub(super) async fn serve<R: Responder>(
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_send_buf_size(SEND_BUFFER)
-            .serve_connection(stream, service);
+            .serve_connection(io, service);
         watch.drive(connection, &shared).await
     } else {
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(limits.idle.max(limits.stall))
             .max_buf_size(MAX_HEAD)
-            .serve_connection(stream, service);
+            .serve_connection(io, service);
         watch.drive(connection, &shared).await
+    };
+    // The library has let it go with its connection.
+    if let Some(stream) = Arc::into_inner(stream) {
+        let stream = stream.into_inner().unwrap_or_else(PoisonError::into_inner);
+        shared.lifeline.cut.run_until_cancelled(lingering::close(stream, reason)).await;
     }
+    reason
 }
 
 /// A connection that can be told to end when what is under way is done.
@@ -140,6 +146,8 @@ impl Watch {
                 () = shared.lifeline.cut.cancelled() => return CloseReason::Cut,
                 progress = progress => match progress {
                     Progress::Ended(Ok(())) => return ending.map_or(CloseReason::Client, |(reason, _)| reason),
+                    // The one error of ours.
+                    Progress::Ended(Err(e)) if e.is_user() => return CloseReason::Dropped,
                     Progress::Ended(Err(_)) => return ending.map_or(CloseReason::Reset, |(reason, _)| reason),
                     Progress::Late(CloseReason::Idle) if ending.is_none() => {
                         connection.as_mut().end();

@@ -22,6 +22,11 @@ use crate::wire::finished::freshness;
 /// The media type of DNS messages (RFC 8484 §6).
 const DNS_MESSAGE: &str = "application/dns-message";
 
+/// A rule has the query dropped.
+#[derive(Debug, thiserror::Error)]
+#[error("the query is dropped")]
+pub(super) struct Dropped;
+
 /// What answers the requests of one connection.
 pub(super) struct Desk<R> {
     shared: Arc<Shared<R>>,
@@ -44,24 +49,29 @@ impl<R: Responder> Desk<R> {
     }
 
     /// Answers one request.
-    pub async fn serve(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    ///
+    /// # Errors
+    /// It is not to be answered: over HTTP/2 its stream is reset, over HTTP/1.1, where the next response would pass for
+    /// its own, the connection is closed.
+    pub async fn serve(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Dropped> {
         let _under_way = self.activity.request();
         let response = match self.query(request).await {
-            Ok(query) => self.answer(&query).await,
+            Ok(query) => self.answer(&query).await?,
             Err(status) => empty(status),
         };
         self.shared.metrics.https_response(response.status().as_u16());
-        response
+        Ok(response)
     }
 
-    async fn answer(&self, query: &[u8]) -> Response<Full<Bytes>> {
+    async fn answer(&self, query: &[u8]) -> Result<Response<Full<Bytes>>, Dropped> {
         let asker = Asker::new(self.client, Transport::Https);
-        match single::answer(&self.shared, query, asker).await {
+        Ok(match single::answer(&self.shared, query, asker).await {
             Ok(piece) => self.message(piece),
+            Err(Unanswered::Dropped) => return Err(Dropped),
             Err(Unanswered::NotAQuery) => empty(StatusCode::BAD_REQUEST),
             Err(Unanswered::NoRoom) => empty(StatusCode::SERVICE_UNAVAILABLE),
             Err(Unanswered::Nothing) => empty(StatusCode::INTERNAL_SERVER_ERROR),
-        }
+        })
     }
 
     /// The response with its message, whatever its code says: HTTP has worked (RFC 8484 §4.2.1).

@@ -87,7 +87,9 @@ impl Endpoint {
 
 /// Has the workers of sockets that another process reads, too, stop reading them, and waits until they have. Nothing
 /// is done to the sockets: options, and a `shutdown(2)` to wake a worker, would be the other's as well.
-pub(in crate::server) fn leave(endpoints: &[(Arc<Endpoint>, Receiver<()>)]) {
+///
+/// `calls`: how often a worker is called at most, which is a matter of some milliseconds each.
+pub(in crate::server) fn leave(endpoints: &[(Arc<Endpoint>, Receiver<()>)], calls: usize) {
     for (endpoint, _) in endpoints {
         endpoint.close_count();
         endpoint.is_handed_over.store(true, Ordering::Release);
@@ -95,7 +97,10 @@ pub(in crate::server) fn leave(endpoints: &[(Arc<Endpoint>, Receiver<()>)]) {
     }
     for (endpoint, retires) in endpoints {
         // It may have looked just before and be about to block: called again until it is heard.
-        while retires.recv_timeout(ROUSE_AGAIN) == Err(RecvTimeoutError::Timeout) {
+        for _ in 0..calls {
+            if retires.recv_timeout(ROUSE_AGAIN) != Err(RecvTimeoutError::Timeout) {
+                break;
+            }
             endpoint.worker.rouse();
         }
     }

@@ -7,40 +7,17 @@ use std::thread;
 use zonelet::metrics::Proto;
 
 use crate::harness::dns::{asked, line};
-use crate::harness::encrypted::{Authority, HttpsClient, TlsClient};
-use crate::harness::program::{Home, Program, until};
-
-/// `[server]` keys behind those that every test's configuration begins with.
-fn home(authority: &Authority, keys: &str) -> Home {
-    let mut home = Home::new("");
-    let files = authority.files();
-    for (key, value) in
-        [("CERTIFICATE", files.chain.display().to_string()), ("KEY", files.key.display().to_string())]
-    {
-        home.variable(&format!("ZONELET_SERVER__{key}"), value);
-    }
-    for pair in keys.split_whitespace() {
-        let (key, value) = pair.split_once('=').unwrap();
-        home.variable(&format!("ZONELET_SERVER__{key}"), value);
-    }
-    home
-}
-
-fn addr(program: &Program, proto: Proto) -> std::net::SocketAddr {
-    let word = format!("({})", proto.label().to_uppercase());
-    let banner = program.banner();
-    let line = banner.iter().find(|line| line.contains(&word)).unwrap_or_else(|| panic!("{banner:#?}"));
-    line.split_whitespace().find_map(|word| word.parse().ok()).expect("an address")
-}
+use crate::harness::encrypted::{Authority, HttpsClient, TlsClient, listener};
+use crate::harness::program::{Home, until};
 
 #[test]
 fn the_program_listens_where_it_is_told_and_says_so() {
     let authority = Authority::new();
-    let home = home(&authority, "TLS=127.0.0.1:0 HTTPS=127.0.0.1:0");
+    let home = authority.home("TLS=127.0.0.1:0 HTTPS=127.0.0.1:0");
     let program = home.start();
     let query = asked("localhost. A").bytes();
-    let over_tls = TlsClient::connect(&authority, addr(&program, Proto::Tls)).ask(&query);
-    let over_https = HttpsClient::connect(&authority, addr(&program, Proto::Https), b"h2").ask(&query);
+    let over_tls = TlsClient::connect(&authority, listener(&program, Proto::Tls)).ask(&query);
+    let over_https = HttpsClient::connect(&authority, listener(&program, Proto::Https), b"h2").ask(&query);
     assert_eq!(over_tls, over_https);
     let said = line(&query, &over_tls);
     assert!(said.contains("A 127.0.0.1"), "{said}");
@@ -71,24 +48,60 @@ fn a_certificate_that_cannot_be_used_is_named_with_line_key_and_remedy() {
         (show(&mine.chain), String::new(), "server.key: is missing"),
     ] {
         write(&chain, &key);
-        for command in ["check", "run"] {
-            let ended = home.run(&[command]);
-            let text =
-                String::from_utf8_lossy(&ended.stdout).into_owned() + &String::from_utf8_lossy(&ended.stderr);
-            assert_eq!(ended.status.code(), Some(2), "{text}");
-            assert!(text.contains(said) && text.contains("name "), "{said}\nis not in\n{text}");
-        }
+        let ended = home.run(&["check"]);
+        let text =
+            String::from_utf8_lossy(&ended.stdout).into_owned() + &String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(2), "{text}");
+        assert!(text.contains(said) && text.contains("name "), "{said}\nis not in\n{text}");
+        assert!(!text.contains("no problems"), "{text}");
     }
     write(&show(&mine.chain), &show(&mine.key));
     assert_eq!(home.run(&["check"]).status.code(), Some(0));
 }
 
 #[test]
+fn without_a_good_certificate_all_else_is_served_and_the_encrypted_listeners_once_there_is_one() {
+    let authority = Authority::new();
+    let files = authority.files();
+    let good = std::fs::read(&files.chain).unwrap();
+    std::fs::write(&files.chain, "no certificate").unwrap();
+    let home = authority.home("TLS=127.0.0.1:0 HTTPS=127.0.0.1:0");
+    let program = home.start();
+    let query = asked("localhost. A").bytes();
+    assert!(program.ask("localhost. A").contains("A 127.0.0.1"));
+    let said = program.logged("no certificate: connections over TLS");
+    assert!(
+        said.contains("chain.pem holds no certificate in PEM") && said.contains("name the PEM files"),
+        "{said}"
+    );
+    assert_eq!(program.metric("zonelet_server_certificate_unusable", &[]), 1.0);
+    for proto in [Proto::Tls, Proto::Https] {
+        let config = Arc::new(authority.client(&[]));
+        assert!(TlsClient::connect_with(config, listener(&program, proto)).is_err(), "closed at once");
+    }
+    let closed = || program.metric("zonelet_server_tcp_closed_total", &["reason=\"certificate\""]);
+    until("both to be closed for that", || (closed() == 2.0).then_some(()));
+    // A reload is no worse off.
+    home.configure("[[override]]\nnames = ['db.nick.test']\naddress = ['192.0.2.9']\n");
+    program.signal("HUP");
+    until("the rest of the file", || program.ask("db.nick.test. A").contains("A 192.0.2.9").then_some(()));
+    std::fs::write(&files.chain, good).unwrap();
+    let connect = || {
+        TlsClient::connect_with(Arc::new(authority.client(&[b"dot"])), listener(&program, Proto::Tls)).ok()
+    };
+    let mut client = until("the listener to serve", connect);
+    assert!(line(&query, &client.ask(&query)).contains("A 127.0.0.1"));
+    HttpsClient::connect(&authority, listener(&program, Proto::Https), b"h2").ask(&query);
+    assert_eq!(program.metric("zonelet_server_certificate_unusable", &[]), 0.0);
+    assert_eq!(program.metric("zonelet_server_certificate_reloads_total", &["result=\"taken\""]), 0.0);
+}
+
+#[test]
 fn a_new_certificate_is_shown_to_new_connections_while_queries_go_on() {
     let authority = Arc::new(Authority::new());
-    let home = home(&authority, "TLS=127.0.0.1:0 HTTPS=127.0.0.1:0");
+    let home = authority.home("TLS=127.0.0.1:0 HTTPS=127.0.0.1:0");
     let program = home.start();
-    let tls = addr(&program, Proto::Tls);
+    let tls = listener(&program, Proto::Tls);
     let query = asked("localhost. A").bytes();
     let mut old = TlsClient::connect(&authority, tls);
     let first = old.shown();
@@ -117,11 +130,13 @@ fn a_new_certificate_is_shown_to_new_connections_while_queries_go_on() {
     is_over.store(true, Ordering::Relaxed);
     load.join().unwrap();
     assert!(asked.load(Ordering::Relaxed) > 0);
-    // A key that is none leaves what there was.
+    // A key that is none leaves what there was, and the rest of the reload is taken.
     let last = shown();
     std::fs::write(authority.files().key, "no key").unwrap();
+    home.configure("[[override]]\nnames = ['db.nick.test']\naddress = ['192.0.2.9']\n");
     program.signal("HUP");
-    program.logged("server.key");
+    program.logged("the new certificate is refused, the old one stays");
+    until("the rest of the file", || program.ask("db.nick.test. A").contains("A 192.0.2.9").then_some(()));
     assert_eq!(shown(), last);
     assert_eq!(old.ask(&query), want);
 }
@@ -129,9 +144,9 @@ fn a_new_certificate_is_shown_to_new_connections_while_queries_go_on() {
 #[test]
 fn files_that_change_are_noticed_without_being_told() {
     let authority = Authority::new();
-    let home = home(&authority, "TLS=127.0.0.1:0");
+    let home = authority.home("TLS=127.0.0.1:0");
     let program = home.start();
-    let shown = || TlsClient::connect(&authority, addr(&program, Proto::Tls)).shown();
+    let shown = || TlsClient::connect(&authority, listener(&program, Proto::Tls)).shown();
     let first = shown();
     authority.issue();
     until("the new certificate", || (shown() != first).then_some(()));

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use hickory_proto::rr::RecordType;
 use zonelet::metrics::{CloseReason, Proto};
+use zonelet::server::Running;
+use zonelet::sys::{Estate, SocketName};
 
 use super::served;
-use crate::harness::client::{ask, framed};
+use crate::harness::client::{PATIENCE, ask, framed};
 use crate::harness::encrypted::{Authority, QuicClient, addr_of};
 use crate::harness::program::outside;
-use crate::harness::responder::{Served, echo};
+use crate::harness::responder::{Served, echo, serve_after, settings};
 
 fn query(label: &str) -> Vec<u8> {
     ask(&format!("{label}.nick.test."), RecordType::A).bytes()
@@ -123,6 +125,74 @@ fn a_stream_that_does_not_end_is_ended_and_silence_ends_the_connection() {
     assert!(ended.is_err(), "reset, not answered");
     assert_eq!(client.end(), Some(0));
     assert_eq!(served.metrics.closings(CloseReason::Idle), 1);
+}
+
+/// A server that takes over from `old` what there is to take, and the names of that.
+fn successor(authority: &Authority, old: &Running) -> (Served, Vec<SocketName>) {
+    let mut estate = Estate::new(old.sockets().duplicate().unwrap());
+    let mut settings = settings();
+    authority.add_to(&mut settings);
+    let new = serve_after(settings, &mut estate);
+    (new, estate.close())
+}
+
+#[test]
+fn a_successor_gets_new_connections_and_the_old_ones_are_answered_and_told() {
+    let authority = Authority::new();
+    let mut old = served(&authority, |_| {});
+    let mut running = old.running();
+    let addr = addr_of(&old.encrypted, Proto::Quic);
+    // From many ports: by these alone the kernel would give half of them to the successor.
+    let before: Vec<_> = (0..20).map(|_| connect(&authority, &old)).collect();
+    let waiting: Vec<_> = before.iter().take(10).map(|c| c.start(framed(&query("slow")))).collect();
+    let held = old.double.take(10);
+    let (new, taken) = successor(&authority, &running);
+    assert!(taken.iter().any(|name| name.kind == "quic"), "{taken:?}");
+    assert_eq!(addr_of(&new.encrypted, Proto::Quic), addr);
+    let after: Vec<_> = (0..20).map(|_| QuicClient::connect(&authority, addr)).collect();
+    for client in before.iter().chain(&after) {
+        assert_eq!(client.ask(&query("hit")), echo(&query("hit")));
+    }
+    let counted = || [&old, &new].map(|served| served.board.totals().queries(Proto::Quic));
+    assert_eq!(counted(), [30, 20], "each is asked by whoever agreed on its keys");
+    old.runtime.block_on(running.hand_over(&taken));
+    let ended = old.runtime.spawn(running.connections_ended());
+    for client in &before[10..] {
+        assert_eq!(client.end(), Some(0), "nothing was under way: told at once");
+    }
+    held.into_iter().for_each(|held| held.release());
+    for answered in waiting {
+        assert_eq!(outside().block_on(answered).unwrap(), framed(&echo(&query("slow"))));
+    }
+    assert!(before[..10].iter().all(|client| client.end() == Some(0)));
+    old.runtime.block_on(async { tokio::time::timeout(PATIENCE, ended).await }).expect("an end").unwrap();
+    // The first socket is gone; what is left belongs to the second.
+    assert_eq!(old.metrics.open_connections(), 0);
+    for client in after.iter().chain(&[QuicClient::connect(&authority, addr)]) {
+        assert_eq!(client.ask(&query("hit")), echo(&query("hit")));
+    }
+    assert_eq!(counted(), [30, 41]);
+}
+
+#[test]
+fn a_successor_that_ends_before_it_serves_leaves_new_connections_to_the_old_one() {
+    let authority = Authority::new();
+    let mut old = served(&authority, |_| {});
+    let running = old.running();
+    let client = connect(&authority, &old);
+    let (mut new, _) = successor(&authority, &running);
+    let its = new.running();
+    let left = new.runtime.block_on(its.drain(Duration::ZERO));
+    assert_eq!(left.connections, 0);
+    for client in [&client, &connect(&authority, &old)] {
+        assert_eq!(client.ask(&query("hit")), echo(&query("hit")));
+    }
+    // And the next one takes over all the same.
+    let (new, taken) = successor(&authority, &running);
+    let mut running = running;
+    old.runtime.block_on(running.hand_over(&taken));
+    assert_eq!(client.end(), Some(0));
+    assert_eq!(connect(&authority, &new).ask(&query("hit")), echo(&query("hit")));
 }
 
 #[test]

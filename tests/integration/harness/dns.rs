@@ -181,6 +181,21 @@ impl Plan {
 }
 
 impl Stack {
+    /// What the server counts.
+    #[cfg(feature = "tls")]
+    pub fn server_metrics(&self) -> Arc<zonelet::metrics::ServerMetrics> {
+        self.running.as_ref().expect("a server").metrics()
+    }
+
+    /// Leaves all sockets to another process, which there is none of.
+    #[cfg(feature = "tls")]
+    pub fn hand_over(&mut self) {
+        let running = self.running.as_mut().expect("a server");
+        let names: Vec<_> =
+            running.sockets().duplicate().unwrap().into_iter().map(|(name, _)| name).collect();
+        self.runtime.block_on(running.hand_over(&names));
+    }
+
     /// The response to `query`.
     pub fn raw(&self, via: Via, query: &[u8]) -> Vec<u8> {
         match via {

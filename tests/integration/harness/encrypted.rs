@@ -26,7 +26,7 @@ use zonelet::server::Settings;
 use zonelet::server::settings::CertificateFiles;
 
 use super::client::{PATIENCE, framed, id_of, recv_framed};
-use super::program::outside;
+use super::program::{Home, Program, outside};
 
 /// The name in every certificate; the address 127.0.0.1 is another.
 pub const NAME: &str = "dns.test";
@@ -91,6 +91,23 @@ impl Authority {
         settings.certificate = Some(self.files());
     }
 
+    /// The configuration of a program that shows its certificates; `keys` of `[server]` behind those that every test's
+    /// begins with.
+    pub fn home(&self, keys: &str) -> Home {
+        let mut home = Home::new("");
+        let files = self.files();
+        for (key, value) in
+            [("CERTIFICATE", files.chain.display().to_string()), ("KEY", files.key.display().to_string())]
+        {
+            home.variable(&format!("ZONELET_SERVER__{key}"), value);
+        }
+        for pair in keys.split_whitespace() {
+            let (key, value) = pair.split_once('=').unwrap();
+            home.variable(&format!("ZONELET_SERVER__{key}"), value);
+        }
+        home
+    }
+
     /// What a client trusts.
     pub fn roots(&self) -> RootCertStore {
         let mut roots = RootCertStore::empty();
@@ -109,6 +126,14 @@ impl Authority {
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         config
     }
+}
+
+/// Where a program listens for `proto`.
+pub fn listener(program: &Program, proto: Proto) -> SocketAddr {
+    let word = format!("({})", proto.label().to_uppercase());
+    let banner = program.banner();
+    let line = banner.iter().find(|line| line.contains(&word)).unwrap_or_else(|| panic!("{banner:#?}"));
+    line.split_whitespace().find_map(|word| word.parse().ok()).expect("an address")
 }
 
 /// The address of the listener for `proto`.

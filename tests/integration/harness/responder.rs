@@ -8,6 +8,7 @@ use tokio::runtime::Runtime;
 use zonelet::answer::{Asker, Disposition, PendingQuery, Reply, Responder};
 use zonelet::metrics::{Board, DropReason, Proto, ServerMetrics, Tally};
 use zonelet::server::{Running, Server, Settings};
+use zonelet::sys::Estate;
 
 use super::client::PATIENCE;
 
@@ -160,9 +161,14 @@ pub fn settings() -> Settings {
 
 /// Starts a server.
 pub fn serve(settings: Settings) -> Served {
+    serve_after(settings, &mut Estate::default())
+}
+
+/// Starts a server with what it takes of another one's sockets.
+pub fn serve_after(settings: Settings, estate: &mut Estate) -> Served {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let (double, board) = (Arc::new(Double::default()), Board::default());
-    let bound = Server::bind(settings).unwrap();
+    let bound = Server::succeed(settings, estate).unwrap();
     let (addrs, encrypted, metrics) = (bound.local_addrs(), bound.encrypted_addrs(), bound.metrics());
     let context = runtime.enter();
     let running = bound.start(Arc::clone(&double), &board).unwrap();

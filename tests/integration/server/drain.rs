@@ -9,9 +9,10 @@ use std::time::Duration;
 use hickory_proto::rr::RecordType;
 use tokio::task::JoinHandle;
 use zonelet::server::{Leftover, Settings};
+use zonelet::sys::{Epoll, Estate};
 
 use crate::harness::client::{PATIENCE, TcpClient, UdpClient, ask, framed, id_of};
-use crate::harness::responder::{Served, echo, serve, settings};
+use crate::harness::responder::{Served, echo, serve, serve_after, settings};
 
 const NO_TIME: Duration = Duration::ZERO;
 
@@ -186,4 +187,30 @@ fn a_server_that_is_dropped_stops() {
     while UdpSocket::bind(served.addr()).is_err() {
         thread::yield_now();
     }
+}
+
+#[test]
+fn a_successor_that_is_given_up_leaves_the_sockets_as_they_were() {
+    let mut old = serve(settings());
+    let running = old.running();
+    let mut estate = Estate::new(running.sockets().duplicate().unwrap());
+    let mut new = serve_after(settings(), &mut estate);
+    assert_eq!(new.addr(), old.addr());
+    let its = new.running();
+    {
+        let _context = new.runtime.enter();
+        drop(its);
+    }
+    let sockets = running.sockets().duplicate().unwrap();
+    let (_, udp) = sockets.into_iter().find(|(name, _)| name.kind == "udp").unwrap();
+    // What was shut down has something to say to its readers at any time, and they find no rest.
+    let mut said = Epoll::new().unwrap();
+    said.add(&udp, 0).unwrap();
+    assert_eq!(said.wait(Some(Duration::ZERO)).unwrap(), 0);
+    let query = ask("hit.nick.test.", RecordType::A).id(7).bytes();
+    for _ in 0..50 {
+        assert_eq!(UdpClient::near(old.addr()).ask(&query, old.addr()), echo(&query));
+        assert_eq!(TcpClient::connect(old.addr()).ask(&query), echo(&query));
+    }
+    assert_eq!((old.queries(), new.queries()), (100, 0));
 }

@@ -1,149 +1,37 @@
-//! DNS over QUIC (RFC 9250): a stream for each query, so that none waits for another.
-//!
-//! quinn speaks QUIC, address validation and the bound on amplification (RFC 9000 §8) included.
+//! One connection over QUIC, and the streams on it.
 
 use std::future::poll_fn;
-use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use hyper::body::Bytes;
-use quinn::crypto::rustls::QuicServerConfig;
-use quinn::{
-    Connection, Endpoint, EndpointConfig, IdleTimeout, Incoming, ReadToEndError, RecvStream, SendStream,
-    ServerConfig, TransportConfig, VarInt,
-};
+use quinn::{Connection, Incoming, RecvStream, SendStream, ServerConfig, VarInt};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
-use tracing::debug;
 
-use super::certificate::Identity;
-use super::framing::prefix;
-use super::single::{self, Unanswered};
-use super::tcp::{Limits, Place, Shared};
-use super::tls;
 use crate::answer::{Asker, Responder, Transport};
 use crate::metrics::CloseReason;
+use crate::server::framing::prefix;
+use crate::server::single::{self, Unanswered};
+use crate::server::tcp::{Door, Limits, Shared};
 use crate::sys::QUERY_MAX;
-use crate::wire::finished::has_keepalive;
-
-/// The protocol's name in the handshake (RFC 9250 §4.1.1).
-const PROTOCOL: &[u8] = b"doq";
+use crate::wire::finished::Asked;
+use crate::wire::query::HEADER;
 
 /// Error codes (RFC 9250 §4.3).
 const NO_ERROR: VarInt = VarInt::from_u32(0);
 const INTERNAL_ERROR: VarInt = VarInt::from_u32(1);
 const PROTOCOL_ERROR: VarInt = VarInt::from_u32(2);
 const EXCESSIVE_LOAD: VarInt = VarInt::from_u32(4);
+const UNSPECIFIED_ERROR: VarInt = VarInt::from_u32(5);
 
 /// The longest message with its length.
-const FRAME_MAX: usize = 2 + 65_535;
-/// Bytes that a client may send ahead of being read, on one stream and on a connection.
-const STREAM_WINDOW: u32 = FRAME_MAX as u32;
-const CONNECTION_WINDOW: u32 = 4 * STREAM_WINDOW;
-/// Responses on their way to one client, bytes.
-const SEND_WINDOW: u64 = 256 << 10;
-/// Handshakes that wait to be accepted, and the bytes each may bring along.
-const WAITING: usize = 256;
-const WAITING_BYTES: u64 = 8 << 10;
-/// What goes out last is waited for no longer than this.
-const LINGER: Duration = Duration::from_millis(500);
+pub(super) const FRAME_MAX: usize = 2 + 65_535;
 
-/// A listener for QUIC.
-pub(super) struct Listener {
-    endpoint: Endpoint,
-    config: ServerConfig,
-}
-
-impl Listener {
-    /// Over a bound socket; must be called on the runtime.
-    ///
-    /// # Errors
-    /// The kernel's, or the library's: it was built without what it takes.
-    pub fn new(socket: UdpSocket, identity: &Arc<Identity>) -> io::Result<Self> {
-        let tls = tls::config(identity, &[&rustls::version::TLS13], &[PROTOCOL]).map_err(io::Error::other)?;
-        let crypto = QuicServerConfig::try_from(tls).map_err(io::Error::other)?;
-        let mut config = ServerConfig::with_crypto(Arc::new(crypto));
-        config
-            .max_incoming(WAITING)
-            .incoming_buffer_size(WAITING_BYTES)
-            .incoming_buffer_size_total(WAITING as u64 * WAITING_BYTES);
-        let runtime = Arc::new(quinn::TokioRuntime);
-        let endpoint = Endpoint::new(EndpointConfig::default(), Some(config.clone()), socket, runtime)?;
-        Ok(Self { endpoint, config })
-    }
-
-    /// Accepts until the drain, and stays until the last connection has ended.
-    pub async fn run<R: Responder>(self, shared: Arc<Shared<R>>) {
-        let mut connections = JoinSet::new();
-        let drain = shared.lifeline.drain.clone();
-        loop {
-            tokio::select! {
-                incoming = self.endpoint.accept() => match incoming {
-                    Some(incoming) => self.admit(incoming, &shared, &mut connections),
-                    None => break,
-                },
-                Some(_) = connections.join_next() => {}
-                () = drain.cancelled() => break,
-            }
-        }
-        // Whoever comes now is refused at once, and goes elsewhere.
-        self.endpoint.set_server_config(None);
-        while connections.join_next().await.is_some() {}
-        let _ = timeout(LINGER, self.endpoint.wait_idle()).await;
-    }
-
-    fn admit<R: Responder>(
-        &self,
-        incoming: Incoming,
-        shared: &Arc<Shared<R>>,
-        connections: &mut JoinSet<()>,
-    ) {
-        let limits = shared.limits();
-        let client = incoming.remote_address();
-        let Some(place) = shared.take_place(client.ip()) else {
-            shared.metrics.tcp_refused();
-            return incoming.refuse();
-        };
-        // Where it gets crowded, whoever wants in shows that it is where it says (RFC 9000 §8.1.2).
-        if place.is_in_upper_half() && !incoming.remote_address_validated() && incoming.may_retry() {
-            // Fails only for one that has been validated.
-            let _ = incoming.retry();
-            return;
-        }
-        shared.metrics.tcp_accepted();
-        let (shared, config) = (Arc::clone(shared), self.config_for(&limits));
-        connections.spawn(async move {
-            let reason = match accept(incoming, config, limits, &shared).await {
-                Ok(connection) => {
-                    Served { connection, client, limits, shared: Arc::clone(&shared) }.run().await
-                }
-                Err(reason) => reason,
-            };
-            shared.metrics.tcp_closed(reason);
-            debug!(%client, reason = reason.label(), "QUIC connection closed");
-            drop::<Place>(place);
-        });
-    }
-
-    fn config_for(&self, limits: &Limits) -> Arc<ServerConfig> {
-        let mut transport = TransportConfig::default();
-        transport
-            .max_concurrent_bidi_streams(u32::try_from(limits.in_flight).unwrap_or(u32::MAX).into())
-            .max_concurrent_uni_streams(VarInt::from_u32(0))
-            .stream_receive_window(STREAM_WINDOW.into())
-            .receive_window(CONNECTION_WINDOW.into())
-            .send_window(SEND_WINDOW)
-            .datagram_receive_buffer_size(None)
-            .max_idle_timeout(IdleTimeout::try_from(limits.idle.max(limits.stall) * 2).ok());
-        let mut config = self.config.clone();
-        config.transport_config(Arc::new(transport));
-        Arc::new(config)
-    }
-}
-
-async fn accept<R: Responder>(
+/// Waits until a client that comes has agreed on keys.
+pub(super) async fn accept<R: Responder>(
     incoming: Incoming,
     config: Arc<ServerConfig>,
     limits: Limits,
@@ -160,15 +48,18 @@ async fn accept<R: Responder>(
 }
 
 /// One connection.
-struct Served<R> {
-    connection: Connection,
-    client: SocketAddr,
-    limits: Limits,
-    shared: Arc<Shared<R>>,
+pub(super) struct Served<R> {
+    pub connection: Connection,
+    pub client: SocketAddr,
+    pub limits: Limits,
+    pub shared: Arc<Shared<R>>,
+    /// The listener that it came by: the connection ends with it, however that ends.
+    pub door: Arc<Door>,
 }
 
 impl<R: Responder> Served<R> {
-    async fn run(self) -> CloseReason {
+    /// Serves until one side ends it. The client is told that its connection ends, so that it asks on another at once.
+    pub async fn run(self) -> CloseReason {
         let mut streams = JoinSet::new();
         let reason = self.serve(&mut streams).await;
         let code = if reason == CloseReason::NotDns { PROTOCOL_ERROR } else { NO_ERROR };
@@ -196,7 +87,7 @@ impl<R: Responder> Served<R> {
                     idle_since = Instant::now();
                 }
                 () = lifeline.cut.cancelled() => return CloseReason::Cut,
-                () = lifeline.drain.cancelled() => return self.drain(streams).await,
+                () = self.door.closed() => return self.drain(streams).await,
                 () = sleep_until(idle_since + self.limits.idle), if streams.is_empty() => {
                     return CloseReason::Idle;
                 }
@@ -225,8 +116,8 @@ impl<R: Responder> Served<R> {
     async fn arrived(&self) -> Option<(SendStream, RecvStream)> {
         let mut next = std::pin::pin!(self.connection.accept_bi());
         poll_fn(|cx| match next.as_mut().poll(cx) {
-            std::task::Poll::Ready(stream) => std::task::Poll::Ready(stream.ok()),
-            std::task::Poll::Pending => std::task::Poll::Ready(None),
+            Poll::Ready(stream) => Poll::Ready(stream.ok()),
+            Poll::Pending => Poll::Ready(None),
         })
         .await
     }
@@ -249,17 +140,18 @@ async fn serve_one<R: Responder>(
     mut send: SendStream,
     mut receive: RecvStream,
 ) -> Result<(), CloseReason> {
-    let query = match timeout(stall, receive.read_to_end(FRAME_MAX)).await {
-        Ok(Ok(bytes)) => message(&bytes).map(<[u8]>::to_vec),
-        Ok(Err(ReadToEndError::TooLong)) => None,
+    let query = match timeout(stall, arriving(&mut receive)).await {
+        Ok(Ok(stream)) => stream.message(),
         // The client has thought better of it.
-        Ok(Err(ReadToEndError::Read(_))) => return give_up(&mut send, NO_ERROR),
+        Ok(Err(_)) => return give_up(&mut send, NO_ERROR),
         Err(_) => {
             let _ = receive.stop(EXCESSIVE_LOAD);
             return give_up(&mut send, EXCESSIVE_LOAD);
         }
     };
     let Some(query) = query else {
+        // Where more comes it is not wanted.
+        let _ = receive.stop(PROTOCOL_ERROR);
         let _ = send.reset(PROTOCOL_ERROR);
         return Err(CloseReason::NotDns);
     };
@@ -274,6 +166,8 @@ async fn serve_one<R: Responder>(
         Err(Unanswered::NoRoom) => return give_up(&mut send, EXCESSIVE_LOAD),
         Err(Unanswered::NotAQuery) => return give_up(&mut send, PROTOCOL_ERROR),
         Err(Unanswered::Nothing) => return give_up(&mut send, INTERNAL_ERROR),
+        // No more is said of a query that a rule drops.
+        Err(Unanswered::Dropped) => return give_up(&mut send, UNSPECIFIED_ERROR),
     };
     let Some(length) = prefix(piece.as_ref().len()) else { return give_up(&mut send, INTERNAL_ERROR) };
     let sent = timeout(stall, async {
@@ -296,21 +190,67 @@ fn give_up(send: &mut SendStream, code: VarInt) -> Result<(), CloseReason> {
     Ok(())
 }
 
-/// The one message of a stream; `None` breaks the rules (RFC 9250 §4.3.3): not just one, an id other than 0,
-/// the keep-alive option of TCP. A long one is cut, as over TCP.
-fn message(stream: &[u8]) -> Option<&[u8]> {
-    let (length, message) = stream.split_first_chunk::<2>()?;
-    let is_whole = usize::from(u16::from_be_bytes(*length)) == message.len();
-    if !is_whole || message.first_chunk::<2>()? != &[0, 0] || message.len() < 12 {
-        return None;
+/// What a client has sent on one stream.
+#[derive(Debug, Default)]
+struct Arrived {
+    /// The begin of it: of a message that is too long no more is kept than is looked at.
+    kept: Vec<u8>,
+    /// How long it was.
+    len: usize,
+}
+
+/// Reads a stream to its end, or past the length of any message. What is kept of a hundred streams of each client has a
+/// bound that way.
+async fn arriving(receive: &mut RecvStream) -> Result<Arrived, quinn::ReadError> {
+    let mut arrived = Arrived::default();
+    while let Some(chunk) = receive.read_chunk(usize::MAX, true).await? {
+        arrived.add(&chunk.bytes);
+        if arrived.len > FRAME_MAX {
+            break;
+        }
     }
-    let message = message.get(..QUERY_MAX).unwrap_or(message);
-    (!has_keepalive(message)).then_some(message)
+    Ok(arrived)
+}
+
+impl Arrived {
+    fn add(&mut self, bytes: &[u8]) {
+        let room = (2 + QUERY_MAX).saturating_sub(self.kept.len());
+        self.kept.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+        self.len = self.len.saturating_add(bytes.len());
+    }
+
+    /// The one message of a stream; `None` breaks the rules (RFC 9250 §4.3.3): not just one, an id other than 0,
+    /// the keep-alive option of TCP. A long one is cut, as over TCP.
+    fn message(mut self) -> Option<Vec<u8>> {
+        let (length, message) = self.kept.split_first_chunk::<2>()?;
+        let is_whole = usize::from(u16::from_be_bytes(*length)) + 2 == self.len;
+        if !is_whole || message.first_chunk::<2>()? != &[0, 0] || message.len() < HEADER {
+            return None;
+        }
+        if Asked::of(message).keepalive {
+            return None;
+        }
+        self.kept.drain(..2);
+        Some(self.kept)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What is made of a stream that comes in pieces of this length.
+    fn message(stream: &[u8]) -> Option<Vec<u8>> {
+        let read = |piece| {
+            let mut arrived = Arrived::default();
+            stream.chunks(piece).for_each(|bytes| arrived.add(bytes));
+            assert!(arrived.kept.len() <= 2 + QUERY_MAX);
+            arrived.message()
+        };
+        let [whole, pieces] = [usize::MAX, 7].map(read);
+        assert_eq!(whole, pieces);
+        whole
+    }
 
     fn framed(message: &[u8]) -> Vec<u8> {
         [&(message.len() as u16).to_be_bytes()[..], message].concat()
@@ -319,7 +259,7 @@ mod tests {
     #[test]
     fn a_stream_has_one_whole_message_with_id_0() {
         let query = [&[0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0][..], b"\x01a\0\0\x01\0\x01"].concat();
-        assert_eq!(message(&framed(&query)), Some(&*query));
+        assert_eq!(message(&framed(&query)), Some(query.clone()));
         let other_id = [&[0, 7], &query[2..]].concat();
         let two = [framed(&query), framed(&query)].concat();
         let short = framed(&query[..11]);
@@ -328,7 +268,9 @@ mod tests {
             assert_eq!(message(bad), None, "{bad:02x?}");
         }
         let long = [&query[..], &[0; 5000]].concat();
-        assert_eq!(message(&framed(&long)).map(<[u8]>::len), Some(QUERY_MAX));
+        assert_eq!(message(&framed(&long)), Some(long[..QUERY_MAX].to_vec()));
+        let more = [framed(&long), vec![0]].concat();
+        assert_eq!(message(&more), None, "a byte behind a long one");
     }
 
     #[test]
