@@ -19,7 +19,7 @@ use super::{Asker, Disposition, Lane, PendingQuery, Reply, Responder, Settings, 
 use crate::cache::Cache;
 use crate::clock::{Clock, Moment};
 use crate::metrics::{AnswerSource, Board, DropReason, Tally};
-use crate::watch::{Sampling, Watch};
+use crate::watch::{Sampling, Stop, Watch};
 use crate::wire::query::{Query, seeming_hash};
 use crate::wire::response::{MAX_MESSAGE, Response, UDP_SIZE, Verdict};
 use crate::wire::{Rcode, Suffixes};
@@ -114,7 +114,7 @@ impl Answerer {
             }
             Some(Front::Silence) => {
                 tally.drop_for(DropReason::Access);
-                return Outcome::Drop;
+                return Outcome::Stopped(Stopped::silently(Stop::Access));
             }
         }
         let mut walk = Walk {
@@ -188,8 +188,24 @@ pub(super) enum Outcome {
     Respond(usize, Made),
     /// Something must be fetched first.
     Missing(Missing),
-    /// There is nothing to say.
+    /// A bound or a rule has kept it from its answer.
+    Stopped(Stopped),
+    /// There is nothing to say: it is no query.
     Drop,
+}
+
+/// A query that is turned away.
+#[derive(Clone, Copy)]
+pub(super) struct Stopped {
+    by: Stop,
+    /// How much of the output is the response, which is made here; `None` for none.
+    response: Option<(usize, Rcode)>,
+}
+
+impl Stopped {
+    fn silently(by: Stop) -> Self {
+        Self { by, response: None }
+    }
 }
 
 impl Outcome {
@@ -199,13 +215,9 @@ impl Outcome {
     }
 }
 
-impl From<Outcome> for Disposition {
-    /// Of what needs nothing to be fetched.
-    fn from(outcome: Outcome) -> Self {
-        match outcome {
-            Outcome::Respond(len, _) => Self::Respond(len),
-            Outcome::Drop | Outcome::Missing(_) => Self::Drop,
-        }
+impl From<Stopped> for Disposition {
+    fn from(stopped: Stopped) -> Self {
+        stopped.response.map_or(Self::Drop, |(len, _)| Self::Respond(len))
     }
 }
 
@@ -228,7 +240,8 @@ impl Responder for Answerer {
         if let Some(limits) = &view.rules.limits
             && let Some(excess) = limits.excess(&asker, view.now)
         {
-            return front::exceeded(excess, (&view.rules, &asker), query, out, tally).into();
+            let stopped = front::exceeded(excess, (&view.rules, &asker), query, out, tally);
+            return self.stopped(view, (query, &asker), out, stopped, spread(tally.queries(proto)));
         }
         let draw = spread(tally.queries(proto));
         match self.respond(view, query, asker, out, tally, draw, &[]) {
@@ -238,18 +251,22 @@ impl Responder for Answerer {
                 }
                 Disposition::Respond(len)
             }
-            Outcome::Drop => Disposition::Drop,
             Outcome::Missing(missing) => {
                 let mut pending =
                     PendingQuery::waiting(query, asker, missing, view.landed, draw, view.received);
                 if let Some(limits) = &view.rules.limits {
                     match limits.seat(asker.client.ip()) {
                         Ok(seat) => pending.seat = seat,
-                        Err(_) => return front::no_seat(query, out, tally).into(),
+                        Err(_) => {
+                            let stopped = front::no_seat(query, out, tally);
+                            return self.stopped(view, (query, &asker), out, stopped, draw);
+                        }
                     }
                 }
                 Disposition::Forward(Box::new(pending))
             }
+            Outcome::Stopped(stopped) => self.stopped(view, (query, &asker), out, stopped, draw),
+            Outcome::Drop => Disposition::Drop,
         }
     }
 

@@ -150,15 +150,23 @@ fn sampled(figures: &Figures) -> Option<String> {
     })
 }
 
+/// Above what [`asked`] makes.
+const ASKED: [&str; 6] = ["RATE", "ANSWERS", "NODATA", "NXDOMAIN", "REFUSED", "FAILED"];
+
+/// How often something is asked, and what comes of it.
+fn asked(rate: f64, shares: [f64; 5]) -> impl Iterator<Item = Cell> {
+    [rate_cell(rate)].into_iter().chain(shares.map(share_cell))
+}
+
 fn clients(figures: &Figures) -> Table {
     let row = |told: &crate::watch::ClientTold| {
-        let mut row = vec![Cell::Text(told.client.to_string()), rate_cell(told.queries_per_second)];
-        row.extend([told.answers, told.nodata, told.nxdomain, told.failures].map(share_cell));
+        let mut row = vec![Cell::Text(told.client.to_string())];
+        row.extend(asked(told.queries_per_second, told.shares()));
         row.push(Cell::Text(told.hint.as_deref().map_or_else(String::new, plain)));
         row
     };
     Table {
-        head: vec!["CLIENT", "RATE", "ANSWERS", "NODATA", "NXDOMAIN", "FAILED", "HINT"],
+        head: [&["CLIENT"][..], &ASKED, &["HINT"]].concat(),
         rows: figures.now.top.clients.iter().map(row).collect(),
         note: sampled(figures),
     }
@@ -167,12 +175,11 @@ fn clients(figures: &Figures) -> Table {
 fn names(figures: &Figures) -> Table {
     let row = |told: &crate::watch::NameTold| {
         let mut row = vec![Cell::Text(plain(&told.name)), Cell::Text(plain(&told.rtype))];
-        row.push(rate_cell(told.queries_per_second));
-        row.extend([told.answers, told.nodata, told.nxdomain, told.failures].map(share_cell));
+        row.extend(asked(told.queries_per_second, told.shares()));
         row
     };
     Table {
-        head: vec!["NAME", "TYPE", "RATE", "ANSWERS", "NODATA", "NXDOMAIN", "FAILED"],
+        head: [&["NAME", "TYPE"][..], &ASKED].concat(),
         rows: figures.now.top.names.iter().map(row).collect(),
         note: sampled(figures),
     }

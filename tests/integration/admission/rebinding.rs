@@ -1,5 +1,6 @@
 //! Answers that lead protected names to private addresses.
 
+use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use hickory_proto::rr::RecordType;
@@ -24,6 +25,17 @@ fn answer(q: &Question) -> Vec<u8> {
         "mixed.test" => q.reply(0, &[a("mixed.test", 60, 1), private("mixed.test")], &[]),
         "chain.test" => q.reply(0, &[cname("chain.test", 60, "x.corp.test"), private("x.corp.test")], &[]),
         "fine.test" => q.address(60, 1),
+        "embedded.test" if q.qtype == Rtype::AAAA => {
+            let compatible: Ipv6Addr = "::10.0.0.1".parse().unwrap();
+            q.reply(0, &[(q.qname.clone(), Rtype::AAAA, 60, compatible.octets().to_vec())], &[])
+        }
+        "hinted.test" if q.qtype == Rtype::HTTPS => {
+            // Priority 1, target ".", ipv4hint, ipv6hint with an address of 6to4.
+            let public = b"\0\x01\0\0\x04\0\x04\xc0\0\x02\x01".to_vec();
+            let sixtofour: Ipv6Addr = "2002:a00:1::1".parse().unwrap();
+            let hints = [&public[..], b"\0\x06\0\x10", &sixtofour.octets()].concat();
+            q.reply(0, &[(q.qname.clone(), Rtype::HTTPS, 60, hints)], &[])
+        }
         other => q.reply(0, &[private(other)], &[]),
     }
 }
@@ -51,6 +63,15 @@ async fn private_addresses_are_withheld_from_protected_names_alone() {
     assert_eq!(told(&house, "fine.test").await, "NOERROR; fine.test. 60 A 192.0.2.1");
     assert_eq!(told(&house, "db.corp.test").await, "NOERROR; db.corp.test. 60 A 10.0.0.1");
     assert_eq!(told(&house, "db.own.test").await, "NOERROR aa; db.own.test. 60 A 10.0.0.2");
+}
+
+#[tokio::test]
+async fn private_addresses_are_found_inside_of_ipv6_and_in_hints() {
+    let (house, _) = protected().await;
+    for (qname, qtype) in [("embedded.test", RecordType::AAAA), ("hinted.test", RecordType::HTTPS)] {
+        let query = ask(qname, qtype).edns(1232, false).bytes();
+        assert_eq!(line(&query, &house.raw(&query, Transport::Udp).await), WITHHELD, "{qname}");
+    }
 }
 
 #[tokio::test]
