@@ -148,7 +148,7 @@ impl App {
         let cache = Arc::new(Cache::new(&config.cache, CacheMetrics::register()));
 
         let heritage = HeritageMetrics::register();
-        let origin = Arc::new(AtomicU64::new(snapshot::origin(&config.upstream)));
+        let origin = Arc::new(AtomicU64::new(snapshot::origin(&config.upstream, &config.answer.rebinding)));
         let meeting = config.handover.socket.as_deref();
         let fingerprint = origin.load(Ordering::Relaxed);
         let mut begin = Begin::at(meeting, (&cache, &clock), fingerprint, &heritage).await?;

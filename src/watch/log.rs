@@ -46,7 +46,8 @@ impl Lines {
     /// Whether one more may be written now.
     pub fn allow(&mut self, now: Duration, per_second: f64) -> bool {
         let saved = now.saturating_sub(self.at).as_secs_f64() * per_second;
-        (self.left, self.at) = ((self.left + saved).min(per_second.max(1.0)), now);
+        // What several threads saw comes one after the other: no time is to be saved twice.
+        (self.left, self.at) = ((self.left + saved).min(per_second.max(1.0)), self.at.max(now));
         let is_allowed = self.left >= 1.0;
         if is_allowed {
             self.left -= 1.0;
@@ -135,6 +136,9 @@ mod tests {
         let mut lines = Lines::new();
         let mut written = |at: u64| (0..50).filter(|_| lines.allow(Duration::from_millis(at), 10.0)).count();
         assert_eq!([written(0), written(500), written(501), written(60_000)], [10, 5, 0, 10]);
+        let mut several = Lines::new();
+        let mut written = |at: u64| (0..50).filter(|_| several.allow(Duration::from_secs(at), 10.0)).count();
+        assert_eq!([written(9), written(5), written(9), written(5), written(9)], [10, 0, 0, 0, 0]);
         let mut slow = Lines::new();
         let mut written = |at: u64| slow.allow(Duration::from_secs(at), 0.1);
         assert_eq!([written(0), written(5), written(10)], [true, false, true]);

@@ -4,8 +4,8 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use hickory_proto::rr::RecordType;
-use zonelet::answer::Transport;
 use zonelet::answer::settings::Rebinding;
+use zonelet::answer::{Settings, Transport};
 use zonelet::wire::Rtype;
 
 use super::{house, names};
@@ -87,8 +87,11 @@ async fn what_was_withheld_is_remembered_as_such_for_as_long_as_a_negative_answe
 }
 
 #[tokio::test]
-async fn it_is_off_by_default() {
+async fn it_is_off_by_default_and_what_was_learned_so_is_forgotten_when_it_is_switched_on() {
     let upstream = Scripted::start(|asked| vec![Out::Reply(answer(&asked.question))]).await;
     let house = house(upstream.addr, None, |_| ());
     assert_eq!(told(&house, "evil.test").await, "NOERROR; evil.test. 60 A 10.0.0.1");
+    let rebinding = Rebinding { domains: names(&["."]), except: Vec::new() };
+    house.reload(Settings { rebinding, ..Settings::default() });
+    assert_eq!(told(&house, "evil.test").await, WITHHELD);
 }
