@@ -132,13 +132,15 @@ fn check_has_a_line_for_whatever_is_configured_and_none_for_what_is_not() {
 #[cfg(feature = "tls")]
 #[test]
 fn check_shows_encrypted_listeners_with_their_certificate() {
-    let dir = tempfile::tempdir().unwrap();
-    let text = "[server]\ntls = ['127.0.0.1:8853']\nhttps = ['127.0.0.1:8443', '[::1]:8443']\n\
-                certificate = 'tls.crt'\nkey = 'tls.key'\n";
-    // They are read when they are used.
-    ["tls.crt", "tls.key"].map(|name| std::fs::write(dir.path().join(name), "").unwrap());
-    let chain = dir.path().join("tls.crt").display().to_string();
-    let output = zonelet(&["check", "-c", &file(dir.path(), text)]);
+    let (dir, authority) = (tempfile::tempdir().unwrap(), crate::harness::encrypted::Authority::new());
+    authority.issue();
+    let files = authority.files();
+    let (chain, key) = (files.chain.display(), files.key.display());
+    let text = format!(
+        "[server]\ntls = ['127.0.0.1:8853']\nhttps = ['127.0.0.1:8443', '[::1]:8443']\n\
+         certificate = '{chain}'\nkey = '{key}'\n"
+    );
+    let output = zonelet(&["check", "-c", &file(dir.path(), &text)]);
     assert_eq!(output.code, OK, "{}", output.err);
     for line in [
         format!("tls       127.0.0.1:8853, certificate {chain}"),

@@ -1,6 +1,6 @@
 //! Commands while the file on disk is broken and the last good configuration is at work.
 
-use crate::harness::program::{Home, forward, upstream};
+use crate::harness::program::{Home, forward, until, upstream};
 
 #[test]
 fn commands_find_the_running_program_while_its_file_is_broken() {
@@ -9,6 +9,8 @@ fn commands_find_the_running_program_while_its_file_is_broken() {
     let home = Home::new(&good);
     let program = home.start();
     assert!(program.ask("www.test A").starts_with("NOERROR"));
+    // It is kept a moment after the first query is answered.
+    until("the good file to be kept", || home.path("state/config.last-good.toml").exists().then_some(()));
     // Neither where the socket is nor what is wrong can be read.
     home.put("config.toml", "[state]\ndir = 'state'\n[admin\nsocket = = 1\nnonsense\n");
     for command in [&["zones"][..], &["flush"], &["top", "--json"], &["explain", "www.test"]] {
