@@ -214,7 +214,10 @@ impl Watch {
         let top = self.0.live.load().top.clone();
         match top.sample {
             0 => TopTold::default(),
-            sample => self.0.tables.told(self.0.clock.precise(), top.window, sample),
+            sample => {
+                let clock = &self.0.clock;
+                self.0.tables.told(clock.precise(), clock.running(), top.window, sample)
+            }
         }
     }
 }

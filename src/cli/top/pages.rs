@@ -143,7 +143,8 @@ fn sampled(figures: &Figures) -> Option<String> {
     Some(match top.sample {
         0 => "nothing is looked at: top.sample is 0".to_owned(),
         sample => format!(
-            "one query in {sample} of the last {:.0} s; rates are at most {} too high, and as even as the draw",
+            "{} of the last {:.0} s; rates are at most {} too high, and as even as the draw",
+            if sample == 1 { "every query".to_owned() } else { format!("one query in {sample}") },
             top.period_seconds,
             number(top.rate_error)
         ),
@@ -249,7 +250,12 @@ fn share_cell(share: f64) -> Cell {
 
 /// A rate as short as it can be without hiding what is rare.
 fn number(rate: f64) -> String {
-    if rate == 0.0 || rate >= 10.0 { format!("{rate:.0}") } else { format!("{rate:.1}") }
+    match rate {
+        0.0 => "0".to_owned(),
+        _ if rate >= 10.0 => format!("{rate:.0}"),
+        _ if rate < 0.05 => "<0.1".to_owned(),
+        _ => format!("{rate:.1}"),
+    }
 }
 
 fn mebibytes(bytes: u64) -> String {
@@ -288,7 +294,8 @@ mod tests {
 
     #[test]
     fn rare_things_are_not_rounded_away() {
-        assert_eq!([0.0, 0.26, 9.94, 10.2, 1234.5].map(number), ["0", "0.3", "9.9", "10", "1234"]);
+        let rates = [0.0, 0.01, 0.26, 9.94, 10.2, 1234.5];
+        assert_eq!(rates.map(number), ["0", "<0.1", "0.3", "9.9", "10", "1234"]);
         assert_eq!([0.0005, 2.0, f64::INFINITY].map(milliseconds), ["0.5 ms", "2000 ms", "long"]);
     }
 }
