@@ -3,6 +3,7 @@
 mod front;
 mod laid;
 mod late;
+mod outcome;
 mod watched;
 
 use std::io;
@@ -14,7 +15,7 @@ use arc_swap::{ArcSwap, Guard};
 use super::lane::OwnLane;
 use super::miss::{Landed, MissPath, Want};
 use super::walk::trace::Untraced;
-use super::walk::{Due, End, Expired, MAX_RESTARTS, Missing, Resolved, Walk, Why};
+use super::walk::{Due, End, Expired, MAX_RESTARTS, Resolved, Walk, Why};
 use super::{Asker, Disposition, Lane, PendingQuery, Reply, Responder, Settings, Transport};
 use crate::cache::Cache;
 use crate::clock::{Clock, Moment};
@@ -27,9 +28,11 @@ use crate::zone::{SharedTable, ZoneTable};
 
 use front::Front;
 use laid::Laid;
+use outcome::{Made, Stopped};
 
 pub(super) use front::Rules;
 pub(super) use late::with_one_view;
+pub(super) use outcome::Outcome;
 
 /// Questions put to upstreams for one client's query: an upstream that answers each with one more
 /// CNAME must not turn one packet into dozens.
@@ -172,52 +175,6 @@ impl Answerer {
     /// The way to the upstreams.
     pub(super) fn miss(&self) -> &MissPath {
         &self.0.miss
-    }
-}
-
-/// What a response is, for who is told of it.
-#[derive(Clone, Copy)]
-pub(super) struct Made {
-    source: AnswerSource,
-    rcode: Rcode,
-}
-
-/// What comes of a walk.
-pub(super) enum Outcome {
-    /// So many bytes of the output are the response.
-    Respond(usize, Made),
-    /// Something must be fetched first.
-    Missing(Missing),
-    /// A bound or a rule has kept it from its answer.
-    Stopped(Stopped),
-    /// There is nothing to say: it is no query.
-    Drop,
-}
-
-/// A query that is turned away.
-#[derive(Clone, Copy)]
-pub(super) struct Stopped {
-    by: Stop,
-    /// How much of the output is the response, which is made here; `None` for none.
-    response: Option<(usize, Rcode)>,
-}
-
-impl Stopped {
-    fn silently(by: Stop) -> Self {
-        Self { by, response: None }
-    }
-}
-
-impl Outcome {
-    /// A response that takes neither zones nor upstreams.
-    fn local(len: usize, rcode: Rcode) -> Self {
-        Self::Respond(len, Made { source: AnswerSource::Local, rcode })
-    }
-}
-
-impl From<Stopped> for Disposition {
-    fn from(stopped: Stopped) -> Self {
-        stopped.response.map_or(Self::Drop, |(len, _)| Self::Respond(len))
     }
 }
 

@@ -28,7 +28,7 @@ impl Question {
         Self(Arc::from(&bytes[..len + 2]))
     }
 
-    /// The one good number, [`number`].
+    /// The one good number, for maps and for who watches.
     pub fn number(&self) -> u64 {
         number(self.qname(), self.qtype())
     }
