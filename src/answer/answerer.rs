@@ -3,6 +3,7 @@
 mod front;
 mod laid;
 mod late;
+mod outcome;
 mod watched;
 
 use std::io;
@@ -14,12 +15,12 @@ use arc_swap::{ArcSwap, Guard};
 use super::lane::OwnLane;
 use super::miss::{Landed, MissPath, Want};
 use super::walk::trace::Untraced;
-use super::walk::{Due, End, Expired, MAX_RESTARTS, Missing, Resolved, Walk, Why};
+use super::walk::{Due, End, Expired, MAX_RESTARTS, Resolved, Walk, Why};
 use super::{Asker, Disposition, Lane, PendingQuery, Reply, Responder, Settings, Transport};
 use crate::cache::Cache;
 use crate::clock::{Clock, Moment};
 use crate::metrics::{AnswerSource, Board, DropReason, Tally};
-use crate::watch::{Sampling, Watch};
+use crate::watch::{Sampling, Stop, Watch};
 use crate::wire::query::{Query, seeming_hash};
 use crate::wire::response::{MAX_MESSAGE, Response, UDP_SIZE, Verdict};
 use crate::wire::{Rcode, Suffixes};
@@ -27,9 +28,11 @@ use crate::zone::{SharedTable, ZoneTable};
 
 use front::Front;
 use laid::Laid;
+use outcome::{Made, Stopped};
 
 pub(super) use front::Rules;
 pub(super) use late::with_one_view;
+pub(super) use outcome::Outcome;
 
 /// Questions put to upstreams for one client's query: an upstream that answers each with one more
 /// CNAME must not turn one packet into dozens.
@@ -114,7 +117,7 @@ impl Answerer {
             }
             Some(Front::Silence) => {
                 tally.drop_for(DropReason::Access);
-                return Outcome::Drop;
+                return Outcome::Stopped(Stopped::silently(Stop::Access));
             }
         }
         let mut walk = Walk {
@@ -175,40 +178,6 @@ impl Answerer {
     }
 }
 
-/// What a response is, for who is told of it.
-#[derive(Clone, Copy)]
-pub(super) struct Made {
-    source: AnswerSource,
-    rcode: Rcode,
-}
-
-/// What comes of a walk.
-pub(super) enum Outcome {
-    /// So many bytes of the output are the response.
-    Respond(usize, Made),
-    /// Something must be fetched first.
-    Missing(Missing),
-    /// There is nothing to say.
-    Drop,
-}
-
-impl Outcome {
-    /// A response that takes neither zones nor upstreams.
-    fn local(len: usize, rcode: Rcode) -> Self {
-        Self::Respond(len, Made { source: AnswerSource::Local, rcode })
-    }
-}
-
-impl From<Outcome> for Disposition {
-    /// Of what needs nothing to be fetched.
-    fn from(outcome: Outcome) -> Self {
-        match outcome {
-            Outcome::Respond(len, _) => Self::Respond(len),
-            Outcome::Drop | Outcome::Missing(_) => Self::Drop,
-        }
-    }
-}
-
 impl Responder for Answerer {
     type View = View;
 
@@ -228,7 +197,8 @@ impl Responder for Answerer {
         if let Some(limits) = &view.rules.limits
             && let Some(excess) = limits.excess(&asker, view.now)
         {
-            return front::exceeded(excess, (&view.rules, &asker), query, out, tally).into();
+            let stopped = front::exceeded(excess, (&view.rules, &asker), query, out, tally);
+            return self.stopped(view, (query, &asker), out, stopped, spread(tally.queries(proto)));
         }
         let draw = spread(tally.queries(proto));
         match self.respond(view, query, asker, out, tally, draw, &[]) {
@@ -238,18 +208,22 @@ impl Responder for Answerer {
                 }
                 Disposition::Respond(len)
             }
-            Outcome::Drop => Disposition::Drop,
             Outcome::Missing(missing) => {
                 let mut pending =
                     PendingQuery::waiting(query, asker, missing, view.landed, draw, view.received);
                 if let Some(limits) = &view.rules.limits {
                     match limits.seat(asker.client.ip()) {
                         Ok(seat) => pending.seat = seat,
-                        Err(_) => return front::no_seat(query, out, tally).into(),
+                        Err(_) => {
+                            let stopped = front::no_seat(query, out, tally);
+                            return self.stopped(view, (query, &asker), out, stopped, draw);
+                        }
                     }
                 }
                 Disposition::Forward(Box::new(pending))
             }
+            Outcome::Stopped(stopped) => self.stopped(view, (query, &asker), out, stopped, draw),
+            Outcome::Drop => Disposition::Drop,
         }
     }
 

@@ -1,5 +1,7 @@
 //! Names that are never asked of an upstream: `localhost`, `invalid`, `onion`, `resolver.arpa`.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use super::settings::SpecialNames;
 use crate::wire::{NameRef, Rcode, Rtype, Suffixes};
 
@@ -50,6 +52,13 @@ pub fn find(qname: &Suffixes, qtype: Rtype, settings: SpecialNames) -> Option<Sp
     on.then_some(Special { rcode, rdata, zone_len: domain.len() })
 }
 
+/// Whether a hosts file that gives `name` these addresses is not heard, as the name is answered here in another way.
+pub fn overrules(name: NameRef<'_>, addresses: &[IpAddr], settings: SpecialNames) -> bool {
+    let special = find(&Suffixes::of(name), Rtype::A, settings);
+    let is_own = |ip: &IpAddr| *ip == Ipv4Addr::LOCALHOST || *ip == Ipv6Addr::LOCALHOST;
+    special.is_some_and(|special| special.rdata.is_none() || !addresses.iter().all(is_own))
+}
+
 /// Whether a special domain lies below `apex`, so that not all names below it need be its zone's.
 /// Cost: nothing for a zone whose name has more than a few bytes.
 pub fn lies_below(apex: NameRef<'_>) -> bool {
@@ -93,6 +102,19 @@ mod tests {
         assert!(below(".") && below("arpa"));
         assert!(!below("resolver.arpa") && !below("in-addr.arpa") && !below("corp.internal"));
         assert!(!below("localhost") && !below("x.onion") && !below("com"));
+    }
+
+    #[test]
+    fn a_hosts_file_is_overruled_where_it_says_something_else() {
+        let overruled = |name: &str, ip: &str, settings| {
+            overrules(name.parse::<Name>().unwrap().as_ref(), &[ip.parse().unwrap()], settings)
+        };
+        let all = SpecialNames::default();
+        assert!(!overruled("localhost", "127.0.0.1", all) && !overruled("localhost", "::1", all));
+        assert!(overruled("db.localhost", "10.0.0.1", all) && overruled("localhost", "127.0.1.1", all));
+        assert!(overruled("x.invalid", "127.0.0.1", all) && overruled("x.onion", "10.0.0.1", all));
+        assert!(!overruled("box", "10.0.0.1", all));
+        assert!(!overruled("db.localhost", "10.0.0.1", SpecialNames { localhost: false, ..all }));
     }
 
     #[test]

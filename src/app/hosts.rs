@@ -1,5 +1,6 @@
 //! Hosts files, followed for as long as the process runs.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::time::{MissedTickBehavior, interval};
@@ -7,11 +8,17 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::answer::Answerer;
+use crate::answer::settings::SpecialNames;
+use crate::answer::special::overrules;
 use crate::config::{Config, SourceKind};
 use crate::metrics::HostsMetrics;
 use crate::source::hosts::{Hosts, HostsFile, POLL};
 use crate::source::settings::HostsSettings;
 use crate::sys;
+use crate::wire::Name;
+
+/// Lines of one file that are told of one by one.
+const MOST_TOLD: usize = 8;
 
 /// All hosts files of the configuration, and who answers from them. Clones share it.
 #[derive(Clone)]
@@ -21,18 +28,53 @@ struct Shared {
     answerer: Answerer,
     metrics: HostsMetrics,
     files: Mutex<Vec<Followed>>,
+    special: Mutex<SpecialNames>,
 }
 
 struct Followed {
     file: HostsFile,
     /// The last look failed, which was told.
     is_failing: bool,
+    /// What it says of special names and is not heard in, which was told.
+    overruled: BTreeSet<Name>,
+}
+
+impl Followed {
+    fn new(settings: HostsSettings) -> Self {
+        Self { file: HostsFile::new(settings), is_failing: false, overruled: BTreeSet::new() }
+    }
+
+    /// Tells of names that are answered in another way than the file wants, once for as long as they are the same.
+    fn tell_overruled(&mut self, special: SpecialNames) {
+        let Some(hosts) = self.file.hosts() else { return };
+        let names =
+            hosts.forward.iter().filter(|(name, addresses)| overrules(name.as_ref(), addresses, special));
+        let names: BTreeSet<Name> = names.map(|(name, _)| name.clone()).collect();
+        if names != self.overruled && !names.is_empty() {
+            let path = self.file.settings().path.display().to_string();
+            for (line, name) in self.file.lines_with(&names, MOST_TOLD) {
+                warn!(
+                    place = %format_args!("{path}:{line}"), %name,
+                    "a hosts file is not heard here: the name is special, see section [special]"
+                );
+            }
+            if names.len() > MOST_TOLD {
+                warn!(file = %path, names = names.len(), "there are more such names");
+            }
+        }
+        self.overruled = names;
+    }
 }
 
 impl HostsFiles {
     /// Reads them, so that the first query finds them.
     pub async fn start(config: &Config, answerer: Answerer) -> Self {
-        let shared = Shared { answerer, metrics: HostsMetrics::register(), files: Mutex::default() };
+        let shared = Shared {
+            answerer,
+            metrics: HostsMetrics::register(),
+            files: Mutex::default(),
+            special: Mutex::default(),
+        };
         let files = Self(Arc::new(shared));
         files.replace(config).await;
         files
@@ -42,6 +84,7 @@ impl HostsFiles {
     pub async fn replace(&self, config: &Config) {
         let wanted = settings(config);
         let shared = Arc::clone(&self.0);
+        *shared.special.lock().unwrap_or_else(PoisonError::into_inner) = config.answer.special;
         in_background(move || shared.replace(wanted)).await;
     }
 
@@ -81,7 +124,7 @@ impl Shared {
                 let kept = before.iter().position(|followed| *followed.file.settings() == settings);
                 files.push(match kept {
                     Some(at) => before.swap_remove(at),
-                    None => Followed { file: HostsFile::new(settings), is_failing: false },
+                    None => Followed::new(settings),
                 });
             }
         }
@@ -100,6 +143,8 @@ impl Shared {
             is_news |= self.look_at(followed);
         }
         if is_news || in_any_case {
+            let special = *self.special.lock().unwrap_or_else(PoisonError::into_inner);
+            files.iter_mut().for_each(|followed| followed.tell_overruled(special));
             let hosts: Vec<Arc<Hosts>> = files.iter().filter_map(|f| f.file.hosts().cloned()).collect();
             self.metrics.names.set(hosts.iter().map(|hosts| hosts.forward.len()).sum::<usize>() as f64);
             self.answerer.set_hosts(hosts);

@@ -148,7 +148,7 @@ impl App {
         let cache = Arc::new(Cache::new(&config.cache, CacheMetrics::register()));
 
         let heritage = HeritageMetrics::register();
-        let origin = Arc::new(AtomicU64::new(snapshot::origin(&config.upstream)));
+        let origin = Arc::new(AtomicU64::new(snapshot::origin(&config.upstream, &config.answer.rebinding)));
         let meeting = config.handover.socket.as_deref();
         let fingerprint = origin.load(Ordering::Relaxed);
         let mut begin = Begin::at(meeting, (&cache, &clock), fingerprint, &heritage).await?;
@@ -186,6 +186,7 @@ impl App {
         let hosts = HostsFiles::start(config, answerer.clone()).await;
         let watch = Watch::new(config.watch.clone(), clock.clone());
         answerer.watched_by(watch.clone(), config.answer.clone());
+        forwarder.watched_by(watch.clone());
         let server_metrics = bound.metrics();
         let pages = bind_admin(config, &mut begin.estate).await?;
         let shared = pages.shared()?;
@@ -254,7 +255,7 @@ impl App {
             metrics: HandoverMetrics::register("given"),
         };
         let giver = meet(config, offer, &shutdown);
-        let watchdog = guard(config, &server, state.verdict.clone());
+        let watchdog = guard(config, &server, state.verdict.clone(), &watch);
         tasks.spawn(banner::print(own, encrypted, imports.status(), table, shutdown.clone()));
         let reloads = ReloadMetrics::register();
         let fallback = f64::from(u8::from(setup.is_fallback));
@@ -306,9 +307,15 @@ async fn keep_config(config: &Config, text: Option<String>) {
 }
 
 /// Has the workers watched, where the configuration says so.
-fn guard(config: &Config, server: &Running, verdict: watchdog::Verdict) -> Option<watchdog::Guard> {
-    let settings = config.watchdog?;
-    let started = watchdog::start(settings, server.pulses(), watchdog::question(), verdict, server.metrics());
+fn guard(
+    config: &Config,
+    server: &Running,
+    verdict: watchdog::Verdict,
+    watch: &Watch,
+) -> Option<watchdog::Guard> {
+    let (settings, question) = (config.watchdog?, watchdog::question());
+    let started =
+        watchdog::start(settings, server.pulses(), question, verdict, server.metrics(), watch.own());
     started.inspect_err(|error| error!(%error, "the watchdog cannot start")).ok()
 }
 

@@ -76,9 +76,9 @@ impl App {
         if old.cache != new.cache {
             self.cache.reload(&new.cache);
         }
+        self.origin.store(snapshot::origin(&new.upstream, &new.answer.rebinding), Ordering::Relaxed);
         if forwards {
             let own = self.server.local_addrs().to_vec();
-            self.origin.store(snapshot::origin(&new.upstream), Ordering::Relaxed);
             self.forwarder.reload(upstream::Settings { own, ..new.upstream.clone() });
         }
         if sources {

@@ -14,6 +14,7 @@ use tokio::time::{MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use crate::answer::settings::Rebinding;
 use crate::cache::Cache;
 use crate::cache::snapshot::{self, SnapshotError, Stamp};
 use crate::clock::Clock;
@@ -38,12 +39,16 @@ pub struct Shelf {
     pub max_bytes: u64,
 }
 
-/// A fingerprint of the forwarded domains and their upstreams: what others answered is not taken for theirs.
-pub fn origin(settings: &crate::upstream::Settings) -> u64 {
+/// A fingerprint of the forwarded domains and their upstreams, and of what their answers are screened for: what others
+/// answered is not taken for theirs, nor what would not have been let in.
+pub fn origin(settings: &crate::upstream::Settings, rebinding: &Rebinding) -> u64 {
     use std::hash::Hasher as _;
     let mut hasher = siphasher::sip::SipHasher13::new();
     for forward in &settings.domains {
         hasher.write(format!("{} {:?}\n", forward.domain, forward.upstreams).as_bytes());
+    }
+    if !rebinding.domains.is_empty() {
+        hasher.write(format!("{rebinding:?}").as_bytes());
     }
     hasher.finish()
 }

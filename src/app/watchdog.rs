@@ -5,6 +5,9 @@
 //! worker has moved. The question is one that is answered here, so that no upstream's fault shows; a refusal, or a
 //! connection that is closed over a limit, is a sign of life as good as any.
 //!
+//! No dnstap, query log or table of clients sees these queries. Workers count them with all others, as they must:
+//! that the count moves is what is looked for.
+//!
 //! The thread knows nothing of the runtime: where that hangs, /livez does not answer at all.
 
 use std::io::{self, Read, Write};
@@ -19,6 +22,7 @@ use tracing::{error, info, warn};
 use crate::config::Watchdog;
 use crate::metrics::{Proto, ServerMetrics, Tally, WatchdogMetrics};
 use crate::server::Pulse;
+use crate::watch::OwnQueries;
 
 /// How long an answer of this process to itself may take before another port is tried.
 const UDP_PATIENCE: Duration = Duration::from_millis(100);
@@ -67,9 +71,10 @@ pub fn start(
     question: Vec<u8>,
     verdict: Verdict,
     server: Arc<ServerMetrics>,
+    own: OwnQueries,
 ) -> io::Result<Guard> {
     let (guard, ended) = channel();
-    let rounds = Rounds::new(settings, pulses, question);
+    let rounds = Rounds { own, ..Rounds::new(settings, pulses, question) };
     let work = move || watch(rounds, &ended, &verdict, &server);
     thread::Builder::new().name("watchdog".to_owned()).spawn(work)?;
     Ok(Guard(guard))
@@ -129,6 +134,7 @@ struct Rounds {
     settings: Watchdog,
     places: Vec<Place>,
     question: Vec<u8>,
+    own: OwnQueries,
 }
 
 impl Rounds {
@@ -147,13 +153,13 @@ impl Rounds {
                 }
             }
         }
-        Self { settings, places, question }
+        Self { settings, places, question, own: OwnQueries::default() }
     }
 
     /// Looks at everything once; what is stuck by now.
     fn round(&mut self) -> Vec<String> {
         for place in &mut self.places {
-            place.look(&self.question);
+            place.look(&self.question, &self.own);
         }
         let limit = self.settings.limit;
         let is_stuck = |patient: &&Patient| self.settings.interval * patient.silent >= limit;
@@ -171,7 +177,7 @@ impl Rounds {
 }
 
 impl Place {
-    fn look(&mut self, question: &[u8]) {
+    fn look(&mut self, question: &[u8], own: &OwnQueries) {
         let target = SocketAddr::new(reachable(self.addr), self.addr.port());
         let (deadline, mut draws) = (Instant::now() + ADDRESS_PATIENCE, DRAWS * self.workers.len());
         let mut waiting: Vec<&mut Patient> = self.workers.iter_mut().collect();
@@ -187,13 +193,13 @@ impl Place {
                 break;
             }
             draws -= 1;
-            if ask_udp(target, self.addr, question).is_err() {
+            if ask_udp(target, self.addr, question, own).is_err() {
                 // The host lacks the address, or a descriptor: no worker's fault.
                 return;
             }
         }
         waiting.into_iter().for_each(|worker| worker.silent += 1);
-        match ask_tcp(target, question) {
+        match ask_tcp(target, question, own) {
             Ok(()) => self.tcp.silent = 0,
             Err(e) if matches!(e.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock) => {
                 self.tcp.silent += 1;
@@ -219,23 +225,25 @@ fn scoped(target: SocketAddr, listener: SocketAddr) -> SocketAddr {
 }
 
 /// Asks from a new port, and waits a little; no answer is no error.
-fn ask_udp(target: SocketAddr, listener: SocketAddr, question: &[u8]) -> io::Result<()> {
+fn ask_udp(target: SocketAddr, listener: SocketAddr, question: &[u8], own: &OwnQueries) -> io::Result<()> {
     let target = scoped(target, listener);
     let mut from = target;
     from.set_port(0);
     let socket = UdpSocket::bind(from)?;
     socket.connect(target)?;
     socket.set_read_timeout(Some(UDP_PATIENCE))?;
+    let _unseen = own.begin(socket.local_addr()?);
     socket.send(question)?;
     let _ = socket.recv(&mut [0; 512]);
     Ok(())
 }
 
 /// Asks over a new connection; an answer's first byte, or the connection's end, will do.
-fn ask_tcp(target: SocketAddr, question: &[u8]) -> io::Result<()> {
+fn ask_tcp(target: SocketAddr, question: &[u8], own: &OwnQueries) -> io::Result<()> {
     let mut stream = TcpStream::connect_timeout(&target, TCP_PATIENCE)?;
     stream.set_read_timeout(Some(TCP_PATIENCE))?;
     stream.set_write_timeout(Some(TCP_PATIENCE))?;
+    let _unseen = own.begin(stream.local_addr()?);
     let len = u16::try_from(question.len()).unwrap_or(0);
     stream.write_all(&[&len.to_be_bytes()[..], question].concat())?;
     // Where a rule has it dropped there is no answer: then the connection ends, as nothing more is asked.

@@ -1,13 +1,13 @@
 //! `zonelet check`: what a configuration without problems amounts to.
 
-use std::fmt::{Display, Write};
-use std::path::Path;
+mod summary;
 
 use crate::app::online::{self, Tried};
 use crate::config::{Config, Source, SourceKind};
 use crate::source::settings::{Route53Settings, VpcSelector};
 use crate::source::trial::Outcome;
-use crate::upstream::settings::UpstreamSpec;
+
+pub use summary::summary;
 
 /// One line for each warning.
 pub fn warnings(config: &Config) -> String {
@@ -38,41 +38,6 @@ pub fn policies(config: &Config) -> String {
 
 fn policy_texts(policies: &[(String, String)]) -> String {
     policies.iter().map(|(what, policy)| format!("\n# policy {what}\n{policy}\n")).collect()
-}
-
-/// What would be served, from where, and where the rest would go.
-pub fn summary(config: &Config, path: Option<&Path>) -> String {
-    let mut text = String::new();
-    let mut line = |name: &str, value: &dyn Display| {
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "{name:9} {value}");
-    };
-    match path {
-        Some(path) => line("config", &format_args!("{}: no problems", path.display())),
-        None => line("config", &"built-in defaults: no problems"),
-    }
-    line("listen", &format_args!("{} (UDP and TCP)", list(&config.server.listen)));
-    line("access", &list(&config.answer.access));
-    match config.admin.listen {
-        Some(address) => line("metrics", &format_args!("http://{address}/metrics")),
-        None => line("metrics", &"off"),
-    }
-    let off = || "off".to_owned();
-    line("socket", &config.admin.socket.as_ref().map_or_else(off, |path| path.display().to_string()));
-    for source in &config.sources {
-        line("source", &source_text(source));
-    }
-    for forward in &config.upstream.domains {
-        let upstreams: Vec<String> = forward.upstreams.iter().map(upstream_text).collect();
-        line("forward", &format_args!("{} to {}", forward.domain, upstreams.join(", ")));
-    }
-    line("cache", &format_args!("{} MiB", config.cache.max_bytes as f64 / f64::from(1 << 20)));
-    line("state", &config.import.state_dir.as_ref().map_or_else(off, |path| path.display().to_string()));
-    text
-}
-
-fn list<T: Display>(items: &[T]) -> String {
-    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn source_text(source: &Source) -> String {
@@ -108,13 +73,4 @@ fn zones_text(settings: &Route53Settings) -> String {
     let roles: Vec<&str> = settings.roles.iter().map(|role| role.arn.as_str()).collect();
     let roles = if roles.is_empty() { String::new() } else { format!(", also through {}", roles.join(", ")) };
     parts.join(" and ") + &roles
-}
-
-fn upstream_text(upstream: &UpstreamSpec) -> String {
-    match upstream {
-        UpstreamSpec::System => "the system's resolvers".to_owned(),
-        UpstreamSpec::Plain(address) => address.to_string(),
-        UpstreamSpec::Tcp(address) => format!("tcp://{address}"),
-        UpstreamSpec::Secure(secure) => secure.to_string(),
-    }
 }

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::shell::{Shell, failed, say};
+use super::shell::{Loaded, Shell, count, failed, refuse, say};
 use super::{FAILED, OK, explain, zones};
 use crate::admin::client::{AskError, ask};
 use crate::admin::{Request, Response};
+use crate::config::Problems;
 
 /// Asked where no other socket is configured: systemd's `RuntimeDirectory=zonelet`.
 const DEFAULT_SOCKET: &str = "/run/zonelet/admin.sock";
@@ -94,11 +95,45 @@ impl Shell<'_> {
         }
     }
 
+    /// Where the running zonelet is asked. A file with problems does not say; the zonelet that runs in spite of it has the
+    /// last good configuration.
     pub(super) fn socket(&mut self, target: Target) -> Result<PathBuf, u8> {
-        match target.socket {
-            Some(socket) => Ok(socket),
-            None => Ok(self.config()?.admin.socket.unwrap_or_else(|| DEFAULT_SOCKET.into())),
+        if let Some(socket) = target.socket {
+            return Ok(socket);
         }
+        let Loaded { config, problems, .. } = match self.config_or_last_good() {
+            Ok(loaded) => loaded,
+            Err(problems) => return self.default_socket(&problems),
+        };
+        let socket = config.admin.socket.unwrap_or_else(|| DEFAULT_SOCKET.into());
+        if let Some(problems) = &problems {
+            let (count, shown) = (count(problems), socket.display());
+            say(
+                self.err,
+                &format!(
+                    "zonelet: {count} in the configuration; asking {shown}, as the last good one says\n"
+                ),
+            );
+        }
+        Ok(socket)
+    }
+
+    /// The socket that is usual, if somebody has made it.
+    fn default_socket(&mut self, problems: &Problems) -> Result<PathBuf, u8> {
+        let socket = PathBuf::from(DEFAULT_SOCKET);
+        if !socket.exists() {
+            let code = refuse(problems, self.err);
+            say(self.err, "name the socket of the running zonelet with --socket\n");
+            return Err(code);
+        }
+        let count = count(problems);
+        say(
+            self.err,
+            &format!(
+                "zonelet: {count} in the configuration, and no last good one; asking {DEFAULT_SOCKET}\n"
+            ),
+        );
+        Ok(socket)
     }
 
     pub(super) fn show(

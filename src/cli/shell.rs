@@ -41,6 +41,14 @@ impl Shell<'_> {
     /// # Errors
     /// The exit code, its problems having been listed.
     pub fn config_to_serve(&mut self) -> Result<Loaded, u8> {
+        self.config_or_last_good().map_err(|problems| refuse(&problems, self.err))
+    }
+
+    /// The configuration, or the last good one where the file has problems and one was kept.
+    ///
+    /// # Errors
+    /// Its problems; nothing has been said of them.
+    pub fn config_or_last_good(&self) -> Result<Loaded, Problems> {
         let problems = match Config::load_with_text(self.path.as_deref(), &self.environment) {
             Ok((config, text)) => return Ok(Loaded { config, text, problems: None }),
             Err(problems) => problems,
@@ -48,18 +56,23 @@ impl Shell<'_> {
         let last_good = self.path.as_deref().and_then(|path| lastgood::find(path, &self.environment));
         match last_good {
             Some((config, text)) => Ok(Loaded { config, text: Some(text), problems: Some(problems) }),
-            None => Err(refuse(&problems, self.err)),
+            None => Err(problems),
         }
     }
 }
 
+/// Lists problems; the exit code.
 pub(super) fn refuse(problems: &Problems, err: &mut dyn Write) -> u8 {
-    let count = match problems.len() {
+    say(err, &format!("{problems}\nzonelet: {} in the configuration\n", count(problems)));
+    MISUSED
+}
+
+/// How many there are.
+pub(super) fn count(problems: &Problems) -> String {
+    match problems.len() {
         1 => "1 problem".to_owned(),
         n => format!("{n} problems"),
-    };
-    say(err, &format!("{problems}\nzonelet: {count} in the configuration\n"));
-    MISUSED
+    }
 }
 
 /// Says what failed, with its causes; the exit code.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::read::{Item, Section};
 use super::sections::path_behind;
 use crate::watch::Settings;
-use crate::watch::settings::{Class, Collector, Dnstap, QueryLog, Top};
+use crate::watch::settings::{Class, Collector, Dnstap, Messages, QueryLog, Top};
 
 /// The three sections.
 pub(super) fn watch(root: &Section<'_>, base: &Path) -> Settings {
@@ -29,11 +29,21 @@ fn dnstap(section: &Section<'_>, base: &Path) -> Dnstap {
     };
     Dnstap {
         to: section.read("to", default.to, |item| collector(item, base)),
+        messages: section.read("messages", default.messages, messages),
         identity: section.read("identity", default.identity, identity),
         sample: section.read("sample", default.sample, |i| u32::try_from(i.integer(1..=1_000_000)?).ok()),
         buffer: section
             .read("buffer", default.buffer, |i| usize::try_from(i.bytes(256 << 10..=1 << 30)?).ok()),
     }
+}
+
+fn messages(item: &Item<'_>) -> Option<Vec<Messages>> {
+    let messages = item.list(|item| item.word(&Messages::WORDS))?;
+    if messages.is_empty() {
+        item.reject("names no messages", Some("write [\"client\"], or to = \"\" for none".to_owned()));
+        return None;
+    }
+    Some(messages)
 }
 
 /// `unix:` and a path, or `tcp:` and an address with a port.
@@ -115,11 +125,17 @@ mod tests {
 
     #[test]
     fn every_key_is_read_within_its_bounds() {
-        let text = "[dnstap]\nidentity = 'n1'\nsample = 7\nbuffer = '1MiB'\n[query_log]\n\
+        let text = "[dnstap]\nmessages = ['forwarder', 'client']\nidentity = 'n1'\nsample = 7\nbuffer = '1MiB'\n[query_log]\n\
                     classes = ['slow', 'errors']\nsample = 10\nslow = '1s'\nlines = '5/s'\n\
                     [top]\nsample = 1\nwindow = '10s'\n";
         let want = Settings {
-            dnstap: Dnstap { to: None, identity: "n1".into(), sample: 7, buffer: 1 << 20 },
+            dnstap: Dnstap {
+                to: None,
+                messages: vec![Messages::Forwarder, Messages::Client],
+                identity: "n1".into(),
+                sample: 7,
+                buffer: 1 << 20,
+            },
             query_log: QueryLog {
                 classes: vec![Class::Slow, Class::Errors],
                 sample: 10,
@@ -137,6 +153,8 @@ mod tests {
             ("[query_log]\nslow = '2m'", "query_log.slow: must be between 1ms and 1m"),
             ("[query_log]\nsample = 0", "query_log.sample: must be above zero"),
             ("[dnstap]\nbuffer = '1KiB'", "dnstap.buffer: must be between 256KiB and 1GiB"),
+            ("[dnstap]\nmessages = ['clients']", "dnstap.messages[0]: unknown value"),
+            ("[dnstap]\nmessages = []", "dnstap.messages: names no messages; write [\"client\"], or to"),
             ("[dnstap]\ntoo = ''", "dnstap.too: unknown key; did you mean `to`?"),
         ] {
             let problem = read(text).unwrap_err();

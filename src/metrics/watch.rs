@@ -2,9 +2,9 @@
 
 use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, gauge};
 
-/// Queries that dnstap or the query log wanted and did not get. `reason`: `full` (their background task was behind).
+/// Queries, and messages to or from upstreams, that dnstap or the query log wanted and did not get. `reason`: `full` (their background task was behind).
 pub const WATCH_LOST: &str = "zonelet_watch_lost_total";
-/// Frames for dnstap, two for a query. `outcome`: `sent`, or `dropped` (nobody took them in time).
+/// Frames for dnstap, one for each message. `outcome`: `sent`, or `dropped` (nobody took them in time).
 pub const DNSTAP_FRAMES: &str = "zonelet_dnstap_frames_total";
 /// Whether a dnstap receiver takes frames: 1 or 0.
 pub const DNSTAP_CONNECTED: &str = "zonelet_dnstap_connected";

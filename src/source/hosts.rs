@@ -3,7 +3,7 @@
 //! These are no zones: a name that a file lacks goes its usual way. So they are not imported but handed to
 //! the answerer whole.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hasher;
 use std::io;
 use std::net::IpAddr;
@@ -47,6 +47,17 @@ impl Hosts {
             }
         }
         hosts
+    }
+
+    /// The numbers of the first lines that have a name among `names`, at most so many, each with the first such name.
+    pub fn lines_with(content: &[u8], names: &BTreeSet<Name>, most: usize) -> Vec<(usize, Name)> {
+        let named = |(number, line): (usize, &[u8])| {
+            let line = line.split(|&byte| byte == b'#').next().unwrap_or_default();
+            let line = String::from_utf8_lossy(line);
+            let mut words = line.split_ascii_whitespace().skip(1).filter_map(host_name);
+            Some((number + 1, words.find(|name| names.contains(name))?))
+        };
+        content.split(|&byte| byte == b'\n').enumerate().filter_map(named).take(most).collect()
     }
 
     /// Takes one line; `None` if something of it was not understood.
@@ -115,6 +126,12 @@ impl HostsFile {
     /// What it was made of.
     pub fn settings(&self) -> &HostsSettings {
         &self.settings
+    }
+
+    /// [`Hosts::lines_with`] of the file as it is now; none where it cannot be read. Blocks.
+    pub fn lines_with(&self, names: &BTreeSet<Name>, most: usize) -> Vec<(usize, Name)> {
+        read_whole(&self.settings.path)
+            .map_or_else(|_| Vec::new(), |content| Hosts::lines_with(&content, names, most))
     }
 
     /// What was read last.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -23,6 +23,7 @@ use super::server::{Identity, Upstream, is_private};
 use super::{Ask, ExchangeError, Settings, Stamps, system};
 use crate::clock::{Clock, Moment};
 use crate::metrics::ForwarderMetrics;
+use crate::watch::Watch;
 use crate::wire::{Domains, Learned, Name, NameRef, Rtype};
 
 /// How often the system's resolver file is looked at. Its content is compared, so a file that is
@@ -49,6 +50,8 @@ pub struct Forwarder {
     pub(super) generation: AtomicU64,
     /// The lanes that share the sockets to each upstream.
     pub(super) lanes: AtomicUsize,
+    /// Who is told of messages.
+    pub(super) watch: OnceLock<Watch>,
 }
 
 /// Whether every forwarded domain has somewhere to go.
@@ -85,6 +88,7 @@ impl Forwarder {
             names: Arc::default(),
             generation: AtomicU64::new(0),
             lanes: AtomicUsize::new(0),
+            watch: OnceLock::new(),
         });
         forwarder.reload(settings);
         forwarder

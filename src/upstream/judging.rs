@@ -55,6 +55,9 @@ impl Exchange<'_> {
         let candidate = self.candidates.get(index)?;
         let (upstream, now) = (Arc::clone(&candidate.upstream), self.forwarder.clock.now());
         upstream.breaker.note_reply();
+        if let Some(tap) = self.forwarder.tap(&upstream, over_tcp) {
+            tap.replied(message, candidate.started.elapsed());
+        }
         if reply.truncated && !over_tcp {
             self.after_truncation(index);
             return None;
@@ -69,7 +72,11 @@ impl Exchange<'_> {
                 if !candidate.edns && upstream.takes_edns(now) {
                     upstream.note_refuses_edns(now);
                 }
-                upstream.note_success(candidate.started.elapsed(), now);
+                let took = candidate.started.elapsed();
+                upstream.note_success(took, now);
+                if let Some(tap) = self.forwarder.tap(&upstream, over_tcp) {
+                    tap.answered(ask.qname.as_ref(), ask.qtype, took);
+                }
                 return Some((index, learned));
             }
             Ok(learned) => Fault::rcode(&upstream, learned.rcode, learned.ede),

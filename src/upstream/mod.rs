@@ -29,6 +29,7 @@ mod server;
 pub mod settings;
 mod stream;
 mod system;
+mod tap;
 mod tell;
 mod verdict;
 mod waiting;

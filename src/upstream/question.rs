@@ -13,7 +13,7 @@ pub struct Question(Arc<[u8]>);
 /// One good number, as [`Prehashed`](crate::wire::Prehashed) maps want it.
 impl Hash for Question {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(name_hash_with(self.qname(), self.qtype().0));
+        state.write_u64(self.number());
     }
 }
 
@@ -28,6 +28,11 @@ impl Question {
         Self(Arc::from(&bytes[..len + 2]))
     }
 
+    /// The one good number, for maps and for who watches.
+    pub fn number(&self) -> u64 {
+        number(self.qname(), self.qtype())
+    }
+
     /// The name.
     pub fn qname(&self) -> NameRef<'_> {
         NameRef::from_checked(self.0.split_last_chunk::<2>().map_or(&[0], |(name, _)| name))
@@ -37,6 +42,11 @@ impl Question {
     pub fn qtype(&self) -> Rtype {
         Rtype(self.0.last_chunk().map_or(0, |&bytes| u16::from_be_bytes(bytes)))
     }
+}
+
+/// What a name and a type are known by within the process.
+pub(super) fn number(qname: NameRef<'_>, qtype: Rtype) -> u64 {
+    name_hash_with(qname, qtype.0)
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use crate::metrics::Proto;
+
 /// An upstream whose certificate is verified; nothing is ever sent to it in the clear.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Secure {
@@ -42,6 +44,15 @@ pub enum Place {
 impl Protocol {
     /// Every value.
     pub const ALL: [Self; 3] = [Self::Tls, Self::Https, Self::Quic];
+
+    /// What messages that go by it are told as.
+    pub fn proto(self) -> Proto {
+        match self {
+            Self::Tls => Proto::Tls,
+            Self::Https => Proto::Https,
+            Self::Quic => Proto::Quic,
+        }
+    }
 
     /// The scheme in configuration, and the metric label.
     pub fn scheme(self) -> &'static str {

@@ -35,6 +35,9 @@ impl Exchange<'_> {
             *slot = place.id.to_be_bytes();
         }
         upstream.metrics.udp_sends.increment(1);
+        if let Some(tap) = self.forwarder.tap(&upstream, false) {
+            tap.asked(&message, None);
+        }
         let sent = place.link.send(&message).await;
         self.places.push(place);
         sent.map_err(|error| Fault::network(&upstream, &error))
@@ -98,8 +101,9 @@ impl Exchange<'_> {
             return;
         }
         let (upstream, question) = (Arc::clone(&candidate.upstream), Arc::clone(&self.question));
+        let tap = self.forwarder.tap(&upstream, true);
         self.streams.spawn(async move {
-            let result = upstream.streams.ask(&message, &question).await;
+            let result = upstream.streams.ask_told(&message, &question, tap.as_ref()).await;
             (index, result)
         });
     }

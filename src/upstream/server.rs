@@ -73,7 +73,7 @@ pub(super) struct Upstream {
     pub(super) pace: Pace,
     pub(super) budget: Budget,
     pub(super) hedges: Hedges,
-    label: Box<str>,
+    label: Arc<str>,
     /// Until when it is asked without EDNS, and without TCP, in milliseconds on the clock.
     no_edns_until: AtomicU64,
     no_tcp_until: AtomicU64,
@@ -109,6 +109,11 @@ impl Upstream {
     /// Where it is.
     pub(super) fn address(&self) -> SocketAddr {
         self.identity.address
+    }
+
+    /// Its name in logs, metrics and answers.
+    pub(super) fn label(&self) -> &Arc<str> {
+        &self.label
     }
 
     /// Whether it is asked over UDP, unless TCP is needed.
@@ -229,7 +234,7 @@ impl fmt::Display for Upstream {
     }
 }
 
-fn label(address: SocketAddr, transport: &Transport) -> Box<str> {
+fn label(address: SocketAddr, transport: &Transport) -> Arc<str> {
     let scheme = match transport {
         Transport::Udp => "",
         Transport::Tcp => "tcp://",

@@ -68,16 +68,16 @@ impl Writer {
         let began = wall.checked_sub(now).unwrap_or(SystemTime::UNIX_EPOCH);
         let Self { encoder, tap, lines, route, spare } = self;
         watch.0.feed.drain(spare, |batch| {
-            for (head, query, response) in batch.iter() {
+            for (head, parts) in batch.iter() {
                 if head.is_tapped
                     && let Some(tap) = tap
                 {
-                    tap.take(encoder, head, query, response, began);
+                    tap.take(encoder, head, parts, began);
                 }
                 if let Some(class) = head.class
                     && lines.allow(head.answered, live.query_log.lines)
                 {
-                    log::write(head, class, query, response, route);
+                    log::write(head, class, parts, route);
                 }
             }
         });

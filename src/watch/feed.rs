@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use super::seen::Stop;
 use super::settings::Class;
 use crate::metrics::{AnswerSource, FeedMetrics, Proto};
 use crate::wire::Rcode;
@@ -22,11 +23,24 @@ const BUFFERS: usize = 4;
 /// Bytes of a query and its response that a buffer reckons with; queries are mostly shorter.
 const TYPICAL: usize = 128;
 
+/// What a head is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A client's query and our response.
+    Client,
+    /// Our query to an upstream.
+    ForwarderQuery,
+    /// Its reply.
+    ForwarderResponse,
+}
+
 /// All that is known of one query but its bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Head {
-    /// Who asked.
-    pub client: SocketAddr,
+    /// What it is of.
+    pub kind: Kind,
+    /// Who asked, or which upstream was asked.
+    pub peer: SocketAddr,
     /// The address it was sent to, where the socket does not say.
     pub local: Option<IpAddr>,
     /// How it came.
@@ -35,20 +49,28 @@ pub struct Head {
     pub source: AnswerSource,
     /// The response code.
     pub rcode: Rcode,
+    /// What kept it from its answer, if anything did.
+    pub stop: Option<Stop>,
     /// When it was received, on the clock.
     pub asked: Duration,
     /// When it was answered.
     pub answered: Duration,
+    /// How long the upstream took that is named beside it.
+    pub fetched: Duration,
     /// Whether dnstap takes it.
     pub is_tapped: bool,
     /// Why it is logged; `None` for what is not.
     pub class: Option<Class>,
 }
 
+/// The bytes that come with a head: the query, the response, the name of the upstream.
+pub(super) type Parts<'a> = [&'a [u8]; PARTS];
+const PARTS: usize = 3;
+
 /// What was put in, in order.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
-    heads: Vec<(Head, u32, u32)>,
+    heads: Vec<(Head, [u32; PARTS])>,
     bytes: Vec<u8>,
 }
 
@@ -58,16 +80,15 @@ impl Batch {
     }
 
     /// `false`: there is no room, for which nothing is ever allocated here.
-    fn push(&mut self, head: Head, query: &[u8], response: &[u8]) -> bool {
-        let lens = u32::try_from(query.len()).ok().zip(u32::try_from(response.len()).ok());
-        let Some((q, r)) = lens else { return false };
+    fn push(&mut self, head: Head, parts: Parts<'_>) -> bool {
+        let lens = parts.map(|part| u32::try_from(part.len()).unwrap_or(u32::MAX));
         let room = self.bytes.capacity() - self.bytes.len();
-        if self.heads.len() == self.heads.capacity() || query.len() + response.len() > room {
+        let wanted: usize = lens.iter().map(|&len| len as usize).sum();
+        if self.heads.len() == self.heads.capacity() || wanted > room {
             return false;
         }
-        self.heads.push((head, q, r));
-        self.bytes.extend_from_slice(query);
-        self.bytes.extend_from_slice(response);
+        self.heads.push((head, lens));
+        parts.iter().for_each(|part| self.bytes.extend_from_slice(part));
         true
     }
 
@@ -80,14 +101,16 @@ impl Batch {
         self.bytes.clear();
     }
 
-    /// Each with its query and response.
-    pub fn iter(&self) -> impl Iterator<Item = (&Head, &[u8], &[u8])> {
+    /// Each with what came with it.
+    pub fn iter(&self) -> impl Iterator<Item = (&Head, Parts<'_>)> {
         let mut rest = self.bytes.as_slice();
-        self.heads.iter().map_while(move |(head, query, response)| {
-            let (query, behind) = rest.split_at_checked(*query as usize)?;
-            let (response, behind) = behind.split_at_checked(*response as usize)?;
-            rest = behind;
-            Some((head, query, response))
+        self.heads.iter().map(move |(head, lens)| {
+            let parts = lens.map(|len| {
+                let (part, behind) = rest.split_at_checked(len as usize).unwrap_or_default();
+                rest = behind;
+                part
+            });
+            (head, parts)
         })
     }
 }
@@ -120,7 +143,7 @@ impl Feed {
 
     /// Puts in what was seen of one query. `false`: it is lost, and counted. Takes nothing from the heap and waits for
     /// nobody.
-    pub fn push(&self, head: Head, query: &[u8], response: &[u8]) -> bool {
+    pub fn push(&self, head: Head, parts: Parts<'_>) -> bool {
         let first = lane();
         for n in 0..BUFFERS {
             let mut batch = match self.batches[(first + n) % BUFFERS].try_lock() {
@@ -129,7 +152,7 @@ impl Feed {
                 Err(TryLockError::WouldBlock) => continue,
             };
             let was_half_full = batch.is_half_full();
-            if batch.push(head, query, response) {
+            if batch.push(head, parts) {
                 if !was_half_full && batch.is_half_full() {
                     self.wake.notify_one();
                 }
@@ -183,13 +206,16 @@ pub(super) mod tests {
     /// A query of this client, answered after 5 ms.
     pub(in crate::watch) fn head(client: &str) -> Head {
         Head {
-            client: client.parse().unwrap(),
+            kind: Kind::Client,
+            peer: client.parse().unwrap(),
             local: None,
             proto: Proto::Udp,
             source: AnswerSource::Cache,
             rcode: Rcode::NOERROR,
+            stop: None,
             asked: Duration::from_millis(1000),
             answered: Duration::from_millis(1005),
+            fetched: Duration::ZERO,
             is_tapped: true,
             class: None,
         }
@@ -198,7 +224,7 @@ pub(super) mod tests {
     fn drained(feed: &Feed) -> Vec<(Vec<u8>, Vec<u8>)> {
         let mut all = Vec::new();
         feed.drain(&mut Batch::default(), |batch| {
-            all.extend(batch.iter().map(|(_, query, response)| (query.to_vec(), response.to_vec())));
+            all.extend(batch.iter().map(|(_, [query, response, _])| (query.to_vec(), response.to_vec())));
         });
         all
     }
@@ -206,7 +232,7 @@ pub(super) mod tests {
     #[test]
     fn what_fits_comes_out_whole_and_in_order_and_the_rest_is_lost() {
         let feed = Feed::new();
-        let push = |n: u8| feed.push(head("10.0.0.1:53"), &[n; 40], &[n; 60]);
+        let push = |n: u8| feed.push(head("10.0.0.1:53"), [&[n; 40], &[n; 50], &[n; 10]]);
         assert!(!push(0) && drained(&feed).is_empty(), "nothing has room before it is opened");
         feed.open(8 * BUFFERS * 100);
         for round in 0..3 {
@@ -214,7 +240,7 @@ pub(super) mod tests {
             let all = drained(&feed);
             // Four buffers of 400 bytes each hold 4 queries, or as many heads as are reckoned with.
             assert_eq!((all.len(), taken), (BUFFERS * 3, BUFFERS * 3), "round {round}");
-            assert!(all.iter().all(|(query, response)| query.len() == 40 && response == &[query[0]; 60]));
+            assert!(all.iter().all(|(query, response)| query.len() == 40 && response == &[query[0]; 50]));
             assert!(all.chunks(3).all(|buffer| buffer.is_sorted()), "{all:?}");
         }
     }
@@ -224,11 +250,11 @@ pub(super) mod tests {
         let feed = Feed::new();
         feed.open(1 << 20);
         let write = |thread: u8| {
-            (0..2000).filter(|_| feed.push(head("10.0.0.1:53"), &[thread; 9], &[thread; 9])).count()
+            (0..2000).filter(|_| feed.push(head("10.0.0.1:53"), [&[thread; 9], &[thread; 9], b""])).count()
         };
         let (mut seen, mut spare) = (0, Batch::default());
         let mut read =
-            || feed.drain(&mut spare, |batch| seen += batch.iter().filter(|(_, q, r)| q == r).count());
+            || feed.drain(&mut spare, |batch| seen += batch.iter().filter(|(_, [q, r, _])| q == r).count());
         let taken: usize = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..6).map(|thread| scope.spawn(move || write(thread))).collect();
             while threads.iter().any(|thread| !thread.is_finished()) {
@@ -246,7 +272,7 @@ pub(super) mod tests {
         let feed = Feed::new();
         feed.open(8 * BUFFERS * 1000);
         feed.woken().await;
-        assert!((0..3).all(|_| feed.push(head("10.0.0.1:53"), &[0; 900], &[0; 900])));
+        assert!((0..3).all(|_| feed.push(head("10.0.0.1:53"), [&[0; 900], &[0; 900], b""])));
         feed.woken().await;
     }
 }

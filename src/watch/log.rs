@@ -5,28 +5,22 @@ use std::time::Duration;
 use tracing::info;
 
 use super::drain::Route;
-use super::feed::Head;
+use super::feed::{Head, Parts};
+use super::seen::Stop;
 use super::settings::{Class, QueryLog};
 use super::stats::Outcome;
 use crate::metrics::{AnswerSource, QueryLogMetrics};
-use crate::wire::{Query, Rcode, Rtype, Suffixes, present};
+use crate::wire::{Query, Rtype, Suffixes, present};
 
 impl QueryLog {
     /// Why a query is logged: the most telling reason. `is_drawn`: it is one of the sample.
-    pub(super) fn class(
-        &self,
-        rcode: Rcode,
-        response: &[u8],
-        took: Duration,
-        is_drawn: bool,
-    ) -> Option<Class> {
+    pub(super) fn class(&self, outcome: Outcome, took: Duration, is_drawn: bool) -> Option<Class> {
         if self.classes.is_empty() {
             return None;
         }
-        let outcome = Outcome::of(rcode, response);
         let holds = |class: &Class| match class {
             Class::Slow => took >= self.slow,
-            Class::Errors => outcome == Outcome::Failure,
+            Class::Errors => matches!(outcome, Outcome::Failure | Outcome::TurnedAway),
             Class::Denials => matches!(outcome, Outcome::NxDomain | Outcome::NoData),
             Class::All => is_drawn,
         };
@@ -52,7 +46,8 @@ impl Lines {
     /// Whether one more may be written now.
     pub fn allow(&mut self, now: Duration, per_second: f64) -> bool {
         let saved = now.saturating_sub(self.at).as_secs_f64() * per_second;
-        (self.left, self.at) = ((self.left + saved).min(per_second.max(1.0)), now);
+        // What several threads saw comes one after the other: no time is to be saved twice.
+        (self.left, self.at) = ((self.left + saved).min(per_second.max(1.0)), self.at.max(now));
         let is_allowed = self.left >= 1.0;
         if is_allowed {
             self.left -= 1.0;
@@ -65,7 +60,8 @@ impl Lines {
 }
 
 /// Writes the line of a query. `route` says where its name goes, asked for what an upstream was needed for.
-pub(super) fn write(head: &Head, class: Class, query: &[u8], response: &[u8], route: &Route) {
+pub(super) fn write(head: &Head, class: Class, parts: Parts<'_>, route: &Route) {
+    let [query, response, upstream] = parts;
     let mut qname = Suffixes::default();
     let parsed = Query::parse(query, &mut qname).ok();
     let (name, qtype) = parsed.as_ref().map_or_else(
@@ -88,45 +84,51 @@ pub(super) fn write(head: &Head, class: Class, query: &[u8], response: &[u8], ro
     info!(
         target: "zonelet::query",
         class = class.label(),
-        client = %head.client,
+        client = %head.peer,
         protocol = head.proto.label(),
         qname = %name,
         qtype = %qtype,
-        rcode = head.rcode.label(),
+        rcode = if response.is_empty() { "none" } else { head.rcode.label() },
         source = head.source.label(),
         answers = told.answers.len(),
         bytes = response.len(),
-        milliseconds = took.as_micros() as f64 / 1000.0,
+        milliseconds = milliseconds(took),
         ede,
         why,
+        stopped_by = head.stop.map(Stop::label),
+        upstream = (!upstream.is_empty()).then(|| String::from_utf8_lossy(upstream)).as_deref(),
+        upstream_milliseconds = (!upstream.is_empty()).then_some(milliseconds(head.fetched)),
         upstreams = way,
         "query"
     );
+}
+
+fn milliseconds(span: Duration) -> f64 {
+    span.as_micros() as f64 / 1000.0
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const DENIAL: [u8; 12] = [0, 0, 0x80, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-    const ANSWER: [u8; 12] = [0, 0, 0x80, 0, 0, 1, 0, 1, 0, 0, 0, 0];
-
     #[test]
     fn a_query_is_logged_for_the_most_telling_reason_that_is_asked_for() {
-        let class = |classes: &[Class], rcode, response: &[u8], millis, is_drawn| {
+        let class = |classes: &[Class], outcome, millis, is_drawn| {
             let log = QueryLog { classes: classes.to_vec(), ..QueryLog::default() };
-            log.class(rcode, response, Duration::from_millis(millis), is_drawn)
+            log.class(outcome, Duration::from_millis(millis), is_drawn)
         };
         use Class::{All, Denials, Errors, Slow};
+        use Outcome::{Answer, Failure, NoData, NxDomain, TurnedAway};
         let every = [All, Denials, Errors, Slow];
-        assert_eq!(class(&every, Rcode::SERVFAIL, &DENIAL, 500, true), Some(Slow));
-        assert_eq!(class(&every, Rcode::SERVFAIL, &DENIAL, 499, true), Some(Errors));
-        assert_eq!(class(&every, Rcode::NXDOMAIN, &DENIAL, 0, true), Some(Denials));
-        assert_eq!(class(&every, Rcode::NOERROR, &DENIAL, 0, false), Some(Denials));
-        assert_eq!(class(&every, Rcode::NOERROR, &ANSWER, 0, true), Some(All));
-        assert_eq!(class(&every, Rcode::NOERROR, &ANSWER, 0, false), None);
-        assert_eq!(class(&[Slow], Rcode::SERVFAIL, &DENIAL, 499, true), None);
-        assert_eq!(class(&[], Rcode::SERVFAIL, &DENIAL, 9999, true), None);
+        assert_eq!(class(&every, Failure, 500, true), Some(Slow));
+        assert_eq!(class(&every, Failure, 499, true), Some(Errors));
+        assert_eq!(class(&every, TurnedAway, 0, false), Some(Errors));
+        assert_eq!(class(&every, NxDomain, 0, true), Some(Denials));
+        assert_eq!(class(&every, NoData, 0, false), Some(Denials));
+        assert_eq!(class(&every, Answer, 0, true), Some(All));
+        assert_eq!(class(&every, Answer, 0, false), None);
+        assert_eq!(class(&[Slow], Failure, 499, true), None);
+        assert_eq!(class(&[], Failure, 9999, true), None);
     }
 
     #[test]
@@ -134,6 +136,9 @@ mod tests {
         let mut lines = Lines::new();
         let mut written = |at: u64| (0..50).filter(|_| lines.allow(Duration::from_millis(at), 10.0)).count();
         assert_eq!([written(0), written(500), written(501), written(60_000)], [10, 5, 0, 10]);
+        let mut several = Lines::new();
+        let mut written = |at: u64| (0..50).filter(|_| several.allow(Duration::from_secs(at), 10.0)).count();
+        assert_eq!([written(9), written(5), written(9), written(5), written(9)], [10, 0, 0, 0, 0]);
         let mut slow = Lines::new();
         let mut written = |at: u64| slow.allow(Duration::from_secs(at), 0.1);
         assert_eq!([written(0), written(5), written(10)], [true, false, true]);

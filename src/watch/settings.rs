@@ -20,12 +20,44 @@ pub struct Settings {
 pub struct Dnstap {
     /// Who takes the frames; `None` has nothing observed for them.
     pub to: Option<Collector>,
+    /// Whose messages are sent.
+    pub messages: Vec<Messages>,
     /// What the frames say of who sent them; empty for the host's name.
     pub identity: String,
     /// One query in so many, by an even draw.
     pub sample: u32,
     /// Bytes that wait at most between the answering threads and the collector.
     pub buffer: usize,
+}
+
+impl Dnstap {
+    /// Whether somebody is sent what clients ask.
+    pub fn takes_client(&self) -> bool {
+        self.takes(Messages::Client)
+    }
+
+    /// Whether somebody is sent what is asked of upstreams.
+    pub fn takes_forwarder(&self) -> bool {
+        self.takes(Messages::Forwarder)
+    }
+
+    fn takes(&self, messages: Messages) -> bool {
+        self.to.is_some() && self.messages.contains(&messages)
+    }
+}
+
+/// Whose messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Messages {
+    /// Queries of clients, and responses to them.
+    Client,
+    /// Queries to upstreams, and their replies.
+    Forwarder,
+}
+
+impl Messages {
+    /// Each by its word in the configuration.
+    pub const WORDS: [(&'static str, Self); 2] = [("client", Self::Client), ("forwarder", Self::Forwarder)];
 }
 
 /// Where a collector listens.
@@ -48,7 +80,8 @@ impl std::fmt::Display for Collector {
 
 impl Default for Dnstap {
     fn default() -> Self {
-        Self { to: None, identity: String::new(), sample: 1, buffer: 4 << 20 }
+        let messages = vec![Messages::Client];
+        Self { to: None, messages, identity: String::new(), sample: 1, buffer: 4 << 20 }
     }
 }
 

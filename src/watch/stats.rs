@@ -1,5 +1,7 @@
 //! How the queries of one client, or for one name, ended.
 
+use super::seen::Seen;
+use crate::metrics::AnswerSource;
 use crate::wire::{NameRef, Rcode, Rtype, present};
 
 /// Bytes of a name that are kept; the end of a longer one, which says where it belongs, is kept and marked.
@@ -14,17 +16,22 @@ pub(super) enum Outcome {
     NoData,
     /// The name does not exist.
     NxDomain,
+    /// It was not let in: refused, or above a bound of its client.
+    TurnedAway,
     /// Any other code.
     Failure,
 }
 
 impl Outcome {
-    /// That of a response with this code. What has no answer section and is not cut is NODATA (RFC 2308 §2.2).
-    pub fn of(rcode: Rcode, response: &[u8]) -> Self {
-        let is_cut = response.get(2).is_some_and(|flags| flags & 2 != 0);
-        match rcode {
+    /// That of a query. What has no answer section and is not cut is NODATA (RFC 2308 §2.2).
+    pub fn of(seen: &Seen<'_>) -> Self {
+        let is_cut = seen.response.get(2).is_some_and(|flags| flags & 2 != 0);
+        match seen.rcode {
+            _ if seen.stop.is_some() => Self::TurnedAway,
+            // Upstreams that refuse fail us, not the client.
+            Rcode::REFUSED if seen.source == AnswerSource::Local => Self::TurnedAway,
             Rcode::NXDOMAIN => Self::NxDomain,
-            Rcode::NOERROR if !is_cut && response.get(6..8) == Some(&[0, 0]) => Self::NoData,
+            Rcode::NOERROR if !is_cut && seen.response.get(6..8) == Some(&[0, 0]) => Self::NoData,
             Rcode::NOERROR => Self::Answer,
             _ => Self::Failure,
         }
@@ -79,6 +86,7 @@ pub(super) struct Stats {
     /// Of those, for AAAA.
     pub nodata_aaaa: u32,
     pub nxdomain: u32,
+    pub turned_away: u32,
     pub failures: u32,
     /// A domain that most of the missing names may be below, by majority vote (Boyer and Moore).
     suffix: Name,
@@ -93,6 +101,7 @@ impl Stats {
             Outcome::Answer => &mut self.answers,
             Outcome::NoData => &mut self.nodata,
             Outcome::NxDomain => &mut self.nxdomain,
+            Outcome::TurnedAway => &mut self.turned_away,
             Outcome::Failure => &mut self.failures,
         };
         *count = count.saturating_add(1);
@@ -117,7 +126,8 @@ impl Stats {
 
     /// All that were counted.
     pub fn total(&self) -> u64 {
-        [self.answers, self.nodata, self.nxdomain, self.failures].map(u64::from).iter().sum()
+        let all = [self.answers, self.nodata, self.nxdomain, self.turned_away, self.failures];
+        all.map(u64::from).iter().sum()
     }
 
     /// Adds what was counted elsewhere.
@@ -127,6 +137,7 @@ impl Stats {
             (&mut self.nodata, other.nodata),
             (&mut self.nodata_aaaa, other.nodata_aaaa),
             (&mut self.nxdomain, other.nxdomain),
+            (&mut self.turned_away, other.turned_away),
             (&mut self.failures, other.failures),
         ] {
             *sum = sum.saturating_add(one);
@@ -162,7 +173,9 @@ fn last_two_labels(mut rest: &[u8]) -> Option<&[u8]> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::seen::Stop;
     use super::*;
+    use crate::metrics::Bound;
     use crate::wire;
 
     fn name(text: &str) -> wire::Name {
@@ -217,11 +230,20 @@ mod tests {
     #[test]
     fn outcomes_are_read_from_code_and_header() {
         let header = |flags: u8, answers: u8| [0, 0, flags, 0, 0, 1, 0, answers, 0, 0, 0, 0];
-        let of = |rcode, flags, answers| Outcome::of(rcode, &header(flags, answers));
+        let of_all = |rcode, flags, answers, source, stop| {
+            let query = crate::watch::tests::seen(b"", b"");
+            Outcome::of(&Seen { rcode, response: &header(flags, answers), source, stop, ..query })
+        };
+        let of = |rcode, flags, answers| of_all(rcode, flags, answers, AnswerSource::Cache, None);
         assert_eq!(of(Rcode::NOERROR, 0x80, 1), Outcome::Answer);
         assert_eq!(of(Rcode::NOERROR, 0x80, 0), Outcome::NoData);
         assert_eq!(of(Rcode::NOERROR, 0x82, 0), Outcome::Answer, "cut, it says nothing of what there is");
         assert_eq!(of(Rcode::NXDOMAIN, 0x80, 1), Outcome::NxDomain);
         assert_eq!(of(Rcode::SERVFAIL, 0x80, 0), Outcome::Failure);
+        assert_eq!(of(Rcode::REFUSED, 0x80, 0), Outcome::Failure);
+        let here = |rcode, stop| of_all(rcode, 0x80, 0, AnswerSource::Local, stop);
+        assert_eq!(here(Rcode::REFUSED, None), Outcome::TurnedAway);
+        assert_eq!(here(Rcode::NOERROR, Some(Stop::Bound(Bound::Slipped))), Outcome::TurnedAway);
+        assert_eq!(here(Rcode::FORMERR, None), Outcome::Failure);
     }
 }

@@ -42,6 +42,9 @@ pub struct ClientTold {
     pub nodata: f64,
     /// The share that got NXDOMAIN.
     pub nxdomain: f64,
+    /// The share that was turned away: refused by access rules, or above a bound of its client.
+    #[serde(default)]
+    pub turned_away: f64,
     /// The share that got another error.
     pub failures: f64,
     /// What is odd about it, and the usual reason.
@@ -63,37 +66,56 @@ pub struct NameTold {
     pub nodata: f64,
     /// The share that got NXDOMAIN.
     pub nxdomain: f64,
+    /// The share that was turned away: refused by access rules, or above a bound of its client.
+    #[serde(default)]
+    pub turned_away: f64,
     /// The share that got another error.
     pub failures: f64,
 }
 
-/// The shares of answers, NODATA, NXDOMAIN and failures.
-fn shares(stats: &Stats) -> [f64; 4] {
+/// The shares of answers, NODATA, NXDOMAIN, what was turned away, and failures.
+fn shares(stats: &Stats) -> [f64; 5] {
     let share = |count: u32| f64::from(count) / stats.total().max(1) as f64;
-    [stats.answers, stats.nodata, stats.nxdomain, stats.failures].map(share)
+    [stats.answers, stats.nodata, stats.nxdomain, stats.turned_away, stats.failures].map(share)
 }
 
 impl ClientTold {
     pub(super) fn new(client: IpAddr, queries_per_second: f64, stats: &Stats) -> Self {
-        let [answers, nodata, nxdomain, failures] = shares(stats);
-        Self { client, queries_per_second, answers, nodata, nxdomain, failures, hint: hint(stats) }
+        let [answers, nodata, nxdomain, turned_away, failures] = shares(stats);
+        let hint = hint(stats);
+        Self { client, queries_per_second, answers, nodata, nxdomain, turned_away, failures, hint }
+    }
+
+    /// The shares, in order.
+    pub fn shares(&self) -> [f64; 5] {
+        [self.answers, self.nodata, self.nxdomain, self.turned_away, self.failures]
     }
 }
 
 impl NameTold {
     pub(super) fn new(name: String, rtype: Rtype, queries_per_second: f64, stats: &Stats) -> Self {
-        let [answers, nodata, nxdomain, failures] = shares(stats);
-        Self { name, rtype: rtype.to_string(), queries_per_second, answers, nodata, nxdomain, failures }
+        let [answers, nodata, nxdomain, turned_away, failures] = shares(stats);
+        let rtype = rtype.to_string();
+        Self { name, rtype, queries_per_second, answers, nodata, nxdomain, turned_away, failures }
+    }
+
+    /// The shares, in order.
+    pub fn shares(&self) -> [f64; 5] {
+        [self.answers, self.nodata, self.nxdomain, self.turned_away, self.failures]
     }
 }
 
 /// What is odd, the worst first.
 fn hint(stats: &Stats) -> Option<String> {
-    let [answers, nodata_aaaa, nxdomain, failures] =
-        [stats.answers, stats.nodata_aaaa, stats.nxdomain, stats.failures].map(u64::from);
+    let [answers, nodata_aaaa, nxdomain, turned_away, failures] =
+        [stats.answers, stats.nodata_aaaa, stats.nxdomain, stats.turned_away, stats.failures].map(u64::from);
     let total = stats.total();
     if total < TELLING {
         return None;
+    }
+    if turned_away * 10 >= total {
+        let share = turned_away * 100 / total;
+        return Some(format!("{share}% of its queries are turned away: limits.client_*, or access"));
     }
     if failures * 4 >= total {
         return Some(format!("{}% of its queries fail: does it retry?", failures * 100 / total));
@@ -130,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_client_with_a_search_list_is_told_from_one_that_guesses_and_from_a_sound_one() {
-        use Outcome::{Answer, Failure, NoData, NxDomain};
+        use Outcome::{Answer, Failure, NoData, NxDomain, TurnedAway};
         for (outcomes, says) in [
             (
                 &[(NxDomain, Rtype::A, 81), (Answer, Rtype::A, 10)][..],
@@ -146,6 +168,14 @@ mod tests {
                 Some("40% of its queries fail: does it retry?"),
             ),
             (&[(Answer, Rtype::A, 90), (NxDomain, Rtype::A, 30)], None),
+            (
+                &[(Answer, Rtype::A, 80), (TurnedAway, Rtype::A, 20), (NxDomain, Rtype::A, 900)],
+                Some("gets 11 NXDOMAIN for each answer, mostly below cluster.local.: ndots and search list"),
+            ),
+            (
+                &[(NxDomain, Rtype::A, 80), (TurnedAway, Rtype::A, 20)],
+                Some("20% of its queries are turned away: limits.client_*, or access"),
+            ),
             (&[(NxDomain, Rtype::A, TELLING as u32 - 1)], None),
         ] {
             assert_eq!(hint(&stats(outcomes)).as_deref(), says);
@@ -154,9 +184,10 @@ mod tests {
 
     #[test]
     fn shares_add_up_to_one() {
-        let all = [Outcome::Answer, Outcome::NoData, Outcome::NxDomain, Outcome::Failure];
+        let all =
+            [Outcome::Answer, Outcome::NoData, Outcome::NxDomain, Outcome::TurnedAway, Outcome::Failure];
         let stats = stats(&all.map(|outcome| (outcome, Rtype::A, 5)));
-        assert_eq!(shares(&stats), [0.25; 4]);
-        assert_eq!(shares(&Stats::default()), [0.0; 4]);
+        assert_eq!(shares(&stats), [0.2; 5]);
+        assert_eq!(shares(&Stats::default()), [0.0; 5]);
     }
 }

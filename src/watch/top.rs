@@ -143,10 +143,10 @@ impl Tables {
         hasher.finish()
     }
 
-    /// The most frequent, where one query in `sample` was looked at.
+    /// The most frequent, where one query in `sample` was looked at, by a process that has been `running` for so long.
     ///
     /// Cost: a copy of each table, part by part; a thread that counts meanwhile skips a sample.
-    pub fn told(&self, at: Duration, window: Duration, sample: u32) -> TopTold {
+    pub fn told(&self, at: Duration, running: Duration, window: Duration, sample: u32) -> TopTold {
         let number = number(at, window);
         let (mut clients, mut names) = (HashMap::new(), HashMap::new());
         let mut sampled = 0;
@@ -161,7 +161,7 @@ impl Tables {
         }
         // The window under way, and the one before if there was one by then.
         let began = window.saturating_mul(u32::try_from(number.saturating_sub(1)).unwrap_or(u32::MAX));
-        let period = at.saturating_sub(began).as_secs_f64().max(0.001);
+        let period = at.saturating_sub(began).min(running).as_secs_f64().max(0.001);
         let rate = |count: u64| count as f64 * f64::from(sample) / period;
         let clients = most(clients)
             .into_iter()
@@ -225,7 +225,7 @@ mod tests {
             note(&tables, [10, 0, 0, client], "www.test", Rtype::A, Outcome::Answer, 10);
         }
         note(&tables, [10, 0, 0, 1], "www.test", Rtype::AAAA, Outcome::NoData, 10);
-        let told = tables.told(Duration::from_secs(20), WINDOW, 32);
+        let told = tables.told(Duration::from_secs(20), Duration::MAX, WINDOW, 32);
         assert_eq!((told.sampled, told.period_seconds, told.skipped), (91, 20.0, 0));
         let clients: Vec<String> =
             told.clients.iter().map(|c| format!("{} {:.1}", c.client, c.queries_per_second)).collect();
@@ -233,13 +233,16 @@ mod tests {
         let names: Vec<String> =
             told.names.iter().map(|n| format!("{} {} {:.0}", n.name, n.rtype, n.nodata)).collect();
         assert_eq!(names, ["www.test. A 0", "www.test. AAAA 1"]);
+        // The clock is older than the process.
+        let young = tables.told(Duration::from_secs(20), Duration::from_secs(5), WINDOW, 32);
+        assert_eq!((young.period_seconds, young.clients[0].queries_per_second), (5.0, 60.0 * 32.0 / 5.0));
     }
 
     #[test]
     fn what_lies_back_two_windows_is_forgotten() {
         let tables = Tables::new();
         note(&tables, [10, 0, 0, 1], "old.test", Rtype::A, Outcome::Answer, 5);
-        let told = |at| tables.told(Duration::from_secs(at), WINDOW, 1);
+        let told = |at| tables.told(Duration::from_secs(at), Duration::MAX, WINDOW, 1);
         assert_eq!((told(29).clients.len(), told(59).clients.len()), (1, 1));
         assert_eq!((told(60).clients.len(), told(60).sampled), (0, 0));
         note(&tables, [10, 0, 0, 1], "new.test", Rtype::A, Outcome::Answer, 300);
@@ -262,7 +265,7 @@ mod tests {
                 });
             }
         });
-        let told = tables.told(Duration::from_secs(10), WINDOW, 1);
+        let told = tables.told(Duration::from_secs(10), Duration::MAX, WINDOW, 1);
         assert_eq!(told.sampled + told.skipped, 8000);
         assert_eq!((told.clients.len(), told.names.len()), (TOLD, TOLD));
         let first = &told.clients[0];

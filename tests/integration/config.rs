@@ -90,6 +90,67 @@ fn check_sums_up_what_is_right() {
 }
 
 #[test]
+fn check_has_a_line_for_whatever_is_configured_and_none_for_what_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "[limits]\nclient_rate = 50\nclient_in_flight = 9\nclient_exempt = ['10.0.0.2/32']\n\
+                upstream_packets = 700\n\
+                [[access]]\naction = 'drop'\nclients = ['10.1.0.0/16']\n\
+                [[access]]\naction = 'refuse'\nclients = ['10.0.0.0/8']\ndomains = ['corp.internal']\n\
+                [[override]]\nnames = ['a.test', '*.b.test']\naddress = ['10.0.0.1']\n\
+                [[override]]\nnames = ['ads.test']\nanswer = 'nxdomain'\n\
+                [[relief]]\ndomain = 'cluster.local'\nkind = 'kubernetes'\n\
+                [rebinding]\ndomains = ['.']\nexcept = ['corp.internal']\n\
+                [[source]]\nkind = 'hosts'\npath = '/etc/hosts'\n\
+                [[forward]]\ndomain = '.'\nupstreams = ['10.0.0.2', '10.0.0.3']\npolicy = 'sequential'\n\
+                stale = '0s'\nrenew = false\n\
+                [dnstap]\nto = 'tcp:127.0.0.1:6000'\nmessages = ['client', 'forwarder']\nsample = 8\n\
+                [query_log]\nclasses = ['errors', 'slow']\n";
+    let path = file(dir.path(), text);
+    let output = zonelet(&["check", "-c", &path]);
+    assert_eq!(output.code, OK, "{}", output.err);
+    for line in [
+        "rule      1: drop 10.1.0.0/16 for every name",
+        "rule      2: refuse 10.0.0.0/8 for corp.internal.",
+        "limits    for each client 50 queries/s (at once 200) and 9 waiting questions, but not for 10.0.0.2/32",
+        "packets   at most 700/s to each upstream",
+        "rebinding no private addresses for ., but not corp.internal.",
+        "source    hosts /etc/hosts",
+        "override  a.test., *.b.test.: 10.0.0.1",
+        "override  ads.test.: NXDOMAIN",
+        "relief    cluster.local. (names of kubernetes alone)",
+        "forward   . to 10.0.0.2:53, 10.0.0.3:53; policy sequential; never stale; not prefetched",
+        "dnstap    tcp:127.0.0.1:6000, messages of client and forwarder, one query in 8",
+        "query log errors, slow (from 500ms), at most 100 lines/s",
+    ] {
+        assert!(output.out.lines().any(|l| l == line), "{line}\nis not in\n{}", output.out);
+    }
+    let plain = zonelet(&["check", "-c", &file(dir.path(), "")]);
+    let names: Vec<&str> = plain.out.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(names, ["config", "listen", "access", "metrics", "socket", "forward", "cache", "state"]);
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn check_shows_encrypted_listeners_with_their_certificate() {
+    let (dir, authority) = (tempfile::tempdir().unwrap(), crate::harness::encrypted::Authority::new());
+    authority.issue();
+    let files = authority.files();
+    let (chain, key) = (files.chain.display(), files.key.display());
+    let text = format!(
+        "[server]\ntls = ['127.0.0.1:8853']\nhttps = ['127.0.0.1:8443', '[::1]:8443']\n\
+         certificate = '{chain}'\nkey = '{key}'\n"
+    );
+    let output = zonelet(&["check", "-c", &file(dir.path(), &text)]);
+    assert_eq!(output.code, OK, "{}", output.err);
+    for line in [
+        format!("tls       127.0.0.1:8853, certificate {chain}"),
+        format!("https     127.0.0.1:8443, [::1]:8443, path /dns-query, certificate {chain}"),
+    ] {
+        assert!(output.out.lines().any(|l| l == line), "{line}\nis not in\n{}", output.out);
+    }
+}
+
+#[test]
 fn the_checked_in_file_has_no_problem_and_no_warning() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/config.toml");
     let output = zonelet(&["check", "--config", path]);

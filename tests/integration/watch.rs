@@ -1,5 +1,6 @@
 //! What is seen of queries, at the whole program: dnstap, the query log, `zonelet top`.
 
+mod bounds;
 mod log;
 mod receivers;
 mod tap;

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "route53")]
 mod accounts;
+mod broken;
 mod continuity;
 mod drain;
 mod example;

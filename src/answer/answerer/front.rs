@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{Answerer, Outcome, View};
+use super::{Answerer, Outcome, Stopped, View};
 use crate::answer::access::AccessList;
 use crate::answer::identity::Told;
 use crate::answer::keeping::Keepings;
@@ -15,7 +15,7 @@ use crate::answer::settings::{AccessAction, SpecialNames};
 use crate::answer::{Asker, Settings, Transport};
 use crate::metrics::{AnswerSource, Bound, DropReason, Tally};
 use crate::source::hosts::Hosts;
-use crate::watch::Sampling;
+use crate::watch::{Sampling, Stop};
 use crate::wire::query::{Query, Unreadable};
 use crate::wire::response::{self, MAX_MESSAGE, NSID, Response, UDP_SIZE, Verdict};
 use crate::wire::{CLASS_CH, CLASS_IN, EdeCode, Rcode, Rtype, Suffixes};
@@ -242,7 +242,7 @@ pub(super) fn unreadable(
         Turn::Away(verdict) => verdict.rcode,
         Turn::Silence => {
             tally.drop_for(DropReason::Access);
-            return Outcome::Drop;
+            return Outcome::Stopped(Stopped::silently(Stop::Access));
         }
     };
     tally.response(AnswerSource::Local, rcode);
@@ -257,7 +257,7 @@ pub(super) fn exceeded(
     query: &[u8],
     out: &mut [u8],
     tally: &Tally,
-) -> Outcome {
+) -> Stopped {
     let mut qname = Suffixes::default();
     let parsed = Query::parse(query, &mut qname);
     // Who may not ask is told nothing, above the rate or below it.
@@ -267,7 +267,7 @@ pub(super) fn exceeded(
     let (Excess::Slip | Excess::Refuse, Some(query)) = (excess, parsed.ok().filter(may_ask)) else {
         tally.bounded(Bound::Dropped);
         tally.drop_for(DropReason::RateLimited);
-        return Outcome::Drop;
+        return Stopped::silently(Stop::Bound(Bound::Dropped));
     };
     let mut response = Response::start(&query, out, UDP_SIZE);
     if excess == Excess::Slip {
@@ -275,22 +275,24 @@ pub(super) fn exceeded(
         tally.truncated();
         tally.response(AnswerSource::Local, Rcode::NOERROR);
         response.truncate();
-        return Outcome::local(response.finish(Verdict::code(Rcode::NOERROR)), Rcode::NOERROR);
+        let len = response.finish(Verdict::code(Rcode::NOERROR));
+        return Stopped { by: Stop::Bound(Bound::Slipped), response: Some((len, Rcode::NOERROR)) };
     }
     tally.bounded(Bound::Refused);
     tally.response(AnswerSource::Local, Rcode::REFUSED);
     let verdict = Verdict { ede: Some(TOO_FAST), ..Verdict::code(Rcode::REFUSED) };
-    Outcome::local(response.finish(verdict), Rcode::REFUSED)
+    Stopped { by: Stop::Bound(Bound::Refused), response: Some((response.finish(verdict), Rcode::REFUSED)) }
 }
 
 /// What a query gets whose client has too many others waiting.
 #[cold]
-pub(super) fn no_seat(query: &[u8], out: &mut [u8], tally: &Tally) -> Outcome {
-    let mut qname = Suffixes::default();
-    let Ok(query) = Query::parse(query, &mut qname) else { return Outcome::Drop };
+pub(super) fn no_seat(query: &[u8], out: &mut [u8], tally: &Tally) -> Stopped {
+    let (by, mut qname) = (Stop::Bound(Bound::InFlight), Suffixes::default());
+    let Ok(query) = Query::parse(query, &mut qname) else { return Stopped::silently(by) };
     tally.bounded(Bound::InFlight);
     tally.response(AnswerSource::Local, Rcode::SERVFAIL);
     let verdict = Verdict { ede: Some(TOO_MANY), ..Verdict::code(Rcode::SERVFAIL) };
     let max = MAX_MESSAGE.min(query.udp_size().min(UDP_SIZE));
-    Outcome::local(Response::start(&query, out, max).finish(verdict), Rcode::SERVFAIL)
+    let len = Response::start(&query, out, max).finish(verdict);
+    Stopped { by, response: Some((len, Rcode::SERVFAIL)) }
 }

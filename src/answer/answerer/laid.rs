@@ -30,7 +30,15 @@ impl Answerer {
     /// Takes other settings from the next batch on.
     pub fn reload(&self, settings: Settings) {
         self.0.miss.reload(&settings);
-        self.lay(|laid| laid.settings = settings);
+        let mut is_protected_otherwise = false;
+        self.lay(|laid| {
+            is_protected_otherwise = laid.settings.rebinding != settings.rebinding;
+            laid.settings = settings;
+        });
+        // What is learned is held against the protection, what was learned before has not been.
+        if is_protected_otherwise {
+            self.0.cache.flush();
+        }
     }
 
     /// Takes the names of these hosts files, in place of those before, from the next batch on.

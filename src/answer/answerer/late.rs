@@ -57,7 +57,8 @@ impl Answerer {
                 reply.send(&pending.asker(), &out[..len]);
                 None
             }
-            Outcome::Drop => None,
+            // Rules have changed meanwhile.
+            Outcome::Drop | Outcome::Stopped(_) => None,
             Outcome::Missing(next) => Some(next),
         });
         if next.is_some() {
@@ -73,7 +74,7 @@ impl Answerer {
         if pending.resolved.is_empty() {
             let all = [last];
             let outcome = self.respond(&view, pending.query(), asker, out, late, pending.draw, &all);
-            self.seen_late(&view, pending, &outcome, out);
+            self.seen_late(&view, pending, &all, &outcome, out);
             if matches!(outcome, Outcome::Missing(_)) {
                 pending.resolved.extend(all);
             }
@@ -84,7 +85,7 @@ impl Answerer {
         }
         pending.resolved.push(last);
         let outcome = self.respond(&view, pending.query(), asker, out, late, pending.draw, &pending.resolved);
-        self.seen_late(&view, pending, &outcome, out);
+        self.seen_late(&view, pending, &pending.resolved, &outcome, out);
         outcome
     }
 

@@ -132,7 +132,7 @@ impl Trial<'_> {
     fn missing(&self, resolved: &[Resolved]) -> Option<walk::Missing> {
         match self.respond(&self.answerer.view_now(), resolved, &mut vec![0; MAX_MESSAGE]) {
             Outcome::Missing(missing) => Some(missing),
-            Outcome::Respond(..) | Outcome::Drop => None,
+            Outcome::Respond(..) | Outcome::Stopped(_) | Outcome::Drop => None,
         }
     }
 
@@ -154,7 +154,7 @@ impl Trial<'_> {
                 rtype: missing.question.qtype().to_string(),
                 why: why.to_owned(),
             }),
-            Outcome::Respond(..) | Outcome::Drop => None,
+            Outcome::Respond(..) | Outcome::Stopped(_) | Outcome::Drop => None,
         };
         Explanation {
             qname: qname.to_string(),
@@ -167,7 +167,7 @@ impl Trial<'_> {
             from: source.label().to_owned(),
             answer: match outcome {
                 Outcome::Respond(len, _) => out.get(..len).and_then(answer),
-                Outcome::Missing(_) | Outcome::Drop => None,
+                Outcome::Missing(_) | Outcome::Stopped(_) | Outcome::Drop => None,
             },
             ..Explanation::default()
         }

@@ -200,7 +200,7 @@ mod tests {
         let view = |page, sorted| View { page, sorted, ..View::default() };
         let clients = drawn(&view(Page::Clients, None), 80, 10);
         assert!(
-            clients[4].starts_with("10.0.0.7   400      11%      0%       89%      0%  gets 8 NXD"),
+            clients[4].starts_with("10.0.0.7   400      11%      0%       89%       0%      0%  gets 8 NXD"),
             "{clients:#?}"
         );
         assert_eq!(

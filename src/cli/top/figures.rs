@@ -114,6 +114,7 @@ pub(super) mod tests {
             answers: 1.0 - nxdomain,
             nodata: 0.0,
             nxdomain,
+            turned_away: 0.0,
             failures: 0.0,
             hint: hint.map(str::to_owned),
         };
@@ -124,6 +125,7 @@ pub(super) mod tests {
             answers: 1.0,
             nodata: 0.0,
             nxdomain: 0.0,
+            turned_away: 0.0,
             failures: 0.0,
         };
         let upstream = |address: &str, failures, trial_seconds, buckets: &[u64]| UpstreamReport {

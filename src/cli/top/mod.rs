@@ -68,6 +68,13 @@ impl Shell<'_> {
                 Err(error) => self.show(socket, Err(error), |_| None),
             };
         }
+        if let Err(why) = screen::fits() {
+            say(
+                self.err,
+                &format!("zonelet: {why}; --once prints everything, --json does so for programs\n"),
+            );
+            return super::FAILED;
+        }
         match screen::run(socket, first, interval) {
             Ok(()) => OK,
             Err(error) => failed(&error, self.err),

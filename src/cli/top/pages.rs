@@ -143,22 +143,31 @@ fn sampled(figures: &Figures) -> Option<String> {
     Some(match top.sample {
         0 => "nothing is looked at: top.sample is 0".to_owned(),
         sample => format!(
-            "one query in {sample} of the last {:.0} s; rates are at most {} too high, and as even as the draw",
+            "{} of the last {:.0} s; rates are at most {} too high, and as even as the draw",
+            if sample == 1 { "every query".to_owned() } else { format!("one query in {sample}") },
             top.period_seconds,
             number(top.rate_error)
         ),
     })
 }
 
+/// Above what [`asked`] makes.
+const ASKED: [&str; 6] = ["RATE", "ANSWERS", "NODATA", "NXDOMAIN", "REFUSED", "FAILED"];
+
+/// How often something is asked, and what comes of it.
+fn asked(rate: f64, shares: [f64; 5]) -> impl Iterator<Item = Cell> {
+    [rate_cell(rate)].into_iter().chain(shares.map(share_cell))
+}
+
 fn clients(figures: &Figures) -> Table {
     let row = |told: &crate::watch::ClientTold| {
-        let mut row = vec![Cell::Text(told.client.to_string()), rate_cell(told.queries_per_second)];
-        row.extend([told.answers, told.nodata, told.nxdomain, told.failures].map(share_cell));
+        let mut row = vec![Cell::Text(told.client.to_string())];
+        row.extend(asked(told.queries_per_second, told.shares()));
         row.push(Cell::Text(told.hint.as_deref().map_or_else(String::new, plain)));
         row
     };
     Table {
-        head: vec!["CLIENT", "RATE", "ANSWERS", "NODATA", "NXDOMAIN", "FAILED", "HINT"],
+        head: [&["CLIENT"][..], &ASKED, &["HINT"]].concat(),
         rows: figures.now.top.clients.iter().map(row).collect(),
         note: sampled(figures),
     }
@@ -167,12 +176,11 @@ fn clients(figures: &Figures) -> Table {
 fn names(figures: &Figures) -> Table {
     let row = |told: &crate::watch::NameTold| {
         let mut row = vec![Cell::Text(plain(&told.name)), Cell::Text(plain(&told.rtype))];
-        row.push(rate_cell(told.queries_per_second));
-        row.extend([told.answers, told.nodata, told.nxdomain, told.failures].map(share_cell));
+        row.extend(asked(told.queries_per_second, told.shares()));
         row
     };
     Table {
-        head: vec!["NAME", "TYPE", "RATE", "ANSWERS", "NODATA", "NXDOMAIN", "FAILED"],
+        head: [&["NAME", "TYPE"][..], &ASKED].concat(),
         rows: figures.now.top.names.iter().map(row).collect(),
         note: sampled(figures),
     }
@@ -242,7 +250,12 @@ fn share_cell(share: f64) -> Cell {
 
 /// A rate as short as it can be without hiding what is rare.
 fn number(rate: f64) -> String {
-    if rate == 0.0 || rate >= 10.0 { format!("{rate:.0}") } else { format!("{rate:.1}") }
+    match rate {
+        0.0 => "0".to_owned(),
+        _ if rate >= 10.0 => format!("{rate:.0}"),
+        _ if rate < 0.05 => "<0.1".to_owned(),
+        _ => format!("{rate:.1}"),
+    }
 }
 
 fn mebibytes(bytes: u64) -> String {
@@ -281,7 +294,8 @@ mod tests {
 
     #[test]
     fn rare_things_are_not_rounded_away() {
-        assert_eq!([0.0, 0.26, 9.94, 10.2, 1234.5].map(number), ["0", "0.3", "9.9", "10", "1234"]);
+        let rates = [0.0, 0.01, 0.26, 9.94, 10.2, 1234.5];
+        assert_eq!(rates.map(number), ["0", "<0.1", "0.3", "9.9", "10", "1234"]);
         assert_eq!([0.0005, 2.0, f64::INFINITY].map(milliseconds), ["0.5 ms", "2000 ms", "long"]);
     }
 }

@@ -1,6 +1,6 @@
 //! The terminal: keys in, frames out, and as it was when it is over.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,6 +24,37 @@ const LEAP: usize = 10;
 
 /// What an answer was, or why there was none.
 type Answer = Result<TopReport, String>;
+
+/// The least that has the headlines, a tab, a table with one row, a note and the keys.
+const LEAST: (u16, u16) = (40, 8);
+
+/// Whether there is a terminal that can show pages.
+///
+/// # Errors
+/// Why not, for people.
+pub(super) fn fits() -> Result<(), String> {
+    if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
+        return Err("no terminal to show pages on".to_owned());
+    }
+    let term = std::env::var_os("TERM").unwrap_or_default();
+    if term.is_empty() || term == "dumb" {
+        return Err("TERM names no terminal that can show pages".to_owned());
+    }
+    match ratatui::crossterm::terminal::size() {
+        Ok(size) => is_large_enough(size),
+        Err(error) => Err(format!("the terminal does not say how large it is: {error}")),
+    }
+}
+
+fn is_large_enough((columns, rows): (u16, u16)) -> Result<(), String> {
+    let (least_columns, least_rows) = LEAST;
+    if columns >= least_columns && rows >= least_rows {
+        return Ok(());
+    }
+    Err(format!(
+        "the terminal has {columns} columns and {rows} rows, {least_columns} and {least_rows} are needed"
+    ))
+}
 
 /// Shows what the socket says until somebody has seen enough.
 ///
@@ -166,6 +197,15 @@ mod tests {
         assert_eq!((sorted.sorted, sorted.is_reversed), (Some(1), true));
         assert_eq!(after(&[Char('s'), Tab]).unwrap().sorted, None);
         assert_eq!(after(&[Char('s'); 8]).unwrap().sorted, None, "round again");
+    }
+
+    #[test]
+    fn a_terminal_that_is_too_small_is_told_how_large_it_must_be() {
+        assert_eq!((is_large_enough(LEAST), is_large_enough((80, 24))), (Ok(()), Ok(())));
+        for size in [(39, 24), (80, 7), (0, 0)] {
+            let said = is_large_enough(size).unwrap_err();
+            assert!(said.contains("40 and 8 are needed"), "{said}");
+        }
     }
 
     #[test]

@@ -173,6 +173,9 @@ impl Lane {
         if sys::send(&sock.socket, &self.message).is_err() {
             sys::send(&sock.socket, &self.message).map_err(|error| NotSent::Network(error.kind()))?;
         }
+        if let Some(tap) = self.forwarder.tap(upstream, false) {
+            tap.asked(&self.message, None);
+        }
         Ok((number, id))
     }
 
@@ -253,7 +256,12 @@ impl Lane {
         let learned = is_usual.then(|| learn(message, qname, qtype, query.errand.dnssec_ok));
         let learned = learned.and_then(Result::ok).filter(|learned| is_answer(learned.rcode));
         if let (Some(_), Some(sock)) = (&learned, self.sockets.get(query.socket)) {
-            sock.upstream.note_success(self.now.saturating_duration_since(query.sent), self.moment);
+            let took = self.now.saturating_duration_since(query.sent);
+            sock.upstream.note_success(took, self.moment);
+            if let Some(tap) = self.forwarder.tap(&sock.upstream, false) {
+                tap.replied(message, took);
+                tap.answered(qname, qtype, took);
+            }
         }
         let upstream = self.sockets.get(query.socket).map(|sock| Arc::clone(&sock.upstream));
         let Some(query) = self.finish(number) else { return };

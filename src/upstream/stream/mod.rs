@@ -28,6 +28,7 @@ use tokio::sync::Notify;
 
 use super::bootstrap::UpstreamNames;
 use super::server::Transport;
+use super::tap::Tap;
 use crate::metrics::upstream::{stream_connections, stream_sends};
 use crate::wire::{Name, Rtype};
 
@@ -79,6 +80,11 @@ impl Streams {
         self.pool.is_open()
     }
 
+    /// [`Streams::ask_told`], of which nobody is told.
+    pub(super) async fn ask(&self, message: &[u8], asked: &Asked) -> io::Result<Vec<u8>> {
+        self.ask_told(message, asked, None).await
+    }
+
     /// Puts `message` (its id is replaced) to the upstream and returns the response, id and
     /// question checked. Takes as long as the upstream does: the caller sets the limit.
     ///
@@ -89,15 +95,20 @@ impl Streams {
     /// # Errors
     /// What the network says; `InvalidData` for a response to something else, [`TlsFailure`]
     /// inside for one that cannot be trusted, `QuotaExceeded` when too many wait.
-    pub(super) async fn ask(&self, message: &[u8], asked: &Asked) -> io::Result<Vec<u8>> {
+    pub(super) async fn ask_told(
+        &self,
+        message: &[u8],
+        asked: &Asked,
+        tap: Option<&Tap>,
+    ) -> io::Result<Vec<u8>> {
         let mut which = Which::Any;
         let mut attempt = 1;
         loop {
-            let mut ticket = self.ticket(message, asked, which).await?;
+            let mut ticket = self.ticket(message, asked, which, tap).await?;
             let outcome = tokio::select! {
                 biased;
                 outcome = &mut ticket.reply => outcome,
-                Ok(()) = &mut ticket.stalled => return self.ask_beside(ticket, message, asked).await,
+                Ok(()) = &mut ticket.stalled => return self.ask_beside(ticket, message, asked, tap).await,
             };
             which = Which::After(ticket.number());
             match outcome {
@@ -109,10 +120,16 @@ impl Streams {
     }
 
     /// Asks again on a new connection while the one of `first` may still answer.
-    async fn ask_beside(&self, mut first: Ticket, message: &[u8], asked: &Asked) -> io::Result<Vec<u8>> {
+    async fn ask_beside(
+        &self,
+        mut first: Ticket,
+        message: &[u8],
+        asked: &Asked,
+        tap: Option<&Tap>,
+    ) -> io::Result<Vec<u8>> {
         let after = Which::After(first.number());
         let again = async {
-            let mut second = self.ticket(message, asked, after).await?;
+            let mut second = self.ticket(message, asked, after, tap).await?;
             match (&mut second.reply).await {
                 Ok(result) => result.map_err(io::Error::from),
                 Err(_) => Err(io::ErrorKind::ConnectionAborted.into()),
@@ -137,13 +154,22 @@ impl Streams {
     }
 
     /// A place on a connection, on which `message` is then on its way.
-    async fn ticket(&self, message: &[u8], asked: &Asked, which: Which) -> io::Result<Ticket> {
+    async fn ticket(
+        &self,
+        message: &[u8],
+        asked: &Asked,
+        which: Which,
+        tap: Option<&Tap>,
+    ) -> io::Result<Ticket> {
         loop {
             let room = self.room.notified();
             tokio::pin!(room);
             room.as_mut().enable();
             if let Some(ticket) = self.pool.join(message, asked, which) {
                 self.sends.increment(1);
+                if let Some(tap) = tap {
+                    tap.asked(message, Some(ticket.id));
+                }
                 return Ok(ticket);
             }
             let _waiter = Waiter::enter(&self.waiting).ok_or(io::ErrorKind::QuotaExceeded)?;

@@ -53,7 +53,8 @@ struct State {
 #[derive(Debug)]
 pub(super) struct Ticket {
     connection: Arc<Connection>,
-    id: u16,
+    /// What it goes by on its connection.
+    pub(super) id: u16,
     /// What becomes of it.
     pub(super) reply: oneshot::Receiver<Outcome>,
     /// Told once if the connection, which has answered before, has fallen silent.

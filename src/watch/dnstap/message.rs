@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use prost::Message as _;
 
-use super::super::feed::Head;
+use super::super::feed::{Head, Kind, Parts};
 use crate::metrics::Proto;
 
 /// `Dnstap`.
@@ -31,11 +31,15 @@ pub const MESSAGE: i32 = 1;
 pub const CLIENT_QUERY: i32 = 5;
 /// `Message.Type.CLIENT_RESPONSE`.
 pub const CLIENT_RESPONSE: i32 = 6;
+/// `Message.Type.FORWARDER_QUERY`.
+pub const FORWARDER_QUERY: i32 = 7;
+/// `Message.Type.FORWARDER_RESPONSE`.
+pub const FORWARDER_RESPONSE: i32 = 8;
 
 /// `Message`: a DNS message, with where and when.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Message {
-    /// [`CLIENT_QUERY`] or [`CLIENT_RESPONSE`].
+    /// One of the above.
     #[prost(int32, required, tag = "1")]
     pub kind: i32,
     /// 1 for IPv4, 2 for IPv6.
@@ -44,15 +48,18 @@ pub struct Message {
     /// 1 for UDP, 2 for TCP.
     #[prost(int32, optional, tag = "3")]
     pub socket_protocol: Option<i32>,
-    /// The client's.
+    /// Of who asks: the client's, or ours where it is known.
     #[prost(bytes = "vec", optional, tag = "4")]
     pub query_address: Option<Vec<u8>>,
-    /// Ours, where it is known.
+    /// Of who answers: ours where it is known, or the upstream's.
     #[prost(bytes = "vec", optional, tag = "5")]
     pub response_address: Option<Vec<u8>>,
-    /// The client's.
+    /// Of who asks.
     #[prost(uint32, optional, tag = "6")]
     pub query_port: Option<u32>,
+    /// Of who answers.
+    #[prost(uint32, optional, tag = "7")]
+    pub response_port: Option<u32>,
     /// Since the epoch.
     #[prost(uint64, optional, tag = "8")]
     pub query_time_sec: Option<u64>,
@@ -95,17 +102,23 @@ impl Encoder {
         Self { query: of(CLIENT_QUERY), response: of(CLIENT_RESPONSE) }
     }
 
-    /// Appends both messages through `frame`, which puts each into a frame. `began` is the clock's start.
+    /// Appends both messages through `frame`, which puts each into a frame; only the one that there is of a query that got
+    /// no response, and of a message to or from an upstream.
+    /// `began` is the clock's start.
     pub fn encode(
         &mut self,
         head: &Head,
-        query: &[u8],
-        response: &[u8],
+        [query, response, _]: Parts<'_>,
         began: SystemTime,
         mut frame: impl FnMut(&Dnstap),
     ) {
-        for told in [&mut self.query, &mut self.response] {
+        let kinds = match head.kind {
+            Kind::Client => [CLIENT_QUERY, CLIENT_RESPONSE],
+            Kind::ForwarderQuery | Kind::ForwarderResponse => [FORWARDER_QUERY, FORWARDER_RESPONSE],
+        };
+        for (told, kind) in [&mut self.query, &mut self.response].into_iter().zip(kinds) {
             let Some(message) = &mut told.message else { continue };
+            message.kind = kind;
             message.place(head);
             (message.query_time_sec, message.query_time_nsec) = since_epoch(began, head.asked);
         }
@@ -116,15 +129,21 @@ impl Encoder {
             (message.response_time_sec, message.response_time_nsec) = since_epoch(began, head.answered);
             refill(&mut message.response_message, response);
         }
-        frame(&self.query);
-        frame(&self.response);
+        if head.kind != Kind::ForwarderResponse {
+            frame(&self.query);
+        }
+        if !response.is_empty() {
+            frame(&self.response);
+        }
     }
 }
 
 impl Message {
     fn place(&mut self, head: &Head) {
-        let client = head.client.ip().to_canonical();
-        self.socket_family = Some(if client.is_ipv4() { 1 } else { 2 });
+        let (ip, port) = (head.peer.ip().to_canonical(), Some(head.peer.port().into()));
+        // An upstream that goes by its name is somewhere, but it is not said where.
+        let ip = Some(ip).filter(|ip| head.kind == Kind::Client || !ip.is_unspecified());
+        self.socket_family = ip.map(|ip| if ip.is_ipv4() { 1 } else { 2 });
         self.socket_protocol = Some(match head.proto {
             Proto::Udp => 1,
             Proto::Tcp => 2,
@@ -132,12 +151,14 @@ impl Message {
             Proto::Https => 4,
             Proto::Quic => 7,
         });
-        refill_address(&mut self.query_address, client);
-        self.query_port = Some(head.client.port().into());
-        match head.local {
-            Some(local) => refill_address(&mut self.response_address, local.to_canonical()),
-            None => self.response_address = None,
-        }
+        let local = head.local.map(|local| local.to_canonical());
+        let (asks, answers, ports) = match head.kind {
+            Kind::Client => (ip, local, (port, None)),
+            Kind::ForwarderQuery | Kind::ForwarderResponse => (local, ip, (None, port)),
+        };
+        refill_address(&mut self.query_address, asks);
+        refill_address(&mut self.response_address, answers);
+        (self.query_port, self.response_port) = ports;
     }
 }
 
@@ -147,10 +168,11 @@ fn refill(place: &mut Option<Vec<u8>>, bytes: &[u8]) {
     kept.extend_from_slice(bytes);
 }
 
-fn refill_address(place: &mut Option<Vec<u8>>, address: IpAddr) {
+fn refill_address(place: &mut Option<Vec<u8>>, address: Option<IpAddr>) {
     match address {
-        IpAddr::V4(ip) => refill(place, &ip.octets()),
-        IpAddr::V6(ip) => refill(place, &ip.octets()),
+        Some(IpAddr::V4(ip)) => refill(place, &ip.octets()),
+        Some(IpAddr::V6(ip)) => refill(place, &ip.octets()),
+        None => *place = None,
     }
 }
 
@@ -190,10 +212,10 @@ mod tests {
         let mut all = Vec::new();
         let began = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
         let seen = Head { local: Some("192.0.2.1".parse().unwrap()), ..head("[::ffff:10.0.0.1]:4711") };
-        encoder.encode(&seen, b"longer query", b"longer response", began, |_| {});
+        encoder.encode(&seen, [b"longer query", b"longer response", b""], began, |_| {});
         let v6 = Head { proto: Proto::Tcp, ..head("[2001:db8::1]:99") };
         for head in [&seen, &v6] {
-            encoder.encode(head, b"query", b"response", began, |told| all.push(bytes(told)));
+            encoder.encode(head, [b"query", b"response", b""], began, |told| all.push(bytes(told)));
         }
         let read: Vec<Dnstap> = all.iter().map(|bytes| Dnstap::decode(bytes.as_slice()).unwrap()).collect();
         let messages: Vec<&Message> = read.iter().map(|told| told.message.as_ref().unwrap()).collect();
@@ -206,6 +228,7 @@ mod tests {
             query_address: Some(vec![10, 0, 0, 1]),
             response_address: Some(vec![192, 0, 2, 1]),
             query_port: Some(4711),
+            response_port: None,
             query_time_sec: Some(1_700_000_001),
             query_time_nsec: Some(0),
             query_message: None,
@@ -231,10 +254,44 @@ mod tests {
     }
 
     #[test]
+    fn messages_to_and_from_an_upstream_are_one_each_with_its_address() {
+        let mut encoder = Encoder::new("node-7");
+        // What was a client's leaves nothing behind.
+        encoder.encode(&head("10.0.0.1:1"), [b"q", b"r", b""], SystemTime::UNIX_EPOCH, |_| {});
+        let mut told = |kind, peer: &str, parts: Parts<'_>| {
+            let (head, mut messages) = (Head { kind, proto: Proto::Tls, ..head(peer) }, Vec::new());
+            encoder
+                .encode(&head, parts, SystemTime::UNIX_EPOCH, |told| messages.extend(told.message.clone()));
+            <[Message; 1]>::try_from(messages).unwrap()
+        };
+        let [query] = told(Kind::ForwarderQuery, "192.0.2.53:853", [b"query", b"", b""]);
+        assert_eq!(
+            (query.kind, query.socket_family, query.socket_protocol),
+            (FORWARDER_QUERY, Some(1), Some(3))
+        );
+        assert_eq!((query.query_address, query.query_port), (None, None));
+        assert_eq!((query.response_address, query.response_port), (Some(vec![192, 0, 2, 53]), Some(853)));
+        assert_eq!((query.query_message, query.response_message), (Some(b"query".to_vec()), None));
+        let [reply] = told(Kind::ForwarderResponse, "0.0.0.0:853", [b"", b"reply", b""]);
+        assert_eq!((reply.kind, reply.response_message), (FORWARDER_RESPONSE, Some(b"reply".to_vec())));
+        assert_eq!((reply.response_address, reply.socket_family), (None, None), "it goes by its name");
+        assert_eq!((reply.query_time_sec, reply.response_time_nsec), (Some(1), Some(5_000_000)));
+    }
+
+    #[test]
+    fn a_query_that_got_no_response_is_one_message() {
+        let (mut encoder, mut kinds) = (Encoder::new("node-7"), Vec::new());
+        encoder.encode(&head("10.0.0.1:1"), [b"query", b"", b""], SystemTime::UNIX_EPOCH, |told| {
+            kinds.extend(told.message.as_ref().map(|message| message.kind));
+        });
+        assert_eq!(kinds, [CLIENT_QUERY]);
+    }
+
+    #[test]
     fn the_host_has_a_name_where_none_is_given() {
         let mut encoder = Encoder::new("");
         let mut identity = None;
-        encoder.encode(&head("10.0.0.1:1"), b"", b"", SystemTime::UNIX_EPOCH, |told| {
+        encoder.encode(&head("10.0.0.1:1"), [b"", b"", b""], SystemTime::UNIX_EPOCH, |told| {
             identity = told.identity.clone()
         });
         assert!(identity.is_some_and(|name| !name.is_empty()));

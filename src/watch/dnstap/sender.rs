@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::super::feed::Head;
+use super::super::feed::{Head, Parts};
 use super::super::settings::Collector;
 use super::{Encoder, frames, message};
 use crate::metrics::DnstapMetrics;
@@ -134,17 +134,10 @@ impl Tap {
         Self { batch: Frames::default(), batch_most, queue, metrics, ending, task }
     }
 
-    /// Takes the two frames of a query.
-    pub fn take(
-        &mut self,
-        encoder: &mut Encoder,
-        head: &Head,
-        query: &[u8],
-        response: &[u8],
-        began: SystemTime,
-    ) {
+    /// Takes the frames of a query.
+    pub fn take(&mut self, encoder: &mut Encoder, head: &Head, parts: Parts<'_>, began: SystemTime) {
         let batch = &mut self.batch;
-        encoder.encode(head, query, response, began, |told| {
+        encoder.encode(head, parts, began, |told| {
             message::append(told, &mut batch.bytes);
             batch.count += 1;
         });

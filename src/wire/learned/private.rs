@@ -71,21 +71,32 @@ fn hints(rdata: &[u8]) -> impl Iterator<Item = IpAddr> + '_ {
     })
 }
 
-/// Loopback, private (RFC 1918, RFC 4193), shared (RFC 6598), link-local and unspecified addresses, also
-/// where IPv6 holds an IPv4 address (mapped, RFC 4291 §2.5.5.2; translated, RFC 6052 §2.1).
+/// Loopback, private (RFC 1918, RFC 4193, site-local as of RFC 3513), shared (RFC 6598), link-local and unspecified
+/// addresses, what a network translates for itself (RFC 8215), and IPv6 addresses that lead to such a one of IPv4.
 fn is_private(address: IpAddr) -> bool {
     let ip = match address {
         IpAddr::V4(ip) => return is_private_v4(ip),
         IpAddr::V6(ip) => ip,
     };
-    let low = Ipv4Addr::from_bits(ip.to_bits() as u32);
-    let [first, second, ..] = ip.segments();
-    match () {
-        () if ip.is_unspecified() || ip.is_loopback() => true,
-        () if first & 0xfe00 == 0xfc00 || first & 0xffc0 == 0xfe80 => true,
-        () if ip.to_bits() >> 32 == 0xffff => is_private_v4(low),
-        () if (first, second) == (0x64, 0xff9b) => is_private_v4(low),
-        () => false,
+    let [first, second, third, ..] = ip.segments();
+    ip.is_unspecified()
+        || ip.is_loopback()
+        || first & 0xfe00 == 0xfc00
+        // fe80::/10 and fec0::/10.
+        || first & 0xff80 == 0xfe80
+        || (first, second, third) == (0x64, 0xff9b, 1)
+        || held_v4(ip).is_some_and(is_private_v4)
+}
+
+/// The IPv4 address that packets to an IPv6 address end at: mapped and compatible (RFC 4291 §2.5.5), translated (RFC 2765
+/// §2.1, RFC 6052 §2.1) and 6to4 (RFC 3056 §2). A Teredo address leads to a client that listens for its tunnel alone.
+fn held_v4(ip: Ipv6Addr) -> Option<Ipv4Addr> {
+    const NAT64: u128 = 0x64_ff9b << 64;
+    let bits = ip.to_bits();
+    match bits >> 32 {
+        0 | 0xffff | 0xffff_0000 | NAT64 => Some(Ipv4Addr::from_bits(bits as u32)),
+        _ if bits >> 112 == 0x2002 => Some(Ipv4Addr::from_bits((bits >> 80) as u32)),
+        _ => None,
     }
 }
 
@@ -122,8 +133,27 @@ mod tests {
             "fdff::1",
             "fe80::1",
             "febf::1",
+            "fec0::1",
+            "feff::1",
             "::ffff:10.0.0.1",
+            "::ffff:127.0.0.1",
+            "::ffff:169.254.169.254",
+            "::ffff:0.0.0.0",
+            "::ffff:100.64.0.1",
+            "::10.0.0.1",
+            "::192.168.0.1",
+            "::127.0.0.1",
+            "::ffff:0:10.0.0.1",
             "64:ff9b::10.0.0.1",
+            "64:ff9b::169.254.169.254",
+            "64:ff9b::127.0.0.1",
+            "64:ff9b:1::",
+            "64:ff9b:1:ffff::192.0.2.1",
+            "2002:a00:1::",
+            "2002:7f00:1::1",
+            "2002:c0a8:101:1::99",
+            "2002:a9fe:a9fe::",
+            "2002:6440:1::",
         ] {
             assert!(private(ip), "{ip}");
         }
@@ -138,10 +168,19 @@ mod tests {
             "172.32.0.0",
             "192.167.0.1",
             "2001:db8::1",
-            "fec0::1",
+            "fe00::1",
             "ff02::1",
             "::ffff:192.0.2.1",
+            "::192.0.2.1",
+            "::1:10.0.0.1",
+            "::ffff:0:192.0.2.1",
             "64:ff9b::192.0.2.1",
+            "64:ff9b:2::10.0.0.1",
+            "64:ff9b:0:0:0:1:10.0.0.1",
+            "2002:c000:201::10.0.0.1",
+            "2003:a00:1::",
+            // Its client's address is 192.0.2.45, turned over.
+            "2001:0:a00:1:0:fbee:3fff:fdd2",
         ] {
             assert!(!private(ip), "{ip}");
         }

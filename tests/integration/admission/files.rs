@@ -74,3 +74,25 @@ kind = 'kubernetes'
     drop(first);
     until("a free place", || TcpClient::connect(program.addr()).recv_after(&one));
 }
+
+#[test]
+fn names_of_a_hosts_file_that_are_not_heard_are_told_with_their_lines_once() {
+    let upstream = upstream(|q| q.address(60, 7));
+    let home = Home::new("");
+    home.put("hosts", "127.0.0.1 localhost\n::1 localhost ip6-localhost\n\n10.1.0.1 fine.test db.localhost\n10.1.0.2 x.onion\n");
+    home.configure(&format!("{}[[source]]\nkind = 'hosts'\npath = 'hosts'\n", forward(upstream.addr)));
+    let program = home.start();
+    assert!(program.ask("fine.test A").ends_with(" A 10.1.0.1"));
+    let told = || {
+        let lines = program.log().into_iter().filter(|line| line.contains("is not heard here"));
+        lines.collect::<Vec<_>>()
+    };
+    let path = home.path("hosts").display().to_string();
+    let lines = told();
+    assert_eq!(lines.len(), 2, "{lines:#?}");
+    assert!(lines[0].contains(&format!("{path}:4")) && lines[0].contains("db.localhost."), "{lines:#?}");
+    assert!(lines[1].contains(&format!("{path}:5")) && lines[1].contains("x.onion."), "{lines:#?}");
+    program.signal("HUP");
+    program.logged("configuration reloaded");
+    assert_eq!(told().len(), 2, "once");
+}

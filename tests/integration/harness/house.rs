@@ -101,6 +101,11 @@ impl House {
         message(&self.raw(&ask(qname, qtype).edns(1232, false).bytes(), Transport::Udp).await)
     }
 
+    /// Takes other settings of answers.
+    pub fn reload(&self, settings: Settings) {
+        self.answerer.reload(settings);
+    }
+
     /// Why a local client gets its answer.
     pub async fn explain(&self, qname: &str, qtype: Rtype, reach: Reach) -> Explanation {
         let question = explain::Question { qname: name(qname), qtype, client: [127, 0, 0, 99].into() };

@@ -49,6 +49,15 @@ pub fn outside() -> &'static Runtime {
     })
 }
 
+/// An upstream that cuts over UDP what it answers, so that it is asked over TCP.
+pub fn cutting_upstream(answer: impl Fn(&Question) -> Vec<u8> + Send + Sync + 'static) -> Scripted {
+    outside().block_on(Scripted::start(move |asked| {
+        let mut message = answer(&asked.question);
+        message[2] |= if asked.tcp { 0 } else { 2 };
+        vec![Out::Reply(message)]
+    }))
+}
+
 /// An upstream that answers what `answer` says.
 pub fn upstream(answer: impl Fn(&Question) -> Vec<u8> + Send + Sync + 'static) -> Scripted {
     outside().block_on(Scripted::start(move |asked| vec![Out::Reply(answer(&asked.question))]))

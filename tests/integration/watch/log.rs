@@ -10,7 +10,7 @@ use crate::harness::message::a;
 use crate::harness::program::{Program, until, upstream};
 
 /// The lines of the query log so far.
-fn queries(program: &Program) -> Vec<Value> {
+pub(super) fn queries(program: &Program) -> Vec<Value> {
     let read = |line: &String| serde_json::from_str::<Value>(line).ok();
     program.log().iter().filter_map(read).filter(|line| line["target"] == "zonelet::query").collect()
 }
@@ -46,6 +46,10 @@ fn denials_errors_and_slow_queries_are_logged_with_what_explains_them() {
     assert!(slow["milliseconds"].as_f64().unwrap() >= 20.0, "{slow}");
     assert_eq!((&slow["class"], &slow["answers"]), (&"slow".into(), &1.into()));
     assert_eq!(slow["upstreams"], format!("{} of .", upstream.addr));
+    assert_eq!(slow["upstream"], upstream.addr.to_string());
+    let took = slow["upstream_milliseconds"].as_f64().unwrap();
+    assert!((20.0..=slow["milliseconds"].as_f64().unwrap()).contains(&took), "{slow}");
+    assert!(denial.get("upstream").is_none(), "nobody was asked: {denial}");
     let failed = of("bad.test.");
     assert!(failed["rcode"] == "SERVFAIL" && failed["ede"].is_u64(), "{failed}");
     assert!(failed["why"].as_str().is_some_and(|why| !why.is_empty()), "{failed}");

@@ -70,7 +70,7 @@ fn a_look_without_a_terminal_prints_every_page() {
 #[cfg(feature = "top")]
 fn on_a_terminal(home: &Home, keys: &[u8]) -> String {
     let inner = format!(
-        "stty cols 80 rows 24; exec {} top --socket {}",
+        "stty cols 80 rows 24; TERM=xterm exec {} top --socket {}",
         env!("CARGO_BIN_EXE_zonelet"),
         home.path("admin.sock").display()
     );
@@ -107,6 +107,39 @@ fn on_a_terminal_it_shows_pages_and_leaves_it_as_it_was() {
         assert!(enter.is_some() && enter < leave, "{shown:?}");
         assert!(shown.rfind("\x1b[?25h") > shown.find("\x1b[?25l"), "the cursor is shown again: {shown:?}");
         assert_eq!(shown.matches("panicked").count(), 0);
+    }
+}
+
+#[test]
+#[cfg(feature = "top")]
+fn without_a_terminal_that_can_show_pages_it_names_what_can_be_had() {
+    let (home, _program) = started();
+    let output = home.run(&["top"]);
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert_eq!(
+        error,
+        "zonelet: no terminal to show pages on; --once prints everything, --json does so for programs\n"
+    );
+    let socket = home.path("admin.sock");
+    let program = format!("{} top --socket {}", env!("CARGO_BIN_EXE_zonelet"), socket.display());
+    for (inner, says) in [
+        (format!("stty cols 80 rows 24; TERM=dumb exec {program}"), "TERM names no terminal"),
+        (format!("stty cols 80 rows 24; unset TERM; exec {program}"), "TERM names no terminal"),
+        (
+            format!("stty cols 20 rows 24; TERM=xterm exec {program}"),
+            "has 20 columns and 24 rows, 40 and 8 are",
+        ),
+    ] {
+        let output = Command::new("timeout")
+            .args(["30", "script", "-qec", &inner, "/dev/null"])
+            .stdin(Stdio::null())
+            .output()
+            .expect("script: install the package bsdutils");
+        let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(shown.contains(says) && shown.contains("--once"), "{shown:?}");
+        assert!(!shown.contains("\x1b["), "nothing was drawn: {shown:?}");
+        assert_eq!(output.status.code(), Some(1), "{shown:?}");
     }
 }
 
