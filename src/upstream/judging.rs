@@ -99,7 +99,8 @@ impl Exchange<'_> {
 
     /// Asks over TCP from now on, when the packet budget has room for a connection, if that is soon.
     fn go_to_tcp(&mut self, index: usize) {
-        let Some(candidate) = self.candidates.get(index).filter(|c| !c.over_tcp) else { return };
+        let awaited = self.candidates.get(index).filter(|c| c.is_awaited() && !c.over_tcp);
+        let Some(candidate) = awaited else { return };
         let (upstream, now) = (&candidate.upstream, self.forwarder.clock.now());
         match upstream.budget.reserve(upstream.stream_packets(), now) {
             Leave::Now => self.ask_over_tcp(index, Duration::ZERO),

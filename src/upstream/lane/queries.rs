@@ -110,9 +110,9 @@ impl Queries {
 
     /// Adds a query and returns its number. Queries come in the order they are sent.
     ///
-    /// Cost: the same however many wait. A line has one wait, so its deadlines come in order but for a
-    /// while after a reload that changes the patience: who would have to stand in front of others then goes
-    /// to a line with a shorter wait.
+    /// Cost: the same however many wait. A line mostly has one wait, so that its deadlines come in order. Who
+    /// would have to stand in front of others, in a greater hurry than they or after a reload that shortens
+    /// the patience, goes to a line with a shorter wait.
     pub(super) fn insert(&mut self, mut query: Query) -> usize {
         while let Some((wait, span)) = query.wait.shorter().filter(|_| self.is_out_of_order(&query)) {
             (query.wait, query.until) = (wait, query.until.min(query.sent + span));

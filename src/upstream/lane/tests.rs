@@ -415,3 +415,26 @@ fn an_answer_that_comes_too_late_for_its_question_still_closes_the_breaker() {
     assert_eq!(bench.told(1), ["1 reply"]);
     assert!(route.upstreams[0].breaker.is_closed());
 }
+
+#[test]
+fn a_late_error_code_shows_a_lone_upstream_to_be_alive_and_neither_opens_nor_closes_its_breaker() {
+    let mut bench = bench(1);
+    let route = bench.forwarder.route(Name::root().as_ref()).unwrap();
+    let breaker = &route.upstreams[0].breaker;
+    let now = Moment::default();
+    let mut states = Vec::new();
+    for number in 0..3 {
+        bench.notes.is_deserted = false;
+        let asked = bench.send("a.test", number);
+        assert_eq!(bench.pass(Duration::from_secs(1)).len(), 1);
+        // What the exchange makes of it that has taken over.
+        let silence = Weight::Silence(breaker.mark());
+        route.upstreams[0].note_failure(UpstreamFault::Timeout, silence, now);
+        bench.notes.is_deserted = true;
+        let rcode = if number == 1 { Rcode::REFUSED } else { Rcode::SERVFAIL };
+        bench.reply(&asked, "a.test", asked.id, rcode);
+        assert_eq!(bench.told(1), [format!("{number} reply")]);
+        states.push((breaker.failures(), breaker.is_closed(), breaker.is_last_resort()));
+    }
+    assert_eq!(states, [(1, true, false), (2, true, false), (3, false, true)]);
+}

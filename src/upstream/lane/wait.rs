@@ -10,6 +10,7 @@ const WAITS: [Duration; 5] = [
     Duration::from_millis(200),
     Duration::from_millis(400),
 ];
+const LONGEST: Duration = WAITS[WAITS.len() - 1];
 /// Who is in a greater hurry than this is none for a lane.
 pub(in crate::upstream) const SHORTEST: Duration = WAITS[0];
 /// Queries with the same wait stand in one line, in which deadlines come in order; those handed over
@@ -25,20 +26,22 @@ impl Wait {
     pub(super) const WHOLE: Self = Self(WAITS.len() as u8);
 
     /// The wait for an answer that is late after `late` and of no use after `most`, and how long it is: `late`
-    /// or a little more, but `most` or a little less, or the whole `patience` if that is no longer.
+    /// or a little more, but no longer than `patience` and `most`.
     ///
-    /// There are few waits, however many times the domains have: an exchange, to which the query is handed
-    /// over after its wait, keeps to those exactly.
+    /// Where `most` counts, it is `most` or a shorter wait: there are few waits, however many times the domains
+    /// have, and the exchange to which the query is handed over then keeps to those exactly.
     pub(super) fn of(late: Option<Duration>, most: Duration, patience: Duration) -> (Self, Duration) {
-        let rounded_up = late.and_then(|late| WAITS.iter().position(|wait| late <= *wait));
-        let rounded_down = || WAITS.iter().rposition(|wait| *wait <= most).unwrap_or(0);
-        let number = match (rounded_up, most < patience) {
-            (up, true) => Some(up.map_or_else(rounded_down, |up| up.min(rounded_down()))),
-            (up, false) => up,
-        };
-        let shorter =
-            number.and_then(|number| Self(number as u8).fixed()).filter(|(_, wait)| *wait < patience);
-        shorter.unwrap_or((Self::WHOLE, patience))
+        let whole = (Self::WHOLE, patience.min(most));
+        let alone =
+            if most < patience && most <= LONGEST { Self::up_to(most).unwrap_or(whole) } else { whole };
+        let number = late.and_then(|late| WAITS.iter().position(|wait| late <= *wait));
+        let second = number.and_then(|number| Self(number as u8).fixed());
+        second.filter(|(_, wait)| *wait < alone.1).unwrap_or(alone)
+    }
+
+    /// The longest wait of at most this.
+    fn up_to(most: Duration) -> Option<(Self, Duration)> {
+        Self(WAITS.iter().rposition(|wait| *wait <= most)? as u8).fixed()
     }
 
     fn fixed(self) -> Option<(Self, Duration)> {
@@ -79,14 +82,14 @@ mod tests {
 
     #[test]
     fn a_wait_is_over_when_an_answer_is_of_no_use_any_more() {
-        assert_eq!(wait(None, 599, 600), (4, 400));
+        assert_eq!(wait(None, 599, 600), (5, 599));
         assert_eq!(wait(None, 400, 600), (4, 400));
         assert_eq!(wait(None, 399, 600), (3, 200));
         assert_eq!(wait(None, 49, 600), (0, 10));
         assert_eq!(wait(Some(50), 300, 600), (1, 50));
         assert_eq!(wait(Some(330), 300, 600), (3, 200));
         assert_eq!(wait(None, 70, 75), (1, 50));
-        assert_eq!(wait(None, 7, 8), (5, 8), "however short the patience");
+        assert_eq!(wait(None, 7, 8), (5, 7), "however short the patience");
     }
 
     #[test]
