@@ -438,3 +438,21 @@ fn a_late_error_code_shows_a_lone_upstream_to_be_alive_and_neither_opens_nor_clo
     }
     assert_eq!(states, [(1, true, false), (2, true, false), (3, false, true)]);
 }
+
+#[test]
+fn who_is_in_a_hurry_is_told_of_silence_in_time_and_who_is_in_a_greater_one_takes_an_exchange() {
+    let mut bench = bench(4);
+    let head = |bench: &Bench, most| {
+        let (qname, client) = (Name::root(), [192, 0, 2, 1].into());
+        let look =
+            bench.forwarder.look(qname.as_ref(), client, bench.lane.now(), bench.forwarder.clock.now());
+        look.head.unwrap().hurried(Duration::from_millis(most))
+    };
+    assert!(head(&bench, 9).is_none());
+    for (most, waits) in [(10, 10), (130, 100), (450, 450)] {
+        let head = head(&bench, most).unwrap();
+        bench.lane.send(&head, errand("a.test", most)).unwrap();
+        assert!(bench.pass(Duration::from_millis(waits - 1)).is_empty());
+        assert_eq!(bench.pass(Duration::from_millis(waits)), [format!("{most} silence")]);
+    }
+}

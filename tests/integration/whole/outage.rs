@@ -224,6 +224,7 @@ fn outage_of_everything_is_told_in_time_and_costs_neither_memory_nor_hits_nor_pa
     }
     let most_trials = lasts.saturating_sub(OPENING).as_secs() as usize + 4;
     assert!(trials.iter().all(|&count| count <= most_trials), "{trials:?} packets");
+    assert!(growth < 64 << 10, "{growth} KiB");
     assert!(hits_during < hits_before * 10 + Duration::from_millis(50), "{hits_before:?} {hits_during:?}");
     assert!(program.is_alive());
 }
