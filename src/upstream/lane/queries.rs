@@ -114,7 +114,9 @@ impl Queries {
     /// would have to stand in front of others, in a greater hurry than they or after a reload that shortens
     /// the patience, goes to a line with a shorter wait.
     pub(super) fn insert(&mut self, mut query: Query) -> usize {
-        while let Some((wait, span)) = query.wait.shorter().filter(|_| self.is_out_of_order(&query)) {
+        while self.is_out_of_order(&query)
+            && let Some((wait, span)) = query.wait.shorter()
+        {
             (query.wait, query.until) = (wait, query.until.min(query.sent + span));
         }
         let cell = Cell { query: Some(query), before: NONE, after: NONE };
