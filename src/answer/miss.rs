@@ -19,7 +19,7 @@ use tokio::runtime::Handle;
 use super::Settings;
 use super::keeping::Keepings;
 use super::rebinding::Protected;
-use crate::cache::{Cache, CacheKey, Entry, Failure, Stale};
+use crate::cache::{Cache, CacheKey, Entry, Failure, Remembered, Stale};
 use crate::clock::{Clock, Moment};
 use crate::metrics::{MissMetrics, Refusal};
 use crate::upstream::{
@@ -313,8 +313,9 @@ impl Shared {
         let believed = |e: &Arc<Entry>| !wrong(e) && !too_old(e);
         let entry = self.cache.get(&key, now).filter(believed).map(Fetched::Entry);
         entry.or_else(|| {
-            let failure = self.cache.failure(&key, now)?;
-            Some(self.instead(&key, want.must_exist, failure, now))
+            let Remembered { failure, is_firm } = self.cache.failure(&key, now)?;
+            let instead = self.instead(&key, want.must_exist, failure, now);
+            (is_firm || matches!(instead, Fetched::Stale(..))).then_some(instead)
         })
     }
 

@@ -27,7 +27,7 @@ use restore::Barred;
 use shard::Shard;
 
 pub use entry::{Entry, EntryRef, Stale};
-pub use failures::Failure;
+pub use failures::{Failure, Remembered};
 pub use key::CacheKey;
 pub use settings::Settings;
 
@@ -227,7 +227,7 @@ impl Cache {
     }
 
     /// The failure remembered for a question, while it may stand in for asking again.
-    pub fn failure(&self, key: &CacheKey<'_>, now: Moment) -> Option<Arc<Failure>> {
+    pub fn failure(&self, key: &CacheKey<'_>, now: Moment) -> Option<Remembered> {
         self.failures.get(key, now)
     }
 
@@ -238,8 +238,8 @@ impl Cache {
         self.failures.remember(key, failure, None, now)
     }
 
-    /// The same for a question that an expired answer stands in for: for so long nobody asks again
-    /// (RFC 8767 §5, the failure recheck timer).
+    /// The same for a question that an expired answer stands in for: for so long nobody asks again whom that
+    /// helps (RFC 8767 §5, the failure recheck timer).
     pub fn remember_failure_for(
         &self,
         key: &CacheKey<'_>,
@@ -249,6 +249,13 @@ impl Cache {
     ) -> Arc<Failure> {
         self.metrics.failures.increment(1);
         self.failures.remember(key, failure, Some(recheck), now)
+    }
+
+    /// Has a question rest for so long for which an expired answer is given, though it has not failed: it was
+    /// not asked, not answered yet, or not as was believed. Whoever has no use for that answer asks.
+    pub fn rest(&self, key: &CacheKey<'_>, why: Failure, span: Duration, now: Moment) -> Arc<Failure> {
+        self.metrics.failures.increment(1);
+        self.failures.rest(key, why, span, now)
     }
 
     /// Forgets what is known of a name, for any type, and that asking for this type failed. Cost: a lock.

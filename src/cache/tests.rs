@@ -170,7 +170,7 @@ fn failures_last_a_second_and_twice_as_long_each_time_up_to_the_cap() {
         assert!(cache.failure(&key, clock.now()).is_none());
         cache.remember_failure(&key, failure("no reply"), clock.now());
         clock.advance(Duration::from_millis(lasts * 1000 - 1));
-        assert_eq!(&*cache.failure(&key, clock.now()).unwrap().text, "no reply");
+        assert_eq!(&*cache.failure(&key, clock.now()).unwrap().failure.text, "no reply");
         clock.advance(Duration::from_millis(1));
     }
     cache.insert(&key, good(1), clock.now());

@@ -2,7 +2,7 @@
 //!
 //! Plain cells without a lock; what a race between two threads loses is one failure in a row.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use crate::clock::Moment;
@@ -50,8 +50,8 @@ pub(super) struct Breaker {
     tried_at: AtomicU64,
     /// Since it opened.
     trials: AtomicU32,
-    /// The last failure was a response.
-    talks: AtomicBool,
+    /// Silences that counted since the last response.
+    mute: AtomicU32,
 }
 
 impl Breaker {
@@ -70,10 +70,11 @@ impl Breaker {
         self.trial_at.load(Relaxed) == 0
     }
 
-    /// Whether it may be asked where no other is left: it answers, but with error codes. Those
-    /// are mostly about names and not about the server, so nobody is refused for them unasked.
+    /// Whether it may be asked where no other is left: it responds, if with error codes or too late. Those
+    /// are mostly about names and not about the server, so nobody is refused for them unasked. Only a
+    /// row of silences ends that.
     pub(super) fn is_last_resort(&self) -> bool {
-        !self.is_closed() && self.talks.load(Relaxed)
+        !self.is_closed() && self.mute.load(Relaxed) < MAX_FAILURES
     }
 
     /// Failures in a row.
@@ -114,16 +115,23 @@ impl Breaker {
         true
     }
 
-    /// Something has come that is a response, whatever it says.
+    /// Something has come that is a response, whatever it says and however late: whoever it is from lives. What
+    /// has failed has failed all the same, so that a closed breaker is no further from opening by it, nor an
+    /// open one closed.
     pub(super) fn note_reply(&self) {
         self.replies.fetch_add(1, Relaxed);
+        if self.mute.load(Relaxed) != 0 {
+            self.mute.store(0, Relaxed);
+        }
     }
 
     /// An answer has come. Returns whether this closes the breaker.
     pub(super) fn note_success(&self) -> bool {
-        self.note_reply();
+        self.replies.fetch_add(1, Relaxed);
+        // Silences are failures, too.
         if self.failures.load(Relaxed) != 0 {
             self.failures.store(0, Relaxed);
+            self.mute.store(0, Relaxed);
         }
         !self.is_closed() && self.trial_at.swap(0, Relaxed) != 0
     }
@@ -139,9 +147,9 @@ impl Breaker {
                 if !counts {
                     return false;
                 }
-                self.talks.store(false, Relaxed);
+                self.mute.fetch_add(1, Relaxed);
             }
-            Weight::Reply => self.talks.store(true, Relaxed),
+            Weight::Reply => self.mute.store(0, Relaxed),
         }
         let failures = self.failures.load(Relaxed).saturating_add(1);
         self.failures.store(failures, Relaxed);
@@ -248,9 +256,28 @@ mod tests {
     fn who_answers_with_errors_is_a_last_resort_until_it_falls_silent() {
         let breaker = opened(|_| Weight::Reply);
         assert!(!breaker.is_closed() && breaker.is_last_resort());
-        breaker.note_failure(silence(&breaker), at(5));
+        for mute in 1..=3 {
+            assert!(breaker.is_last_resort());
+            breaker.note_failure(silence(&breaker), at(5));
+            breaker.note_failure(Weight::None, at(5));
+            assert_eq!(breaker.failures(), 3 + mute);
+        }
         assert!(!breaker.is_last_resort());
-        breaker.note_failure(Weight::None, at(5));
-        assert_eq!(breaker.failures(), 4);
+        breaker.note_reply();
+        assert!(!breaker.is_closed() && breaker.is_last_resort(), "it speaks, but has answered nothing");
+    }
+
+    #[test]
+    fn late_error_codes_make_a_row_of_silences_one_of_errors() {
+        let breaker = Breaker::default();
+        let opens: Vec<bool> = (0..3)
+            .map(|_| {
+                let opens = breaker.note_failure(silence(&breaker), at(0));
+                breaker.note_reply();
+                opens
+            })
+            .collect();
+        assert_eq!(opens, [false, false, true], "each has failed its question, which others answer sooner");
+        assert!(breaker.is_last_resort(), "who has no other goes on asking it");
     }
 }

@@ -90,12 +90,8 @@ pub(super) fn candidates(
     let sorted = route.order.sort(&route.upstreams, now, &mut |n| rand::random_range(0..n));
     let mut usable = sorted;
     usable.retain(|u| !u.isolation.covers(qname, now));
-    match (usable.is_empty(), route.upstreams.first()) {
-        (false, _) => {}
-        (true, Some(first)) => {
-            return Err(ExchangeError::Looping { upstream: first.to_string().into(), known: true });
-        }
-        (true, None) => return Err(ExchangeError::NoUpstream(route.domain.to_string())),
+    if usable.is_empty() {
+        return Err(none_usable(route));
     }
     let (closed, open): (Vec<_>, Vec<_>) = usable.into_iter().partition(|u| u.breaker.is_closed());
     let (mut trials, rest): (Vec<_>, Vec<_>) =
@@ -113,6 +109,26 @@ pub(super) fn candidates(
         return Err(unreachable(route));
     }
     Ok(Candidates { all, trials: trials.into_iter().cloned().collect() })
+}
+
+/// What [`candidates`] would fail with, if it would: then there is nothing to be waited for. Takes no trial.
+pub(super) fn foreseen(route: &Route, qname: NameRef<'_>, now: Moment) -> Option<ExchangeError> {
+    let mut usable = route.upstreams.iter().filter(|u| !u.isolation.covers(qname, now)).peekable();
+    if usable.peek().is_none() {
+        return Some(none_usable(route));
+    }
+    let may_be_asked = |u: &Arc<Upstream>| {
+        u.breaker.is_closed() || u.breaker.is_last_resort() || u.breaker.is_due(true, now)
+    };
+    (!usable.any(may_be_asked)).then(|| unreachable(route))
+}
+
+/// All upstreams send the name back to us, or there are none.
+fn none_usable(route: &Route) -> ExchangeError {
+    match route.upstreams.first() {
+        Some(first) => ExchangeError::Looping { upstream: first.to_string().into(), known: true },
+        None => ExchangeError::NoUpstream(route.domain.to_string()),
+    }
 }
 
 /// None of the upstreams answers.

@@ -65,17 +65,25 @@ impl ExchangeError {
         Failure { rcode: Rcode::SERVFAIL, ede, text: self.to_string().into() }
     }
 
-    /// Whether nothing was asked, so that there is nothing to remember for the question: the next
-    /// one costs as little, and may find things changed.
-    pub fn is_local(&self) -> bool {
+    /// How it is remembered for the question.
+    pub fn memory(&self) -> Memory {
         match self {
-            Self::NoUpstream(_)
-            | Self::Unreachable { .. }
-            | Self::OverBudget { .. }
-            | Self::Busy { .. }
-            | Self::Stopped => true,
-            Self::Looping { known, .. } => *known,
-            Self::Failed { .. } => false,
+            Self::NoUpstream(_) | Self::OverBudget { .. } | Self::Busy { .. } | Self::Stopped => Memory::None,
+            Self::Looping { known: true, .. } => Memory::None,
+            Self::Unreachable { .. } => Memory::BesideStale,
+            Self::Looping { known: false, .. } | Self::Failed { .. } => Memory::Row,
         }
     }
+}
+
+/// How a failure is remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// Not at all. Nothing was asked: the next question costs as little, and may find things changed.
+    None,
+    /// Where an expired answer stands in, for a moment. Nothing was asked, and for that moment there would be
+    /// no sense in it.
+    BesideStale,
+    /// As one in a row.
+    Row,
 }

@@ -219,12 +219,15 @@ impl Exchange<'_> {
     }
 
     /// How long the query just sent is waited for before the next: 15 % of the whole time, after
-    /// the second to 37.5 % of it, then another quarter each.
+    /// the second to 37.5 % of it, then another quarter each. As long as there is somebody who has not
+    /// been asked, 15 % each: all must have had their time when silence ends the exchange.
     fn patience(&self) -> Instant {
         let whole = self.route.timeout;
         let step = self.route.first_patience();
+        let has_untried = self.candidates.iter().any(Candidate::is_untried);
         let slot = match self.sends {
             0 | 1 => step,
+            n if has_untried => step * n,
             n => whole.mul_f64(0.375 + 0.25 * f64::from(n - 2)),
         };
         (self.started + slot).max(Instant::now() + step)

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::bootstrap::UpstreamNames;
 use super::budget::is_on_ec2;
+use super::candidate::foreseen;
 use super::choice::Order;
 use super::exchange::{exchange, resume, try_out};
 use super::head::{Head, Heard};
@@ -245,6 +246,14 @@ impl Forwarder {
         match self.route(ask.qname.as_ref()) {
             Some(route) => exchange(self, ask, &route).await,
             None => Err(ExchangeError::NoUpstream(ask.qname.to_string())),
+        }
+    }
+
+    /// Why [`Forwarder::exchange`] would fail at once, if it would: nobody may be asked for `qname` now.
+    pub fn foreseen(&self, qname: NameRef<'_>, now: Moment) -> Option<ExchangeError> {
+        match self.route(qname) {
+            Some(route) => foreseen(&route, qname, now),
+            None => Some(ExchangeError::NoUpstream(qname.to_owned().to_string())),
         }
     }
 

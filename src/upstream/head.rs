@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 
 use super::Route;
 use super::breaker::Mark;
+use super::lane::SHORTEST;
 use super::pending::{Event, What};
 use super::server::Upstream;
 
@@ -21,7 +22,7 @@ pub struct Head {
     /// Which of the route's upstreams.
     pub(super) index: usize,
     pub(super) started: Instant,
-    /// The longest that its reply is waited for alone, if that is less than usual.
+    /// After what time others than the lane must know of the silence, if that is sooner than usual.
     pub(super) most: Duration,
     /// What had come from the upstream by then.
     pub(super) mark: Mark,
@@ -40,12 +41,17 @@ impl Head {
 
     /// How long its reply is waited for alone.
     pub fn patience(&self) -> Duration {
-        self.route.first_patience().min(self.most)
+        self.route.first_patience()
     }
 
-    /// Has its reply be waited for alone no longer than this.
-    pub fn hurry(&mut self, most: Duration) {
-        self.most = most;
+    /// Has its reply be waited for alone no longer than this; `None` where that is too short for a lane.
+    pub fn hurried(self, most: Duration) -> Option<Self> {
+        (most >= SHORTEST).then_some(Self { most, ..self })
+    }
+
+    /// The same as a lane keeps it.
+    pub(super) fn most(&self) -> Duration {
+        self.most
     }
 
     /// When its reply is late enough for a second query.

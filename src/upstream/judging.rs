@@ -2,9 +2,12 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::breaker::Weight;
+use super::budget::Leave;
 use super::candidate::Candidate;
+use super::choice::Order;
 use super::exchange::Exchange;
 use super::pending::{Event, What};
 use super::verdict::{Fault, is_answer};
@@ -87,12 +90,13 @@ impl Exchange<'_> {
         None
     }
 
-    /// TC: the answer is to be had over TCP (RFC 7766 §5). Where that has failed of late another
-    /// upstream is asked first.
+    /// TC: the answer is to be had over TCP (RFC 7766 §5). Where that has failed of late an equal is asked
+    /// first. One that only stands behind it in order is none: it may deny what this one has.
     fn after_truncation(&mut self, index: usize) {
         let Some(candidate) = self.candidates.get(index) else { return };
-        let has_other =
-            self.sends < self.route.max_sends && self.candidates.iter().any(Candidate::is_untried);
+        let has_other = self.route.order != Order::Sequential
+            && self.sends < self.route.max_sends
+            && self.candidates.iter().any(Candidate::is_untried);
         if has_other && !candidate.upstream.takes_tcp(self.forwarder.clock.now()) {
             let fault = Fault::without_tcp(&candidate.upstream);
             return self.fail(index, fault);
@@ -100,13 +104,15 @@ impl Exchange<'_> {
         self.go_to_tcp(index);
     }
 
-    /// Asks over TCP from now on, where the packet budget has room for a connection.
+    /// Asks over TCP from now on, when the packet budget has room for a connection, if that is soon.
     fn go_to_tcp(&mut self, index: usize) {
-        let Some(candidate) = self.candidates.get(index).filter(|c| !c.over_tcp) else { return };
-        if candidate.upstream.budget.take(candidate.upstream.stream_packets(), self.forwarder.clock.now()) {
-            self.ask_over_tcp(index);
-        } else {
-            self.refuse(index);
+        let awaited = self.candidates.get(index).filter(|c| c.is_awaited() && !c.over_tcp);
+        let Some(candidate) = awaited else { return };
+        let (upstream, now) = (&candidate.upstream, self.forwarder.clock.now());
+        match upstream.budget.reserve(upstream.stream_packets(), now) {
+            Leave::Now => self.ask_over_tcp(index, Duration::ZERO),
+            Leave::In(wait) => self.ask_over_tcp(index, wait),
+            Leave::Never => self.refuse(index),
         }
     }
 

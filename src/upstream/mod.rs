@@ -39,7 +39,7 @@ pub use bootstrap::BootstrapResolver;
 pub use budget::Packets;
 pub use choice::Policy;
 pub use ease::Ease;
-pub use error::ExchangeError;
+pub use error::{ExchangeError, Memory};
 pub use forwarder::{Forwarder, Health};
 pub use head::{Head, Heard, Line};
 pub use lane::{Desk, Errand, Lane, NotSent};

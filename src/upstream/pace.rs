@@ -85,16 +85,17 @@ impl Pace {
     }
 
     /// How far it is from slow: 100 up to one and a half times the usual latency, 0 from three
-    /// times on. Differences below 5 ms do not count.
-    pub(super) fn ease(&self) -> u32 {
-        let (smoothed, usual) = (self.smoothed.load(Relaxed), self.usual.load(Relaxed));
+    /// times on. Differences below 5 ms do not count, and what was long ago counts less: who has nothing to do
+    /// but spare work would never be seen to have become faster.
+    pub(super) fn ease(&self, now: Moment) -> u32 {
+        let (latency, usual) = (self.score(now), self.usual.load(Relaxed));
         if usual == 0 {
-            return if smoothed == 0 { 100 } else { 0 };
+            return if latency == 0 { 100 } else { 0 };
         }
-        if smoothed.saturating_sub(usual) < 5_000 {
+        if latency.saturating_sub(usual) < 5_000 {
             return 100;
         }
-        let percent = u64::from(smoothed) * 100 / u64::from(usual);
+        let percent = u64::from(latency) * 100 / u64::from(usual);
         u32::try_from(300_u64.saturating_sub(percent) * 100 / 150).unwrap_or(100).min(100)
     }
 }
@@ -166,16 +167,28 @@ mod tests {
 
     #[test]
     fn there_is_no_ease_while_it_is_far_slower_than_usual() {
-        assert_eq!(Pace::default().ease(), 100);
+        assert_eq!(Pace::default().ease(Moment::default()), 100);
         let (pace, mut now) = fed([20; 100]);
-        assert_eq!(pace.ease(), 100);
+        assert_eq!(pace.ease(now), 100);
         for _ in 0..60 {
             now = now.after(millis(10));
             pace.sample(millis(200), now);
         }
-        assert_eq!(pace.ease(), 0);
+        assert_eq!(pace.ease(now), 0);
         let (near, now) = fed([1; 100]);
         near.sample(millis(4), now.after(millis(1)));
-        assert_eq!(near.ease(), 100, "milliseconds are nothing");
+        assert_eq!(near.ease(now), 100, "milliseconds are nothing");
+    }
+
+    #[test]
+    fn ease_comes_back_while_nothing_is_asked() {
+        let (pace, now) = fed(std::iter::repeat_n(20, 100).chain([400; 30]));
+        let after = |seconds| pace.ease(now.after(Duration::from_secs(seconds)));
+        assert_eq!((after(0), after(9)), (0, 0));
+        assert!(after(50) == 100, "{}", after(50));
+        let unanswered = Pace::default();
+        unanswered.penalise(PENALTY, now);
+        assert_eq!(unanswered.ease(now), 0);
+        assert_eq!(unanswered.ease(now.after(Duration::from_secs(300))), 100);
     }
 }

@@ -1,8 +1,9 @@
 //! How the queries of an exchange leave.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::exchange::Exchange;
 use super::marker::MARKER_OPTION;
@@ -27,7 +28,7 @@ impl Exchange<'_> {
         let upstream = Arc::clone(&candidate.upstream);
         let mut message = self.message(index);
         if !upstream.identity.transport.is_udp() {
-            self.ask_over_tcp(index);
+            self.ask_over_tcp(index, Duration::ZERO);
             return Ok(());
         }
         let place = self.place(index, &upstream)?;
@@ -93,8 +94,9 @@ impl Exchange<'_> {
         }
     }
 
-    /// Asks the upstream over a connection from now on; what it says over UDP is not listened to any more.
-    pub(super) fn ask_over_tcp(&mut self, index: usize) {
+    /// Asks the upstream over a connection from now on, at first in a moment where its packets must `wait`; what it
+    /// says over UDP is not listened to any more.
+    pub(super) fn ask_over_tcp(&mut self, index: usize, wait: Duration) {
         let message = self.message(index);
         let Some(candidate) = self.candidates.get_mut(index) else { return };
         if std::mem::replace(&mut candidate.over_tcp, true) {
@@ -103,6 +105,9 @@ impl Exchange<'_> {
         let (upstream, question) = (Arc::clone(&candidate.upstream), Arc::clone(&self.question));
         let tap = self.forwarder.tap(&upstream, true);
         self.streams.spawn(async move {
+            if !wait.is_zero() {
+                sleep(wait).await;
+            }
             let result = upstream.streams.ask_told(&message, &question, tap.as_ref()).await;
             (index, result)
         });

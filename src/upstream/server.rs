@@ -184,7 +184,7 @@ impl Upstream {
     /// Room for spare work, in percent: none while it is open, near its budget or far slower than
     /// it usually is.
     pub(super) fn ease(&self, now: Moment) -> u32 {
-        if self.breaker.is_closed() { self.pace.ease().min(self.budget.ease(now)).min(100) } else { 0 }
+        if self.breaker.is_closed() { self.pace.ease(now).min(self.budget.ease(now)).min(100) } else { 0 }
     }
 
     /// Brings its gauges up to date.

@@ -114,8 +114,9 @@ pub(super) fn verdict(candidates: &[Candidate]) -> ExchangeError {
     {
         return ExchangeError::Busy { upstream: upstream.upstream.to_string().into() };
     }
-    // What an upstream said tells more than that another was silent.
-    let telling = faults().find(|f| f.kind != UpstreamFault::Timeout).or_else(|| faults().next());
+    // What an upstream said tells more than that another was silent, and either more than what we would not send.
+    let said = faults().find(|f| f.kind != UpstreamFault::Timeout && !is_local(f));
+    let telling = said.or_else(|| of(UpstreamFault::Timeout)).or_else(|| faults().next());
     let mut text = String::new();
     for fault in faults() {
         // A second query to the same upstream tells nothing new.

@@ -69,16 +69,17 @@ impl Exchange<'_> {
             return;
         }
         late.upstream.pace.penalise(late.started.elapsed(), now);
+        if !second.upstream.budget.take(second.upstream.packets(), now) {
+            return;
+        }
         let index = other.unwrap_or(self.candidates.len());
         if other.is_none() {
             let again = Candidate { edns: late.edns, ..Candidate::new(&late.upstream, now) };
             self.candidates.push(again);
         }
-        if self.charge(index) {
-            self.hedge = Hedge::Sent(index);
-            if let Err(fault) = self.send(index).await {
-                self.fail(index, fault);
-            }
+        self.hedge = Hedge::Sent(index);
+        if let Err(fault) = self.send(index).await {
+            self.fail(index, fault);
         }
     }
 
@@ -113,14 +114,6 @@ impl Exchange<'_> {
             }
             Leave::Never => false,
         }
-    }
-
-    /// The same without waiting.
-    fn charge(&self, index: usize) -> bool {
-        let now = self.forwarder.clock.now();
-        self.candidates
-            .get(index)
-            .is_some_and(|candidate| candidate.upstream.budget.take(candidate.upstream.packets(), now))
     }
 
     /// The budget of this candidate's upstream is used up. Where the order of upstreams means

@@ -12,6 +12,7 @@ mod exchange;
 mod hickory_peer;
 mod joining;
 mod late;
+mod outage;
 mod remembered;
 mod system;
 #[cfg(feature = "tls")]

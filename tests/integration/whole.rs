@@ -17,6 +17,7 @@ mod imports;
 mod limits;
 mod live;
 mod loops;
+mod outage;
 #[cfg(feature = "route53")]
 mod rehearsal;
 mod reload;

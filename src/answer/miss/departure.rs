@@ -35,11 +35,12 @@ impl Shared {
     ) {
         let started = lane.as_ref().map_or_else(Instant::now, |(lane, _)| lane.now());
         let look = self.forwarder.look(want.question.qname(), want.client.ip(), started, now);
-        let mut head = look.head.filter(|_| stamps.hops() == 0);
-        if let Some(head) = &mut head {
-            let timer = self.keepings.load().hurry(want.question.qname(), head.patience());
-            timer.into_iter().for_each(|timer| head.hurry(timer));
-        }
+        let head = look.head.filter(|_| stamps.hops() == 0);
+        let head =
+            head.and_then(|head| match self.keepings.load().hurry(want.question.qname(), head.patience()) {
+                Some(timer) => head.hurried(timer),
+                None => Some(head),
+            });
         let quick = lane.zip(head);
         let quick = quick.map(|((lane, seen), head)| Quick { lane, head, seen });
         self.seat(want, now, stamps, look.from_upstream, done, quick);
@@ -84,6 +85,10 @@ impl Shared {
                 self.finish(waiter, self.refused(&want.key(), want.must_exist, text, now), now);
             }
             Seat::Started { number, signs: Some(signs), .. } => {
+                // What would fail at once is not worth a task: in an outage that is every question.
+                if let Some(error) = self.forwarder.foreseen(want.question.qname(), now) {
+                    return self.land(&want.question, kind, number, Err(error));
+                }
                 let ask = ask(&want.question, kind, stamps, signs);
                 self.fly(want.question, kind, number, ask, None);
             }

@@ -8,7 +8,7 @@ use super::{Fetched, Shared, failure};
 use crate::answer::settings::Keeping;
 use crate::cache::CacheKey;
 use crate::clock::Moment;
-use crate::upstream::{Errand, ExchangeError, Question, What};
+use crate::upstream::{Errand, ExchangeError, Memory, Question, What};
 use crate::wire::Learned;
 
 impl Shared {
@@ -138,8 +138,8 @@ impl Shared {
             }
             Err(error) => {
                 tracing::debug!(qname = %question.qname(), qtype = %question.qtype(), %error, "no answer");
-                let local = error.is_local() || may_be_forged(kind, &error);
-                self.failed(&key, error.failure(), (local, flight.must_exist), now)
+                let memory = if may_be_forged(kind, &error) { Memory::None } else { error.memory() };
+                self.failed(&key, error.failure(), (memory, flight.must_exist), now)
             }
         }
     }

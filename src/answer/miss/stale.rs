@@ -8,8 +8,12 @@ use super::{Fetched, Shared};
 use crate::answer::settings::Keeping;
 use crate::cache::{Cache, CacheKey, Failure, Stale};
 use crate::clock::Moment;
-use crate::upstream::Question;
+use crate::upstream::{Memory, Question};
 use crate::wire::{EdeCode, Learned, Outcome, Rcode};
+
+/// For how long a question is not put again to upstreams of which none may be asked, where an expired answer
+/// stands in: that is then given as fast as a fresh one, and who is back is noticed as soon as without.
+const UNASKED: Duration = Duration::from_secs(1);
 
 /// The expired answer that may be given for a question when upstreams fail, if there is one.
 ///
@@ -29,25 +33,28 @@ pub fn stale(
 }
 
 impl Shared {
-    /// What those get who wait for a question that failed. The failure is remembered, for as long as an
-    /// expired answer stands in for it if one does; a `local` one, of nobody but us, is not.
+    /// What those get who wait for a question that failed. The failure is remembered as `memory` says, for as
+    /// long as an expired answer stands in for it if one does.
     pub(super) fn failed(
         &self,
         key: &CacheKey<'_>,
         failure: Failure,
-        (local, must_exist): (bool, bool),
+        (memory, must_exist): (Memory, bool),
         now: Moment,
     ) -> (Fetched, Option<Fetched>) {
         let keepings = self.keepings.load();
         let keeping = keepings.find(key.qname);
         let stale = stale(&self.cache, key, keeping, false, now);
-        let failure = match &stale {
-            _ if local => Arc::new(failure),
-            // One that is still good was to be renewed: that can be tried again before it expires.
-            Some(stale) if !(stale.expired.is_zero() || must_exist && stale.entry.learned.denies_qname()) => {
-                self.cache.remember_failure_for(key, failure, keeping.stale_recheck, now)
-            }
-            _ => self.cache.remember_failure(key, failure, now),
+        // One that is still good was to be renewed: that can be tried again before it expires.
+        let stands_in = stale.as_ref().is_some_and(|stale| {
+            !(stale.expired.is_zero() || must_exist && stale.entry.learned.denies_qname())
+        });
+        let recheck = keeping.stale_recheck;
+        let failure = match (memory, stands_in) {
+            (Memory::Row, true) => self.cache.remember_failure_for(key, failure, recheck, now),
+            (Memory::Row, false) => self.cache.remember_failure(key, failure, now),
+            (Memory::BesideStale, true) => self.cache.rest(key, failure, recheck.min(UNASKED), now),
+            (Memory::BesideStale, false) | (Memory::None, _) => Arc::new(failure),
         };
         match stale {
             Some(stale) => {
@@ -98,7 +105,7 @@ impl Shared {
         let failure = Failure { rcode: Rcode::SERVFAIL, ede: EdeCode::STALE, text };
         // As long as the walk finds what is kept by itself; past that the upstream is asked each time.
         let failure = if kept.expired < keeping.max_stale {
-            self.cache.remember_failure_for(key, failure, keeping.stale_recheck, now)
+            self.cache.rest(key, failure, keeping.stale_recheck, now)
         } else {
             Arc::new(failure)
         };
@@ -112,7 +119,7 @@ impl Shared {
 
     /// Gives those who wait for a question an expired answer if there is one: upstreams have been silent for
     /// as long as clients should wait. The question stays asked; whoever comes within the recheck time does not
-    /// wait for it.
+    /// wait for it, unless what has expired is of no use to him.
     pub(super) fn overdue(&self, question: &Question, kind: Kind, number: u64) {
         let (now, key) = (self.clock.now(), kind.key(question));
         let keepings = self.keepings.load();
@@ -120,7 +127,7 @@ impl Shared {
         let Some(stale) = stale(&self.cache, &key, keeping, false, now) else { return };
         let failure = super::failure("no reply from the upstreams in time, they are still waited for");
         let failure = Failure { ede: EdeCode::NO_REACHABLE_AUTHORITY, ..failure };
-        let failure = self.cache.remember_failure_for(&key, failure, keeping.stale_recheck, now);
+        let failure = self.cache.rest(&key, failure, keeping.stale_recheck, now);
         let is_denial = stale.entry.learned.denies_qname();
         self.metrics.overdue.increment(1);
         for waiter in self.flights.release(question, number, |waiter| !(is_denial && waiter.must_exist)) {

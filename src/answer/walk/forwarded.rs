@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::trace::{Event, Trace};
 use super::{Due, End, Expired, Fallback, Missing, Step, Walk, Why, failed};
 use crate::answer::miss::{Fetched, stale};
-use crate::cache::{CacheKey, EntryRef, Failure, Stale};
+use crate::cache::{CacheKey, EntryRef, Failure, Remembered, Stale};
 use crate::metrics::AnswerSource;
 use crate::upstream::Question;
 use crate::wire::learned::{Outcome, Sections};
@@ -82,13 +82,15 @@ impl<'w, T: Trace<'w>> Walk<'w, '_, '_, '_, T> {
         serve: impl FnOnce(&mut Self, EntryRef<'_>) -> R,
     ) -> Result<R, Step> {
         let (view, now) = (self.view, self.view.now);
-        if let Some(failure) = self.cache.failure(key, now) {
+        if let Some(Remembered { failure, is_firm }) = self.cache.failure(key, now) {
             self.trace.note(|| Event::Failed(Arc::clone(&failure)));
             let keeping = view.rules.keepings.find(key.qname);
-            return match stale(self.cache, key, keeping, must_exist, now) {
-                Some(stale) => Ok(self.expired(&stale, &failure, serve)),
-                None => Err(failed(Why::Upstream(failure))),
-            };
+            match stale(self.cache, key, keeping, must_exist, now) {
+                Some(stale) => return Ok(self.expired(&stale, &failure, serve)),
+                None if is_firm => return Err(failed(Why::Upstream(failure))),
+                // Only those are kept waiting whom an expired answer helps.
+                None => {}
+            }
         }
         let immediate = view.rules.keepings.immediate(key.qname);
         if let Some(stale) = immediate.and_then(|k| stale(self.cache, key, k, must_exist, now)) {

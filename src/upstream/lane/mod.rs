@@ -33,6 +33,7 @@ use sockets::Sockets;
 use wait::Wait;
 
 pub use errand::{Desk, Errand, NotSent};
+pub(in crate::upstream) use wait::SHORTEST;
 
 /// Longer datagrams are cut, and then refused as damaged; we announce 1232 bytes.
 const MAX_DATAGRAM: usize = 4096;
@@ -134,7 +135,7 @@ impl Lane {
             Err(why) => return Err((why, errand)),
         };
         head.upstream().hedges.earn();
-        let (wait, alone) = Wait::of(head.hedges_after(), head.patience());
+        let (wait, alone) = Wait::of(head.hedges_after(), head.most(), head.patience());
         let query = Query {
             errand,
             socket: number,
@@ -143,7 +144,7 @@ impl Lane {
             wait,
             sent: head.started(),
             until: head.started() + alone,
-            gives_up: head.started() + head.timeout(),
+            timeout: head.timeout(),
             told_mismatch: false,
             told_error: false,
         };
@@ -270,8 +271,10 @@ impl Lane {
             None => {
                 let is_awaited = desk.unusual(&query.errand, Some(What::Reply(message.to_vec())));
                 // Too late for its question, but the upstream is there.
-                if let Some(upstream) = upstream.filter(|_| !is_awaited && is_answer(reply.rcode)) {
-                    upstream.note_late_answer();
+                match upstream.filter(|_| !is_awaited) {
+                    Some(upstream) if is_answer(reply.rcode) => upstream.note_late_answer(),
+                    Some(upstream) => upstream.breaker.note_reply(),
+                    None => {}
                 }
             }
         }
@@ -294,7 +297,7 @@ impl Lane {
     fn hand_over(&mut self, number: usize, what: Option<What>, desk: &impl Desk) {
         let Some(query) = self.queries.get(number) else { return };
         if desk.unusual(&query.errand, what) {
-            self.queries.hand_over(number);
+            self.queries.hand_over(number, self.now);
         } else {
             self.finish(number);
         }

@@ -1,6 +1,6 @@
 //! The queries a lane has sent, each in the order of its deadline.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Errand;
 use super::wait::{LINES, Wait};
@@ -28,8 +28,8 @@ pub(super) struct Query {
     pub(super) sent: Instant,
     /// When its stage ends.
     pub(super) until: Instant,
-    /// When nothing is waited for any more.
-    pub(super) gives_up: Instant,
+    /// How long it is waited for after it was handed over.
+    pub(super) timeout: Duration,
     /// What the exchange was told: each once, so that no flood fills its channel.
     pub(super) told_mismatch: bool,
     pub(super) told_error: bool,
@@ -108,10 +108,17 @@ impl Queries {
         self.firsts().map(|(_, query)| query.until).min()
     }
 
-    /// Adds a query and returns its number.
+    /// Adds a query and returns its number. Queries come in the order they are sent.
     ///
-    /// Deadlines mostly come in order; one that does not costs a step for each later one.
-    pub(super) fn insert(&mut self, query: Query) -> usize {
+    /// Cost: the same however many wait. A line mostly has one wait, so that its deadlines come in order. Who
+    /// would have to stand in front of others, in a greater hurry than they or after a reload that shortens
+    /// the patience, goes to a line with a shorter wait.
+    pub(super) fn insert(&mut self, mut query: Query) -> usize {
+        while self.is_out_of_order(&query)
+            && let Some((wait, span)) = query.wait.shorter()
+        {
+            (query.wait, query.until) = (wait, query.until.min(query.sent + span));
+        }
         let cell = Cell { query: Some(query), before: NONE, after: NONE };
         let number = match self.free.pop() {
             Some(number) => {
@@ -136,35 +143,34 @@ impl Queries {
         Some(query)
     }
 
-    /// Notes that an exchange waits for the query from now on.
-    pub(super) fn hand_over(&mut self, number: usize) {
+    fn is_out_of_order(&self, query: &Query) -> bool {
+        self.get(self.lines[query.line()].last).is_some_and(|last| last.until > query.until)
+    }
+
+    /// Notes that an exchange waits for the query from `now` on.
+    pub(super) fn hand_over(&mut self, number: usize, now: Instant) {
         if self.get(number).is_none_or(|query| query.stage == Stage::Handed) {
             return;
         }
         self.unlink(number);
         if let Some(query) = self.get_mut(number) {
             query.stage = Stage::Handed;
-            query.until = query.gives_up;
+            // Not from when it was sent: so this line, too, is in order whoever comes when.
+            query.until = now + query.timeout;
         }
         self.link(number);
     }
 
+    /// Puts a query at the end of its line.
     fn link(&mut self, number: usize) {
-        let Some((line, until)) = self.get(number).map(|q| (q.line(), q.until)) else { return };
-        let mut before = self.lines[line].last;
-        while let Some(earlier) = self.get(before).filter(|q| q.until > until).and(self.cells.get(before)) {
-            before = earlier.before;
-        }
-        let after = match self.cells.get_mut(before) {
-            Some(cell) => std::mem::replace(&mut cell.after, number),
-            None => std::mem::replace(&mut self.lines[line].first, number),
-        };
-        match self.cells.get_mut(after) {
-            Some(cell) => cell.before = number,
-            None => self.lines[line].last = number,
+        let Some(line) = self.get(number).map(Query::line) else { return };
+        let before = std::mem::replace(&mut self.lines[line].last, number);
+        match self.cells.get_mut(before) {
+            Some(cell) => cell.after = number,
+            None => self.lines[line].first = number,
         }
         if let Some(cell) = self.cells.get_mut(number) {
-            (cell.before, cell.after) = (before, after);
+            (cell.before, cell.after) = (before, NONE);
         }
     }
 
@@ -191,23 +197,30 @@ mod tests {
     use super::super::tests::errand;
     use super::*;
 
-    fn query(start: Instant, until: u64) -> Query {
-        let at = |millis| start + Duration::from_millis(millis);
+    /// A query that was sent so many milliseconds after the start.
+    fn query(start: Instant, sent: u64, (wait, span): (Wait, Duration)) -> Query {
+        let at = start + millis(sent);
         Query {
-            errand: errand("a.test", until),
+            errand: errand("a.test", sent),
             socket: 0,
             id: 0,
             stage: Stage::Quick,
-            wait: Wait::WHOLE,
-            sent: start,
-            until: at(until),
-            gives_up: at(10 * until),
+            wait,
+            sent: at,
+            until: at + span,
+            timeout: millis(4000),
             told_mismatch: false,
             told_error: false,
         }
     }
 
-    /// The numbers that the errands of a stage have, first deadline first.
+    fn millis(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    const WHOLE: (Wait, Duration) = (Wait::WHOLE, Duration::from_millis(600));
+
+    /// When the errands of a stage were sent, first deadline first.
     fn drained(queries: &mut Queries, stage: Stage) -> Vec<u64> {
         std::iter::from_fn(|| {
             let of_stage = queries.firsts().filter(|(_, query)| query.stage == stage);
@@ -218,45 +231,64 @@ mod tests {
     }
 
     #[test]
-    fn queries_stand_in_the_order_of_their_deadlines_however_they_come() {
+    fn queries_that_are_waited_for_less_end_first_whenever_they_were_sent() {
         let (mut queries, start) = (Queries::new(), Instant::now());
-        for until in [30, 10, 20, 40, 10, 5] {
-            queries.insert(query(start, until));
+        for sent in [0, 10, 20] {
+            queries.insert(query(start, sent, WHOLE));
         }
-        assert_eq!(drained(&mut queries, Stage::Quick), [5, 10, 10, 20, 30, 40]);
+        let soon = queries.insert(query(start, 20, Wait::of(Some(millis(50)), Duration::MAX, WHOLE.1)));
+        assert_eq!(queries.next_deadline(), Some(start + millis(70)));
+        assert_eq!(queries.expired(start + millis(70)), Some((soon, Stage::Quick)));
+        assert_eq!(drained(&mut queries, Stage::Quick), [20, 0, 10, 20]);
         assert_eq!(queries.len(), 0);
     }
 
     #[test]
-    fn queries_that_are_waited_for_less_end_first_whenever_they_were_sent() {
+    fn lines_are_in_order_however_many_times_the_domains_have_and_settings_change() {
         let (mut queries, start) = (Queries::new(), Instant::now());
-        for until in [600, 610, 620] {
-            queries.insert(query(start, until));
+        for sent in 0..2000 {
+            let most = millis(sent * 7919 % 650 + 10);
+            let patience = if sent < 1000 { WHOLE.1 } else { WHOLE.1 / 4 };
+            let (wait, span) = Wait::of(None, most, patience);
+            assert!(span <= most.min(patience) && span >= most.min(patience) / 6, "{span:?} for {most:?}");
+            queries.insert(query(start, sent, (wait, span)));
+            let waits = queries.get(queries.len() - 1).map(|query| query.until - query.sent);
+            assert!(waits.is_some_and(|waits| waits <= span), "{waits:?}");
         }
-        let soon = queries
-            .insert(Query { wait: Wait::of(Some(Duration::ZERO), Duration::MAX).0, ..query(start, 70) });
-        assert_eq!(queries.next_deadline(), Some(start + Duration::from_millis(70)));
-        assert_eq!(queries.expired(start + Duration::from_millis(70)), Some((soon, Stage::Quick)));
-        assert_eq!(drained(&mut queries, Stage::Quick), [70, 600, 610, 620]);
+        for line in &queries.lines {
+            let mut number = line.first;
+            while let (Some(query), Some(cell)) = (queries.get(number), queries.cells.get(number)) {
+                assert!(queries.get(cell.after).is_none_or(|next| query.until <= next.until));
+                number = cell.after;
+            }
+        }
+        let deadlines: Vec<_> = std::iter::from_fn(|| {
+            let (number, until) = (queries.expired(start + millis(10_000))?.0, queries.next_deadline());
+            queries.remove(number).and(until)
+        })
+        .collect();
+        assert_eq!(deadlines.len(), 2000);
     }
 
     #[test]
     fn one_handed_over_waits_in_the_other_line_until_it_is_given_up() {
         let (mut queries, start) = (Queries::new(), Instant::now());
-        let numbers: Vec<_> = [1, 2, 3].map(|until| queries.insert(query(start, until))).into();
-        for number in [numbers[2], numbers[0], numbers[0]] {
-            queries.hand_over(number);
+        let numbers: Vec<_> = [1, 2, 3].map(|sent| queries.insert(query(start, sent, WHOLE))).into();
+        for (number, at) in [(numbers[2], 10), (numbers[0], 20), (numbers[0], 30)] {
+            queries.hand_over(number, start + millis(at));
         }
-        assert_eq!(queries.expired(start + Duration::from_millis(10)), Some((numbers[1], Stage::Quick)));
+        assert_eq!(queries.expired(start + millis(700)), Some((numbers[1], Stage::Quick)));
         assert_eq!(drained(&mut queries, Stage::Quick), [2]);
-        assert_eq!(drained(&mut queries, Stage::Handed), [1, 3]);
+        assert_eq!(queries.expired(start + millis(4009)), None);
+        assert_eq!(queries.expired(start + millis(4010)), Some((numbers[2], Stage::Handed)));
+        assert_eq!(drained(&mut queries, Stage::Handed), [3, 1], "in the order they were handed over");
     }
 
     #[test]
     fn the_places_of_finished_queries_are_used_again() {
         let (mut queries, start) = (Queries::new(), Instant::now());
         for round in 0..100 {
-            let numbers: Vec<_> = (1..4).map(|i| queries.insert(query(start, round + i))).collect();
+            let numbers: Vec<_> = (1..4).map(|i| queries.insert(query(start, round + i, WHOLE))).collect();
             assert_eq!(queries.len(), 3);
             for number in [numbers[1], numbers[0], numbers[2]] {
                 assert!(queries.remove(number).is_some() && queries.remove(number).is_none());

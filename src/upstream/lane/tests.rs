@@ -415,3 +415,44 @@ fn an_answer_that_comes_too_late_for_its_question_still_closes_the_breaker() {
     assert_eq!(bench.told(1), ["1 reply"]);
     assert!(route.upstreams[0].breaker.is_closed());
 }
+
+#[test]
+fn a_late_error_code_shows_a_lone_upstream_to_be_alive_and_neither_opens_nor_closes_its_breaker() {
+    let mut bench = bench(1);
+    let route = bench.forwarder.route(Name::root().as_ref()).unwrap();
+    let breaker = &route.upstreams[0].breaker;
+    let now = Moment::default();
+    let mut states = Vec::new();
+    for number in 0..3 {
+        bench.notes.is_deserted = false;
+        let asked = bench.send("a.test", number);
+        assert_eq!(bench.pass(Duration::from_secs(1)).len(), 1);
+        // What the exchange makes of it that has taken over.
+        let silence = Weight::Silence(breaker.mark());
+        route.upstreams[0].note_failure(UpstreamFault::Timeout, silence, now);
+        bench.notes.is_deserted = true;
+        let rcode = if number == 1 { Rcode::REFUSED } else { Rcode::SERVFAIL };
+        bench.reply(&asked, "a.test", asked.id, rcode);
+        assert_eq!(bench.told(1), [format!("{number} reply")]);
+        states.push((breaker.failures(), breaker.is_closed(), breaker.is_last_resort()));
+    }
+    assert_eq!(states, [(1, true, false), (2, true, false), (3, false, true)]);
+}
+
+#[test]
+fn who_is_in_a_hurry_is_told_of_silence_in_time_and_who_is_in_a_greater_one_takes_an_exchange() {
+    let mut bench = bench(4);
+    let head = |bench: &Bench, most| {
+        let (qname, client) = (Name::root(), [192, 0, 2, 1].into());
+        let look =
+            bench.forwarder.look(qname.as_ref(), client, bench.lane.now(), bench.forwarder.clock.now());
+        look.head.unwrap().hurried(Duration::from_millis(most))
+    };
+    assert!(head(&bench, 9).is_none());
+    for (most, waits) in [(10, 10), (130, 100), (450, 450)] {
+        let head = head(&bench, most).unwrap();
+        bench.lane.send(&head, errand("a.test", most)).unwrap();
+        assert!(bench.pass(Duration::from_millis(waits - 1)).is_empty());
+        assert_eq!(bench.pass(Duration::from_millis(waits)), [format!("{most} silence")]);
+    }
+}

@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use zonelet::answer::miss::Fetched;
 use zonelet::clock::Clock;
 use zonelet::upstream::{Forwarder, Policy, Settings};
 use zonelet::wire::{EdeCode, Rtype};
 
 use super::exchange::{asked, failure};
-use crate::harness::agent::{Agent, forward_all};
+use crate::harness::agent::{Agent, failed, forward_all};
 use crate::harness::time::HandTime;
 use crate::harness::upstream::{Out, Scripted};
 
@@ -20,7 +19,7 @@ fn forwarder(settings: Settings) -> (Arc<Forwarder>, Clock) {
 }
 
 /// A server that answers as long as the switch is on.
-async fn switched(on: bool) -> (Scripted, Arc<AtomicBool>) {
+pub(super) async fn switched(on: bool) -> (Scripted, Arc<AtomicBool>) {
     let switch = Arc::new(AtomicBool::new(on));
     let is_on = Arc::clone(&switch);
     let server = Scripted::start(move |asked| match is_on.load(Ordering::Relaxed) {
@@ -98,10 +97,11 @@ async fn while_all_are_dead_names_fail_at_once_and_the_first_question_after_a_wh
 async fn a_flood_of_names_for_dead_upstreams_is_answered_in_time_and_hardly_asked() {
     let time = HandTime::stop();
     let dead = [Scripted::silent().await, Scripted::silent().await];
-    let agent = Agent::new(forward_all(&[dead[0].addr, dead[1].addr]));
+    let agent = Agent::new(Settings { sockets: 128, ..forward_all(&[dead[0].addr, dead[1].addr]) });
     let (mut waiting, mut after_opening) = (Vec::new(), [0; 2]);
-    for tick in 0..200_u32 {
-        for n in 0..100 {
+    // 5000 new names a second for a minute.
+    for tick in 0..600_u32 {
+        for n in 0..500 {
             let outcome = agent.fetch(Agent::want(&format!("n{n}.t{tick}.test"), Rtype::A));
             waiting.push((tick, outcome));
         }
@@ -109,7 +109,10 @@ async fn a_flood_of_names_for_dead_upstreams_is_answered_in_time_and_hardly_aske
         agent.clock.advance(Duration::from_millis(100));
         waiting.retain_mut(|(asked, outcome)| match outcome.try_recv() {
             Ok(fetched) => {
-                assert!(matches!(fetched, Fetched::Failed(_)));
+                let (ede, text) = failed(fetched);
+                // Until the breakers open more names wait than may.
+                let is_cap = *asked < 40 && ede == 0 && text.contains("too many queries wait");
+                assert!(ede == 22 || is_cap, "{ede} {text}, asked in tick {asked}");
                 assert!(tick - *asked < 20, "asked in tick {asked}, told in {tick}");
                 false
             }
@@ -121,7 +124,7 @@ async fn a_flood_of_names_for_dead_upstreams_is_answered_in_time_and_hardly_aske
     }
     for (upstream, before) in dead.iter().zip(after_opening) {
         let trials = upstream.count() - before;
-        assert!((1..=15).contains(&trials), "{trials} packets in 15 s");
+        assert!((5..=15).contains(&trials), "{trials} packets in 55 s");
     }
     assert!(agent.miss.waiting() < 10);
 }

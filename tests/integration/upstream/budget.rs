@@ -77,6 +77,23 @@ async fn a_truncated_answer_costs_a_connection_and_is_not_asked_for_past_the_bud
 }
 
 #[tokio::test]
+async fn the_packets_of_a_connection_are_waited_for_as_those_of_a_query() {
+    let time = HandTime::stop();
+    let upstream = Scripted::start(|asked| {
+        let mut cut = asked.question.address(60, 66);
+        cut[2] |= 0x02;
+        vec![Out::Reply(if asked.tcp { asked.question.address(60, 1) } else { cut })]
+    })
+    .await;
+    let agent = Agent::new(limited(forward_all(&[upstream.addr]), 100));
+    agent.clock.advance(Duration::from_secs(10));
+    let outcome = agent.fetch(Agent::want("a.test", Rtype::A));
+    let (fetched, took) = time.drive(outcome).await;
+    assert!(matches!(fetched, Ok(Fetched::Entry(_))), "ten packets at once, and the eleventh after 10 ms");
+    assert!(took >= Duration::from_millis(10) && took <= Duration::from_millis(100), "{took:?}");
+}
+
+#[tokio::test]
 async fn spare_work_finds_no_room_near_the_budget() {
     let time = HandTime::stop();
     let upstream = Scripted::answering(60).await;

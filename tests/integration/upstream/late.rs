@@ -113,6 +113,28 @@ async fn second_queries_never_take_the_place_of_a_last_resort() {
 }
 
 #[tokio::test]
+async fn the_last_of_three_has_its_time_before_silence_is_over() {
+    let time = HandTime::stop();
+    let silent = [Scripted::silent().await, Scripted::silent().await];
+    let last =
+        Scripted::start(|asked| vec![Out::After(Duration::from_millis(500), asked.question.address(60, 1))])
+            .await;
+    let forwarder = forwarder(forward_all(&[silent[0].addr, silent[1].addr, last.addr]));
+    let (result, took) = time.drive(asked(&forwarder, "a.test")).await;
+    assert!(result.is_ok() && took < Duration::from_millis(1800), "{took:?}");
+}
+
+#[tokio::test]
+async fn three_dead_upstreams_take_less_than_two_seconds() {
+    let time = HandTime::stop();
+    let silent = [Scripted::silent().await, Scripted::silent().await, Scripted::silent().await];
+    let forwarder = forwarder(forward_all(&silent.each_ref().map(|upstream| upstream.addr)));
+    let (result, took) = time.drive(asked(&forwarder, "a.test")).await;
+    assert!(result.is_err() && took < Duration::from_secs(2), "{took:?}");
+    assert!(silent.iter().all(|upstream| upstream.count() == 1));
+}
+
+#[tokio::test]
 async fn second_queries_are_few() {
     let time = HandTime::stop();
     let upstream = losing_the_first().await;
