@@ -14,6 +14,9 @@ const HEAD_START_MS: u64 = 30 * 86_400_000;
 pub struct Moment(u64);
 
 impl Moment {
+    /// Later than all others.
+    pub const MAX: Self = Self(u64::MAX);
+
     /// The moment that lies `millis` after the clock's start.
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis)

@@ -119,6 +119,8 @@ struct Shared {
     runtime: Handle,
     flights: Flights,
     waiting: AtomicUsize,
+    /// Questions that have left a worker's hands. Those whose askers were given an expired answer go on.
+    airborne: AtomicUsize,
     max_in_flight: AtomicUsize,
     max_waiters: AtomicUsize,
     keepings: ArcSwap<Keepings>,
@@ -145,6 +147,7 @@ impl MissPath {
             runtime,
             flights: Flights::default(),
             waiting: AtomicUsize::new(0),
+            airborne: AtomicUsize::new(0),
             max_in_flight: AtomicUsize::new(0),
             max_waiters: AtomicUsize::new(0),
             keepings: ArcSwap::from_pointee(Keepings::of(settings)),
@@ -235,7 +238,7 @@ impl MissPath {
 
     /// Whether answers may be learned anew that nobody waits for. Cost: two loads.
     pub fn has_leisure(&self, now: Moment) -> bool {
-        self.0.renewals.may_be(now) && self.waiting() < self.0.max_in_flight.load(Ordering::Relaxed) / 2
+        self.0.renewals.may_be(now) && self.0.under_way() < self.0.max_in_flight.load(Ordering::Relaxed) / 2
     }
 
     /// What has been fetched by now, for any question.
@@ -264,7 +267,9 @@ impl MissPath {
         if let Some(failure) = self.0.refuse_hops(&want, &stamps) {
             return done.told(Fetched::Failed(Arc::new(failure)), now);
         }
-        if self.0.waiting.fetch_add(1, Ordering::Relaxed) >= self.0.max_in_flight.load(Ordering::Relaxed) {
+        let under_way = self.0.under_way();
+        self.0.waiting.fetch_add(1, Ordering::Relaxed);
+        if under_way >= self.0.max_in_flight.load(Ordering::Relaxed) {
             self.0.waiting.fetch_sub(1, Ordering::Relaxed);
             self.0.metrics.refused(Refusal::InFlight);
             let text = "too many queries wait for upstreams";
@@ -334,6 +339,11 @@ impl Shared {
         let is_wanted =
             keeping.renews && self.cache.is_worth_renewing(&sibling.key(), now, keeping.max_stale);
         (is_wanted && !self.flights.is_asked(&sibling.question)).then_some(sibling)
+    }
+
+    /// What the bound on questions is about: those who wait for answers, and questions for which nobody waits any more.
+    fn under_way(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed).max(self.airborne.load(Ordering::Relaxed))
     }
 
     fn finish(&self, waiter: Waiter, fetched: Fetched, now: Moment) {

@@ -203,8 +203,13 @@ impl Cache {
             if evicted > 0 {
                 self.metrics.evictions.increment(evicted as u64);
             }
-        } else if entry.learned.outcome != Outcome::Error {
-            self.shard(hash).end(&fresh);
+        } else {
+            match entry.learned.outcome {
+                Outcome::Error => {}
+                // A denial without SOA is what forwarders say that fail: it ends nothing before its time.
+                Outcome::NxDomain | Outcome::NoData => self.shard(hash).end(&fresh, now),
+                Outcome::Answer | Outcome::OpenChain => self.shard(hash).end(&fresh, Moment::MAX),
+            }
         }
         entry
     }

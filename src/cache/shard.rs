@@ -131,7 +131,7 @@ impl Shard {
     pub(super) fn insert(&mut self, fresh: &Fresh<'_>, now: Moment) -> usize {
         self.inserted += 1;
         if !self.may_hold(fresh.len()) {
-            self.end(fresh);
+            self.end(fresh, Moment::MAX);
             return 0;
         }
         let (old, opposite) = self.find(fresh);
@@ -160,10 +160,14 @@ impl Shard {
         gone
     }
 
-    /// Takes out what a response would replace.
-    pub(super) fn end(&mut self, fresh: &Fresh<'_>) {
+    /// Takes out what a response would replace and is past its time by `when`.
+    pub(super) fn end(&mut self, fresh: &Fresh<'_>, when: Moment) {
         let (old, opposite) = self.find(fresh);
-        old.into_iter().chain(opposite).for_each(|address| self.take_out(fresh.tag, address));
+        for address in old.into_iter().chain(opposite) {
+            if self.chunks.get(address).and_then(Packed::at).is_some_and(|packed| packed.expires() <= when) {
+                self.take_out(fresh.tag, address);
+            }
+        }
     }
 
     /// [`Shard::insert`] for a response that may be old: not where something at least as new is known that it would take

@@ -133,6 +133,17 @@ fn what_may_not_be_kept_ends_what_it_refreshes_and_errors_end_nothing() {
 }
 
 #[test]
+fn a_denial_that_may_not_be_kept_ends_no_answer_before_its_time() {
+    let (cache, qname) = (cache(&Settings::default()), name("a.test"));
+    let (key, later) = (key(&qname, Rtype::A), Moment::from_millis(10_000));
+    cache.insert(&key, good(300), Moment::default());
+    cache.insert(&key, learned("a.test", Rtype::A, Rcode::NXDOMAIN, &[], &[]), later);
+    assert!(cache.get(&key, later).is_some_and(|entry| entry.learned.answers == 1));
+    cache.insert(&key, good(0), later);
+    assert!(cache.get(&key, later).is_none());
+}
+
+#[test]
 fn caps_bound_lifetimes_and_the_ttls_shown() {
     let settings = Settings { max_ttl: Duration::from_secs(100), ..Settings::default() };
     let (cache, now, qname) = (cache(&settings), Moment::default(), name("a.test"));

@@ -82,6 +82,11 @@ impl Breaker {
         self.failures.load(Relaxed)
     }
 
+    /// When it was tried last, or opened.
+    pub(super) fn tried_at(&self) -> u64 {
+        self.tried_at.load(Relaxed)
+    }
+
     /// How long it is to the next trial where others answer; `None` while it is closed.
     pub(super) fn trial_in(&self, now: Moment) -> Option<Duration> {
         let at = self.trial_at.load(Relaxed);
@@ -115,11 +120,16 @@ impl Breaker {
         true
     }
 
-    /// Something has come that is a response, whatever it says and however late: whoever it is from lives. What
-    /// has failed has failed all the same, so that a closed breaker is no further from opening by it, nor an
-    /// open one closed.
+    /// A response has come in time, whatever it says.
     pub(super) fn note_reply(&self) {
         self.replies.fetch_add(1, Relaxed);
+        self.note_life();
+    }
+
+    /// A response has come too late for its question, and is none to it: whoever it is from lives, and is asked
+    /// where there is no other. What has failed has failed all the same: a closed breaker is no further from
+    /// opening by it, nor an open one closed.
+    pub(super) fn note_life(&self) {
         if self.mute.load(Relaxed) != 0 {
             self.mute.store(0, Relaxed);
         }
@@ -272,11 +282,12 @@ mod tests {
         let breaker = Breaker::default();
         let opens: Vec<bool> = (0..3)
             .map(|_| {
-                let opens = breaker.note_failure(silence(&breaker), at(0));
-                breaker.note_reply();
-                opens
+                let silence = silence(&breaker);
+                breaker.note_life();
+                breaker.note_failure(silence, at(0))
             })
             .collect();
+        breaker.note_life();
         assert_eq!(opens, [false, false, true], "each has failed its question, which others answer sooner");
         assert!(breaker.is_last_resort(), "who has no other goes on asking it");
     }

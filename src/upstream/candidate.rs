@@ -18,6 +18,8 @@ pub(super) struct Candidate {
     pub(super) tries: u32,
     /// When the last was.
     pub(super) started: Instant,
+    /// When it was asked over a connection, if it was.
+    pub(super) streamed: Option<Instant>,
     /// What had come from it when the first was.
     pub(super) mark: Mark,
     /// How it failed, if it has.
@@ -38,6 +40,7 @@ impl Candidate {
             upstream: Arc::clone(upstream),
             tries: 0,
             started: Instant::now(),
+            streamed: None,
             mark: upstream.breaker.mark(),
             fault: None,
             over_tcp: false,
@@ -77,7 +80,7 @@ pub(super) struct Candidates {
 }
 
 /// The upstreams of `route` for `qname` as its policy orders them, without those that send the name
-/// back to us. Those whose breaker is open are left out but for a trial that is due; where no other
+/// back to us. One that has been asked already, `begun`, needs no trial. Those whose breaker is open are left out but for a trial that is due; where no other
 /// is left the trial is this question's own. Those that do answer, if with errors, come last.
 ///
 /// # Errors
@@ -85,6 +88,7 @@ pub(super) struct Candidates {
 pub(super) fn candidates(
     route: &Route,
     qname: NameRef<'_>,
+    begun: Option<&Arc<Upstream>>,
     now: Moment,
 ) -> Result<Candidates, ExchangeError> {
     let sorted = route.order.sort(&route.upstreams, now, &mut |n| rand::random_range(0..n));
@@ -94,8 +98,7 @@ pub(super) fn candidates(
         return Err(none_usable(route));
     }
     let (closed, open): (Vec<_>, Vec<_>) = usable.into_iter().partition(|u| u.breaker.is_closed());
-    let (mut trials, rest): (Vec<_>, Vec<_>) =
-        open.into_iter().partition(|u| u.claim_trial(closed.is_empty(), now));
+    let (mut trials, rest) = claimed(route, open, closed.is_empty(), begun, now);
     let last_resorts = rest.into_iter().filter(|u| u.breaker.is_last_resort());
     let mut all: Vec<_> = closed.into_iter().chain(last_resorts).map(|u| Candidate::new(u, now)).collect();
     if all.is_empty() {
@@ -109,6 +112,29 @@ pub(super) fn candidates(
         return Err(unreachable(route));
     }
     Ok(Candidates { all, trials: trials.into_iter().cloned().collect() })
+}
+
+/// Of upstreams whose breakers are open those whose trial this question is, and the others.
+///
+/// No more trials are taken than queries may leave, of those first that have waited longest: of many that fell due
+/// together the last ones would never be sent theirs.
+fn claimed<'a>(
+    route: &Route,
+    mut open: Vec<&'a Arc<Upstream>>,
+    alone: bool,
+    begun: Option<&Arc<Upstream>>,
+    now: Moment,
+) -> (Vec<&'a Arc<Upstream>>, Vec<&'a Arc<Upstream>>) {
+    if open.len() > route.max_sends as usize {
+        open.sort_by_key(|upstream| upstream.breaker.tried_at());
+    }
+    let (mut left, is_begun) =
+        (route.max_sends, |u: &Arc<Upstream>| begun.is_some_and(|b| Arc::ptr_eq(b, u)));
+    open.into_iter().partition(|upstream| {
+        let takes = left > 0 && !is_begun(upstream) && upstream.claim_trial(alone, now);
+        left -= u32::from(takes);
+        takes
+    })
 }
 
 /// What [`candidates`] would fail with, if it would: then there is nothing to be waited for. Takes no trial.
@@ -132,7 +158,7 @@ fn none_usable(route: &Route) -> ExchangeError {
 }
 
 /// None of the upstreams answers.
-fn unreachable(route: &Route) -> ExchangeError {
+pub(super) fn unreachable(route: &Route) -> ExchangeError {
     let mut text = String::from("no reply of late from ");
     for (n, upstream) in route.upstreams.iter().enumerate() {
         if n == 4 {

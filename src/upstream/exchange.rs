@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use super::candidate::{Candidate, Candidates, candidates};
+use super::candidate::{Candidate, Candidates, candidates, unreachable};
 use super::head::{FIRST, Head, Heard};
 use super::hedge::Hedge;
 use super::pending::{Event, Place};
@@ -26,7 +26,7 @@ use crate::wire::{Learned, Name, Rtype};
 pub(super) struct Exchange<'a> {
     pub(super) forwarder: &'a Forwarder,
     pub(super) ask: &'a Ask,
-    pub(super) route: &'a Route,
+    pub(super) route: &'a Arc<Route>,
     pub(super) question: Arc<(Name, Rtype)>,
     pub(super) candidates: Vec<Candidate>,
     /// Dropped with the exchange: until then late replies find it.
@@ -50,7 +50,7 @@ pub(super) async fn exchange(
     route: &Arc<Route>,
 ) -> Result<Learned, ExchangeError> {
     let found = forwarder.loops.subscribe();
-    let Candidates { all, trials } = candidates(route, ask.qname.as_ref(), forwarder.clock.now())?;
+    let Candidates { all, trials } = candidates(route, ask.qname.as_ref(), None, forwarder.clock.now())?;
     trials.iter().for_each(|upstream| forwarder.try_out(ask, route, upstream));
     let (sender, events) = mpsc::channel(route.max_events());
     let mut exchange = Exchange::new(forwarder, ask, route, all, sender);
@@ -67,9 +67,10 @@ pub(super) async fn resume(
     head: &Head,
     heard: Heard,
 ) -> Result<Learned, ExchangeError> {
-    let (route, now, found) = (&*head.route, forwarder.clock.now(), forwarder.loops.subscribe());
+    let (route, now, found) = (&head.route, forwarder.clock.now(), forwarder.loops.subscribe());
     let mut others = Vec::new();
-    if let Ok(Candidates { all, trials }) = candidates(route, ask.qname.as_ref(), now) {
+    if let Ok(Candidates { all, trials }) = candidates(route, ask.qname.as_ref(), Some(head.upstream()), now)
+    {
         trials.iter().for_each(|upstream| forwarder.try_out(ask, &head.route, upstream));
         others = all;
     }
@@ -94,6 +95,8 @@ pub(super) async fn try_out(forwarder: Arc<Forwarder>, ask: Ask, route: Arc<Rout
     let candidate = Candidate { is_trial: true, ..Candidate::new(&upstream, forwarder.clock.now()) };
     let (sender, events) = mpsc::channel(route.max_events());
     let mut exchange = Exchange::new(&forwarder, &ask, &route, vec![candidate], sender);
+    // Nobody waits for it, and an upstream may be slow at first.
+    exchange.quiet_at = None;
     exchange.send_next().await;
     let outcome = exchange.run(events, forwarder.loops.subscribe()).await;
     tracing::debug!(%upstream, answers = outcome.is_ok(), "tried an upstream that kept failing");
@@ -103,7 +106,7 @@ impl<'a> Exchange<'a> {
     fn new(
         forwarder: &'a Forwarder,
         ask: &'a Ask,
-        route: &'a Route,
+        route: &'a Arc<Route>,
         candidates: Vec<Candidate>,
         events: mpsc::Sender<Event>,
     ) -> Self {
@@ -165,7 +168,11 @@ impl Exchange<'_> {
             }
         }
         self.count_hedge(None);
-        Err(verdict(&self.candidates))
+        // Breakers may have opened since the candidates were chosen: then nobody was asked, and nobody failed.
+        match self.candidates.iter().all(|candidate| candidate.fault.is_none()) {
+            true => Err(unreachable(self.route)),
+            false => Err(verdict(&self.candidates)),
+        }
     }
 
     async fn on_timer(&mut self, timer: Timer) {

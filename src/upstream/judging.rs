@@ -59,7 +59,7 @@ impl Exchange<'_> {
         let (upstream, now) = (Arc::clone(&candidate.upstream), self.forwarder.clock.now());
         upstream.breaker.note_reply();
         if let Some(tap) = self.forwarder.tap(&upstream, over_tcp) {
-            tap.replied(message, candidate.started.elapsed());
+            tap.replied(message, candidate.streamed.unwrap_or(candidate.started).elapsed());
         }
         if reply.truncated && !over_tcp {
             self.after_truncation(index);

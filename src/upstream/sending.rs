@@ -102,6 +102,7 @@ impl Exchange<'_> {
         if std::mem::replace(&mut candidate.over_tcp, true) {
             return;
         }
+        candidate.streamed = Some(Instant::now() + wait);
         let (upstream, question) = (Arc::clone(&candidate.upstream), Arc::clone(&self.question));
         let tap = self.forwarder.tap(&upstream, true);
         self.streams.spawn(async move {

@@ -161,6 +161,10 @@ impl Exchange<'_> {
             return;
         }
         if self.candidates.iter().filter(|c| c.is_awaited()).all(Candidate::is_silent) {
+            // Who was dead may be slow at first. Whoever asked need not wait for that; a trial can.
+            for candidate in self.candidates.iter().filter(|c| c.is_awaited() && c.is_trial) {
+                self.forwarder.try_out(self.ask, self.route, &candidate.upstream);
+            }
             self.give_up();
         }
     }

@@ -25,17 +25,25 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// What `query` asks; nothing where it cannot be read. Cost: one comparison without EDNS, else a second reading
-    /// of the query.
+    /// What `query` asks; nothing where it cannot be read. Cost: a comparison where it has no options, else a second
+    /// reading of the query.
     pub fn of(query: &[u8]) -> Self {
-        if u16_at(query, 10).is_none_or(|additional| additional == 0) {
-            return Self::default();
+        match u16_at(query, 10) {
+            None | Some(0) => return Self::default(),
+            // An OPT record without options is the whole of what most clients send behind the question.
+            Some(1) if query.last_chunk().is_some_and(is_bare_opt) => return Self::default(),
+            Some(_) => {}
         }
         let mut qname = Suffixes::default();
         let edns = Query::parse(query, &mut qname).ok().and_then(|query| query.edns);
         let has = |code| edns.is_some_and(|edns| edns.option(code).is_some());
         Self { padding: has(PADDING), keepalive: has(KEEPALIVE) }
     }
+}
+
+/// Whether a message that ends so has no options: the root as owner, OPT, size, flags, no data (RFC 6891 §6.1.2).
+fn is_bare_opt(end: &[u8; 11]) -> bool {
+    end.starts_with(&[0, 0, 41]) && end.ends_with(&[0, 0])
 }
 
 /// What a transport adds to a response.

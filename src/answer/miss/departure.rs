@@ -150,6 +150,7 @@ impl Shared {
         ask: Ask,
         begun: Option<(Head, Heard)>,
     ) {
+        self.airborne.fetch_add(1, Ordering::Relaxed);
         let landing = Landing { shared: Arc::clone(self), question, kind, number, ask: Some(ask) };
         self.runtime.spawn(landing.fly(begun));
     }
@@ -203,6 +204,7 @@ impl Landing {
 
 impl Drop for Landing {
     fn drop(&mut self) {
+        self.shared.airborne.fetch_sub(1, Ordering::Relaxed);
         if self.ask.take().is_some() {
             self.shared.land(&self.question, self.kind, self.number, Err(ExchangeError::Stopped));
         }

@@ -160,13 +160,13 @@ impl Lane {
         if self.queries.len() >= MAX_QUERIES {
             return Err(NotSent::NoRoom);
         }
+        let share = self.forwarder.share(upstream);
+        let place = self.sockets.place(upstream, share, self.now, &self.epoll);
+        let (number, id) = place.ok_or(NotSent::NoRoom)?;
         // Past the packet budget an exchange waits for its turn, or is told that there is none.
         if !upstream.budget.take(1, self.moment) {
             return Err(NotSent::NoRoom);
         }
-        let share = self.forwarder.share(upstream);
-        let place = self.sockets.place(upstream, share, self.now, &self.epoll);
-        let (number, id) = place.ok_or(NotSent::NoRoom)?;
         self.write(upstream, errand, id);
         let sock = self.sockets.get(number).ok_or(NotSent::NoRoom)?;
         upstream.metrics.udp_sends.increment(1);
@@ -273,7 +273,7 @@ impl Lane {
                 // Too late for its question, but the upstream is there.
                 match upstream.filter(|_| !is_awaited) {
                     Some(upstream) if is_answer(reply.rcode) => upstream.note_late_answer(),
-                    Some(upstream) => upstream.breaker.note_reply(),
+                    Some(upstream) => upstream.breaker.note_life(),
                     None => {}
                 }
             }

@@ -72,19 +72,18 @@ fn hints(rdata: &[u8]) -> impl Iterator<Item = IpAddr> + '_ {
 }
 
 /// Loopback, private (RFC 1918, RFC 4193, site-local as of RFC 3513), shared (RFC 6598), link-local and unspecified
-/// addresses, what a network translates for itself (RFC 8215), and IPv6 addresses that lead to such a one of IPv4.
+/// addresses, and IPv6 addresses that lead to such a one of IPv4.
 fn is_private(address: IpAddr) -> bool {
     let ip = match address {
         IpAddr::V4(ip) => return is_private_v4(ip),
         IpAddr::V6(ip) => ip,
     };
-    let [first, second, third, ..] = ip.segments();
+    let [first, ..] = ip.segments();
     ip.is_unspecified()
         || ip.is_loopback()
         || first & 0xfe00 == 0xfc00
         // fe80::/10 and fec0::/10.
         || first & 0xff80 == 0xfe80
-        || (first, second, third) == (0x64, 0xff9b, 1)
         || held_v4(ip).is_some_and(is_private_v4)
 }
 
@@ -92,12 +91,28 @@ fn is_private(address: IpAddr) -> bool {
 /// §2.1, RFC 6052 §2.1) and 6to4 (RFC 3056 §2). A Teredo address leads to a client that listens for its tunnel alone.
 fn held_v4(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     const NAT64: u128 = 0x64_ff9b << 64;
+    // What a network translates for itself (RFC 8215).
+    const LOCAL_NAT64: u128 = 0x64_ff9b_0001;
     let bits = ip.to_bits();
     match bits >> 32 {
         0 | 0xffff | 0xffff_0000 | NAT64 => Some(Ipv4Addr::from_bits(bits as u32)),
+        _ if bits >> 80 == LOCAL_NAT64 => Some(locally_translated(ip)),
         _ if bits >> 112 == 0x2002 => Some(Ipv4Addr::from_bits((bits >> 80) as u32)),
         _ => None,
     }
+}
+
+/// The IPv4 address in one of a local prefix, whose length its zeros behind the address tell (RFC 6052 §2.2).
+fn locally_translated(ip: Ipv6Addr) -> Ipv4Addr {
+    let octets = ip.octets();
+    let used = octets.iter().rposition(|&octet| octet != 0).map_or(0, |last| last + 1);
+    let at = match used {
+        ..=11 => [6, 7, 9, 10],
+        12 => [7, 9, 10, 11],
+        13 => [9, 10, 11, 12],
+        _ => [12, 13, 14, 15],
+    };
+    Ipv4Addr::from(at.map(|octet| octets[octet]))
 }
 
 fn is_private_v4(ip: Ipv4Addr) -> bool {
@@ -148,7 +163,12 @@ mod tests {
             "64:ff9b::169.254.169.254",
             "64:ff9b::127.0.0.1",
             "64:ff9b:1::",
-            "64:ff9b:1:ffff::192.0.2.1",
+            "64:ff9b:1::10.0.0.1",
+            "64:ff9b:1:fffe::169.254.169.254",
+            // Prefixes of 48, 56 and 64 bits.
+            "64:ff9b:1:a00:0:100::",
+            "64:ff9b:1:c0:a8:101::",
+            "64:ff9b:1:0:a:0:100:0",
             "2002:a00:1::",
             "2002:7f00:1::1",
             "2002:c0a8:101:1::99",
@@ -176,6 +196,11 @@ mod tests {
             "::ffff:0:192.0.2.1",
             "64:ff9b::192.0.2.1",
             "64:ff9b:2::10.0.0.1",
+            "64:ff9b:1::192.0.2.1",
+            "64:ff9b:1:ffff::192.0.2.1",
+            "64:ff9b:1:c000:2:100::",
+            "64:ff9b:1:c0:0:201::",
+            "64:ff9b:1:0:c0:2:100:0",
             "64:ff9b:0:0:0:1:10.0.0.1",
             "2002:c000:201::10.0.0.1",
             "2003:a00:1::",

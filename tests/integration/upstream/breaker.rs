@@ -123,8 +123,9 @@ async fn a_flood_of_names_for_dead_upstreams_is_answered_in_time_and_hardly_aske
         }
     }
     for (upstream, before) in dead.iter().zip(after_opening) {
+        // A trial every five seconds: a question's own query, and one that is waited for when that has been told.
         let trials = upstream.count() - before;
-        assert!((5..=15).contains(&trials), "{trials} packets in 55 s");
+        assert!((5..=30).contains(&trials), "{trials} packets in 55 s");
     }
     assert!(agent.miss.waiting() < 10);
 }

@@ -1,5 +1,7 @@
 //! All upstreams are dead: what is given meanwhile, at what cost, and how soon they are asked again.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use zonelet::answer;
@@ -45,7 +47,7 @@ async fn in_an_outage_expired_answers_are_given_at_once_and_asked_for_once_a_sec
     let (upstream, switch) = switched(true).await;
     let agent = Agent::new(forward_all(&[upstream.addr]));
     agent.ask(want("a.test")).await;
-    switch.store(false, std::sync::atomic::Ordering::Relaxed);
+    switch.store(false, Relaxed);
     agent.clock.advance(61 * SECOND);
     kill(&agent, &time).await;
     let before = upstream.count();
@@ -57,7 +59,7 @@ async fn in_an_outage_expired_answers_are_given_at_once_and_asked_for_once_a_sec
     agent.clock.advance(Duration::from_millis(1));
     assert_eq!(rests(&agent, "a.test"), None);
     // The trial is due: the first question after the rest finds out.
-    switch.store(true, std::sync::atomic::Ordering::Relaxed);
+    switch.store(true, Relaxed);
     let fresh = time.drive(agent.ask(want("a.test"))).await.0;
     assert_eq!((ttls(&fresh, &agent.clock), upstream.count()), (vec![60], before + 1));
 }
@@ -71,7 +73,7 @@ async fn in_an_outage_what_was_never_known_fails_at_once_and_is_asked_as_soon_as
     let (code, text) = failed(at_once(&agent, "b.test"));
     assert_eq!((code, text), (22, format!("no reply of late from {}", upstream.addr)));
     assert_eq!((rests(&agent, "b.test"), agent.miss.waiting()), (None, 0), "it was not asked");
-    switch.store(true, std::sync::atomic::Ordering::Relaxed);
+    switch.store(true, Relaxed);
     agent.clock.advance(SECOND);
     time.drive(agent.ask(want("c.test"))).await;
     assert_eq!(ttls(&time.drive(agent.ask(want("b.test"))).await.0, &agent.clock), [60]);
@@ -107,4 +109,73 @@ async fn who_must_have_a_name_waits_though_its_expired_denial_is_given_to_others
     assert_eq!(rests(&agent, "a.test"), Some(false));
     let (held, _) = time.drive(agent.ask(Want { must_exist: true, ..want("a.test") })).await;
     assert_eq!(ttls(&held, &agent.clock), [60]);
+}
+
+#[tokio::test]
+async fn an_upstream_that_is_slow_after_an_outage_is_taken_back() {
+    let time = HandTime::stop();
+    let alive = Arc::new(AtomicBool::new(false));
+    let is_alive = Arc::clone(&alive);
+    let upstream = Scripted::start(move |asked| match is_alive.load(Relaxed) {
+        true => vec![Out::After(Duration::from_secs(2), asked.question.address(60, 1))],
+        false => Vec::new(),
+    })
+    .await;
+    let agent = Agent::new(forward_all(&[upstream.addr]));
+    kill(&agent, &time).await;
+    alive.store(true, Relaxed);
+    agent.clock.advance(5 * SECOND);
+    // Who asks is told in the usual time; the trial is waited for beyond it.
+    let (outcome, took) = time.drive(agent.ask(want("a.test"))).await;
+    assert!(failed(outcome).0 == 22 && took < 2 * SECOND, "{took:?}");
+    time.advance(3 * SECOND).await;
+    assert!(agent.fetch(want("b.test")).try_recv().is_err(), "it is asked again");
+}
+
+#[tokio::test]
+async fn of_more_dead_upstreams_than_queries_may_leave_each_is_tried() {
+    let time = HandTime::stop();
+    let mut dead = Vec::new();
+    for _ in 0..3 {
+        dead.push(Scripted::silent().await);
+    }
+    let (last, switch) = switched(false).await;
+    let addrs: Vec<_> = dead.iter().map(|server| server.addr).chain([last.addr]).collect();
+    let agent = Agent::new(Settings { max_sends: 3, ..forward_all(&addrs) });
+    for n in 0..12 {
+        time.drive(agent.ask(want(&format!("dead{n}.test")))).await;
+        agent.clock.advance(Duration::from_millis(200));
+    }
+    // All are due at once, and stay so for whoever claims them without asking.
+    agent.clock.advance(10 * SECOND);
+    switch.store(true, Relaxed);
+    for n in 0..4 {
+        time.drive(agent.ask(want(&format!("trial{n}.test")))).await;
+        agent.clock.advance(6 * SECOND);
+    }
+    let (fetched, _) = time.drive(agent.ask(want("b.test"))).await;
+    assert_eq!(ttls(&fetched, &agent.clock), [60]);
+}
+
+#[tokio::test]
+async fn questions_whose_askers_have_been_answered_count_as_long_as_they_are_asked() {
+    let time = HandTime::stop();
+    let (upstream, switch) = switched(true).await;
+    let keeping =
+        answer::settings::Keeping { stale_timer: Duration::ZERO, ..answer::settings::Keeping::default() };
+    let keeping = vec![(name("."), keeping)];
+    let caps = answer::Settings { keeping, max_in_flight: 4, ..answer::Settings::default() };
+    let agent = Agent::with_caps(forward_all(&[upstream.addr]), &caps);
+    let names: Vec<String> = (0..10).map(|n| format!("n{n}.test")).collect();
+    for qname in &names {
+        time.drive(agent.ask(want(qname))).await;
+    }
+    switch.store(false, Relaxed);
+    agent.clock.advance(61 * SECOND);
+    let before = upstream.count();
+    for qname in &names {
+        let (given, _) = time.drive(agent.ask(want(qname))).await;
+        assert!(matches!(given, Fetched::Stale(..)), "{qname}");
+    }
+    assert_eq!((upstream.count() - before, agent.miss.waiting()), (4, 0));
 }
