@@ -180,24 +180,18 @@ impl Watch {
         }
     }
 
-    /// Puts a query into the feed, if an output wants it and, of what is turned away, there is not too much.
-    fn offer(&self, seen: &Seen<'_>, log: &QueryLog, mut is_tapped: bool, is_drawn: bool) {
+    /// Puts a query into the feed, if an output wants it.
+    fn offer(&self, seen: &Seen<'_>, log: &QueryLog, is_tapped: bool, is_drawn: bool) {
         let outcome = Outcome::of(seen);
         let is_turned_away = outcome == Outcome::TurnedAway;
-        let (answered, class) = if is_turned_away {
-            // At once, so that it is not slow, and a flood of it costs no look at the clock.
-            let mut class = log.class(outcome, Duration::ZERO, is_drawn);
-            let is_silent = seen.response.is_empty();
-            let is_rationed = class.is_some() || (is_tapped && is_silent);
-            if is_rationed && !self.0.turned_away.take(seen.asked, ration::most(log.lines)) {
-                self.0.feed.left_out();
-                (is_tapped, class) = (is_tapped && !is_silent, None);
-            }
-            let is_told = is_tapped || class.is_some();
-            (if is_told { self.0.clock.precise() } else { seen.asked }, class)
+        let class_after = |took| log.class(outcome, took, is_drawn);
+        let (is_tapped, class, answered) = if is_turned_away {
+            // It was at once, so that it is not slow, and a flood of it costs no look at the clock.
+            let (is_tapped, class) = self.rationed(seen, log, (is_tapped, class_after(Duration::ZERO)));
+            (is_tapped, class, None)
         } else {
             let answered = self.0.clock.precise();
-            (answered, log.class(outcome, answered.saturating_sub(seen.asked), is_drawn))
+            (is_tapped, class_after(answered.saturating_sub(seen.asked)), Some(answered))
         };
         if is_tapped || class.is_some() {
             let Seen { client: peer, local, proto, source, rcode, stop, asked, .. } = *seen;
@@ -211,7 +205,7 @@ impl Watch {
                 rcode,
                 stop,
                 asked,
-                answered,
+                answered: answered.unwrap_or_else(|| self.0.clock.precise()),
                 fetched,
                 is_tapped,
                 class,
@@ -220,6 +214,24 @@ impl Watch {
             let upstream = seen.by.map_or(&b""[..], |by| by.upstream.as_bytes());
             self.0.feed.push(head, [seen.query, seen.response, upstream]);
         }
+    }
+
+    /// What outputs still get of a query that is turned away. A response is traffic like any other; lines, and what is
+    /// dropped in silence, are told of until their ration is eaten up.
+    fn rationed(
+        &self,
+        seen: &Seen<'_>,
+        log: &QueryLog,
+        wanted: (bool, Option<Class>),
+    ) -> (bool, Option<Class>) {
+        let (is_tapped, class) = wanted;
+        let is_silent = seen.response.is_empty();
+        let is_rationed = class.is_some() || (is_tapped && is_silent);
+        if !is_rationed || self.0.turned_away.take(seen.asked, ration::most(log.lines)) {
+            return wanted;
+        }
+        self.0.feed.left_out();
+        (is_tapped && !is_silent, None)
     }
 
     fn count(&self, seen: &Seen<'_>, window: Duration) {

@@ -113,7 +113,7 @@ pub enum Class {
     Denials,
     /// It was let in and got any other code than NOERROR and NXDOMAIN.
     Errors,
-    /// Limits or access rules have kept it from its answer, or it was refused for what it is.
+    /// It was refused here, or limits or access rules have kept it from its answer.
     TurnedAway,
     /// It took long.
     Slow,
