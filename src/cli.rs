@@ -39,6 +39,8 @@ pub const MISUSED: u8 = 2;
 
 /// Read where no other file is named, if it is there.
 const DEFAULT_FILE: &str = "config.toml";
+/// Asked where no other socket is configured: systemd's `RuntimeDirectory=zonelet`.
+const USUAL_SOCKET: &str = "/run/zonelet/admin.sock";
 /// Threads of the control plane, TCP and the miss path; UDP workers have their own.
 const MAX_THREADS: usize = 4;
 /// What blocking work may still take when everything else has ended.
@@ -193,9 +195,11 @@ where
             return if misused { MISUSED } else { OK };
         }
     };
-    let path = cli.config.filter(|path| !path.as_os_str().is_empty()).or_else(default_file);
+    let named = cli.config.filter(|path| !path.as_os_str().is_empty());
+    let is_named = named.is_some();
+    let path = named.or_else(default_file);
     let environment = Environment::of_process();
-    let mut shell = Shell { path, environment, out, err };
+    let mut shell = Shell { path, is_named, usual_socket: USUAL_SOCKET.into(), environment, out, err };
     match cli.command.unwrap_or(Command::Run) {
         Command::Run => match shell.config_to_serve() {
             Ok(loaded) => run(loaded, shell.path, shell.environment, shell.err, serve),

@@ -67,6 +67,7 @@ impl App {
         for key in old.needs_restart(&new) {
             warn!(key, "a changed value takes effect at the next start only");
         }
+        let is_special_changed = old.answer.special != new.answer.special;
         let (sources, forwards) = (old.sources != new.sources, old.upstream != new.upstream);
         (self.setup.set_level)(&new.log);
         // First: the answerer asks it what it wants to hear of.
@@ -83,6 +84,9 @@ impl App {
         }
         if sources {
             self.imports.replace(&new).await;
+        }
+        // What they are not heard in is another matter with other special names.
+        if sources || is_special_changed {
             self.hosts.replace(&new).await;
         }
         self.setup.config = new;

@@ -10,7 +10,12 @@ use crate::config::{Config, Environment, Problems};
 
 /// What a command has at hand.
 pub(super) struct Shell<'a> {
+    /// The file, if there is one.
     pub path: Option<PathBuf>,
+    /// Somebody has named that file, on the command line or by `ZONELET_CONFIG`.
+    pub is_named: bool,
+    /// The socket of the zonelet that is usual here.
+    pub usual_socket: PathBuf,
     pub environment: Environment,
     pub out: &'a mut dyn Write,
     pub err: &'a mut dyn Write,

@@ -2,7 +2,7 @@
 
 use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, gauge};
 
-/// Queries, and messages to or from upstreams, that dnstap or the query log wanted and did not get. `reason`: `full` (their background task was behind).
+/// Queries, and messages to or from upstreams, that dnstap or the query log wanted and did not get. `reason`: `full` (their background task was behind), or `turned_away` (more was turned away by limits and access rules in this second than they are told of).
 pub const WATCH_LOST: &str = "zonelet_watch_lost_total";
 /// Frames for dnstap, one for each message. `outcome`: `sent`, or `dropped` (nobody took them in time).
 pub const DNSTAP_FRAMES: &str = "zonelet_dnstap_frames_total";
@@ -16,15 +16,20 @@ pub const QUERY_LOG_LINES: &str = "zonelet_query_log_lines_total";
 /// Handles of the way from the answering threads.
 #[derive(Clone, Debug)]
 pub struct FeedMetrics {
-    /// [`WATCH_LOST`].
+    /// [`WATCH_LOST`] for want of room.
     pub lost: Counter,
+    /// [`WATCH_LOST`] of what was turned away.
+    pub left_out: Counter,
 }
 
 impl FeedMetrics {
     /// Registers the series at zero.
     pub fn register() -> Self {
         describe_counter!(WATCH_LOST, Unit::Count, "Queries that outputs wanted and did not get.");
-        Self { lost: counter!(WATCH_LOST, "reason" => "full") }
+        Self {
+            lost: counter!(WATCH_LOST, "reason" => "full"),
+            left_out: counter!(WATCH_LOST, "reason" => "turned_away"),
+        }
     }
 }
 

@@ -26,6 +26,7 @@ impl Watch {
             encoder: Encoder::new(&dnstap.identity),
             tap,
             lines: Lines::new(),
+            lines_away: Lines::new(),
             route,
             spare: Batch::default(),
         };
@@ -56,6 +57,8 @@ struct Writer {
     encoder: Encoder,
     tap: Option<Tap>,
     lines: Lines,
+    /// Of what is turned away: however much that is, it takes no line from the rest.
+    lines_away: Lines,
     route: Route,
     spare: Batch,
 }
@@ -66,7 +69,7 @@ impl Writer {
         // One look at both clocks: what the wall clock said when something was seen follows from it.
         let (wall, now) = (watch.0.clock.wall(), watch.0.clock.precise());
         let began = wall.checked_sub(now).unwrap_or(SystemTime::UNIX_EPOCH);
-        let Self { encoder, tap, lines, route, spare } = self;
+        let Self { encoder, tap, lines, lines_away, route, spare } = self;
         watch.0.feed.drain(spare, |batch| {
             for (head, parts) in batch.iter() {
                 if head.is_tapped
@@ -74,6 +77,7 @@ impl Writer {
                 {
                     tap.take(encoder, head, parts, began);
                 }
+                let lines = if head.is_turned_away { &mut *lines_away } else { &mut *lines };
                 if let Some(class) = head.class
                     && lines.allow(head.answered, live.query_log.lines)
                 {

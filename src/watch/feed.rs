@@ -61,6 +61,8 @@ pub struct Head {
     pub is_tapped: bool,
     /// Why it is logged; `None` for what is not.
     pub class: Option<Class>,
+    /// Whether it was turned away.
+    pub is_turned_away: bool,
 }
 
 /// The bytes that come with a head: the query, the response, the name of the upstream.
@@ -180,6 +182,12 @@ impl Feed {
         }
     }
 
+    /// Counts what is kept from here, of that which is turned away.
+    #[cold]
+    pub fn left_out(&self) {
+        self.metrics.left_out.increment(1);
+    }
+
     /// Until there is much to do.
     pub async fn woken(&self) {
         self.wake.notified().await;
@@ -218,6 +226,7 @@ pub(super) mod tests {
             fetched: Duration::ZERO,
             is_tapped: true,
             class: None,
+            is_turned_away: false,
         }
     }
 

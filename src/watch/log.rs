@@ -20,11 +20,12 @@ impl QueryLog {
         }
         let holds = |class: &Class| match class {
             Class::Slow => took >= self.slow,
-            Class::Errors => matches!(outcome, Outcome::Failure | Outcome::TurnedAway),
+            Class::Errors => outcome == Outcome::Failure,
+            Class::TurnedAway => outcome == Outcome::TurnedAway,
             Class::Denials => matches!(outcome, Outcome::NxDomain | Outcome::NoData),
             Class::All => is_drawn,
         };
-        let order = [Class::Slow, Class::Errors, Class::Denials, Class::All];
+        let order = [Class::Slow, Class::Errors, Class::TurnedAway, Class::Denials, Class::All];
         order.into_iter().find(|class| self.classes.contains(class) && holds(class))
     }
 }
@@ -119,10 +120,12 @@ mod tests {
         };
         use Class::{All, Denials, Errors, Slow};
         use Outcome::{Answer, Failure, NoData, NxDomain, TurnedAway};
-        let every = [All, Denials, Errors, Slow];
+        let every = [All, Denials, Errors, Class::TurnedAway, Slow];
         assert_eq!(class(&every, Failure, 500, true), Some(Slow));
         assert_eq!(class(&every, Failure, 499, true), Some(Errors));
-        assert_eq!(class(&every, TurnedAway, 0, false), Some(Errors));
+        assert_eq!(class(&every, TurnedAway, 0, true), Some(Class::TurnedAway));
+        assert_eq!(class(&[Denials, Errors, Slow], TurnedAway, 0, true), None, "it is no error of ours");
+        assert_eq!(class(&[Errors, All], TurnedAway, 0, true), Some(All));
         assert_eq!(class(&every, NxDomain, 0, true), Some(Denials));
         assert_eq!(class(&every, NoData, 0, false), Some(Denials));
         assert_eq!(class(&every, Answer, 0, true), Some(All));

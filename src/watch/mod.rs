@@ -9,6 +9,7 @@ mod feed;
 mod fetched;
 mod log;
 mod own;
+mod ration;
 mod seen;
 pub mod settings;
 mod sketch;
@@ -36,7 +37,8 @@ pub use upstreams::Forwarded;
 
 use feed::{Feed, Head, Kind};
 use fetched::Fetched;
-use settings::{Class, Dnstap};
+use ration::Ration;
+use settings::{Class, Dnstap, QueryLog};
 use stats::Outcome;
 use top::{Sample, Tables};
 
@@ -76,7 +78,7 @@ impl Sampling {
         let mask = |sample: u32| if sample.is_power_of_two() { u64::from(sample) - 1 } else { 0 };
         let logged = query_log.classes.iter().map(|class| match class {
             Class::All => mask(query_log.sample),
-            Class::Denials | Class::Errors => 0,
+            Class::Denials | Class::Errors | Class::TurnedAway => 0,
             // What is answered at once is not slow.
             Class::Slow => u64::MAX,
         });
@@ -104,9 +106,12 @@ struct Shared {
     live: ArcSwap<Settings>,
     tables: Tables,
     feed: Feed,
+    turned_away: Ration,
     own: OwnQueries,
     /// Whether anybody wants to know what is asked of upstreams.
     follows_upstreams: AtomicBool,
+    /// Whether somebody wants the messages as well.
+    takes_forwarder: AtomicBool,
     fetched: Fetched,
 }
 
@@ -122,8 +127,10 @@ impl Watch {
             live: ArcSwap::from_pointee(Settings::default()),
             tables: Tables::new(),
             feed: Feed::new(),
+            turned_away: Ration::default(),
             own: OwnQueries::default(),
             follows_upstreams: AtomicBool::new(false),
+            takes_forwarder: AtomicBool::new(false),
             fetched: Fetched::new(),
         };
         let watch = Self(Arc::new(shared));
@@ -141,8 +148,10 @@ impl Watch {
             None if settings.query_log.classes.is_empty() => 0,
             None => LOG_BUFFER,
         };
-        let follows_upstreams = settings.dnstap.takes_forwarder() || !settings.query_log.classes.is_empty();
+        let takes_forwarder = settings.dnstap.takes_forwarder();
+        let follows_upstreams = takes_forwarder || !settings.query_log.classes.is_empty();
         self.0.live.store(Arc::new(settings));
+        self.0.takes_forwarder.store(takes_forwarder, Ordering::Relaxed);
         self.0.follows_upstreams.store(follows_upstreams, Ordering::Relaxed);
         // Wakes the background task, which must see by then that there is something to wait for.
         if room > 0 {
@@ -163,13 +172,27 @@ impl Watch {
         let live = self.0.live.load();
         let is_drawn = |sample: u32| sample > 0 && draw.is_multiple_of(u64::from(sample));
         let is_tapped = live.dnstap.takes_client() && is_drawn(live.dnstap.sample);
-        let is_fed = is_tapped || !live.query_log.classes.is_empty();
-        let answered = if is_fed { self.0.clock.precise() } else { seen.asked };
         if is_drawn(live.top.sample) {
             self.count(seen, live.top.window);
         }
-        let took = answered.saturating_sub(seen.asked);
-        let class = live.query_log.class(Outcome::of(seen), took, is_drawn(live.query_log.sample));
+        if is_tapped || !live.query_log.classes.is_empty() {
+            self.offer(seen, &live.query_log, is_tapped, is_drawn(live.query_log.sample));
+        }
+    }
+
+    /// Puts a query into the feed, if an output wants it.
+    fn offer(&self, seen: &Seen<'_>, log: &QueryLog, is_tapped: bool, is_drawn: bool) {
+        let outcome = Outcome::of(seen);
+        let is_turned_away = outcome == Outcome::TurnedAway;
+        let class_after = |took| log.class(outcome, took, is_drawn);
+        let (is_tapped, class, answered) = if is_turned_away {
+            // It was at once, so that it is not slow, and a flood of it costs no look at the clock.
+            let (is_tapped, class) = self.rationed(seen, log, (is_tapped, class_after(Duration::ZERO)));
+            (is_tapped, class, None)
+        } else {
+            let answered = self.0.clock.precise();
+            (is_tapped, class_after(answered.saturating_sub(seen.asked)), Some(answered))
+        };
         if is_tapped || class.is_some() {
             let Seen { client: peer, local, proto, source, rcode, stop, asked, .. } = *seen;
             let (kind, fetched) = (Kind::Client, seen.by.map_or(Duration::ZERO, |by| by.took));
@@ -182,14 +205,33 @@ impl Watch {
                 rcode,
                 stop,
                 asked,
-                answered,
+                answered: answered.unwrap_or_else(|| self.0.clock.precise()),
                 fetched,
                 is_tapped,
                 class,
+                is_turned_away,
             };
             let upstream = seen.by.map_or(&b""[..], |by| by.upstream.as_bytes());
             self.0.feed.push(head, [seen.query, seen.response, upstream]);
         }
+    }
+
+    /// What outputs still get of a query that is turned away. A response is traffic like any other; lines, and what is
+    /// dropped in silence, are told of until their ration is eaten up.
+    fn rationed(
+        &self,
+        seen: &Seen<'_>,
+        log: &QueryLog,
+        wanted: (bool, Option<Class>),
+    ) -> (bool, Option<Class>) {
+        let (is_tapped, class) = wanted;
+        let is_silent = seen.response.is_empty();
+        let is_rationed = class.is_some() || (is_tapped && is_silent);
+        if !is_rationed || self.0.turned_away.take(seen.asked, ration::most(log.lines)) {
+            return wanted;
+        }
+        self.0.feed.left_out();
+        (is_tapped && !is_silent, None)
     }
 
     fn count(&self, seen: &Seen<'_>, window: Duration) {

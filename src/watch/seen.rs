@@ -48,7 +48,7 @@ impl Stop {
             Self::Bound(Bound::Dropped) => "limits.client_rate, dropped",
             Self::Bound(Bound::Slipped) => "limits.client_rate, sent to TCP",
             Self::Bound(Bound::Refused) => "limits.client_rate, refused",
-            Self::Bound(Bound::InFlight) => "limits.client_in_flight, refused",
+            Self::Bound(Bound::InFlight) => "limits.client_in_flight, failed",
             Self::Access => "an access rule, dropped",
         }
     }

@@ -94,7 +94,7 @@ pub struct QueryLog {
     pub sample: u32,
     /// What takes longer is [`Class::Slow`].
     pub slow: Duration,
-    /// Lines per second at most.
+    /// Lines per second at most, and as many again of what is turned away.
     pub lines: f64,
 }
 
@@ -111,16 +111,23 @@ pub enum Class {
     All,
     /// The name or its type does not exist: NXDOMAIN and NODATA.
     Denials,
-    /// Any other code than NOERROR and NXDOMAIN.
+    /// It was let in and got any other code than NOERROR and NXDOMAIN.
     Errors,
+    /// It was refused here, or limits or access rules have kept it from its answer.
+    TurnedAway,
     /// It took long.
     Slow,
 }
 
 impl Class {
     /// Each by its word in the configuration.
-    pub const WORDS: [(&'static str, Self); 4] =
-        [("all", Self::All), ("denials", Self::Denials), ("errors", Self::Errors), ("slow", Self::Slow)];
+    pub const WORDS: [(&'static str, Self); 5] = [
+        ("all", Self::All),
+        ("denials", Self::Denials),
+        ("errors", Self::Errors),
+        ("slow", Self::Slow),
+        ("turned_away", Self::TurnedAway),
+    ];
 
     /// The word.
     pub fn label(self) -> &'static str {

@@ -103,3 +103,56 @@ fn what_the_process_asks_itself_is_not_seen_for_as_long_as_it_asks() {
     watch.saw(&own, 0);
     assert_eq!(watch.told().sampled, 3);
 }
+
+impl Watch {
+    /// What has come into the feed since this was asked last.
+    pub(crate) fn fed(&self) -> Vec<feed::Head> {
+        let mut all = Vec::new();
+        self.0
+            .feed
+            .drain(&mut feed::Batch::default(), |batch| all.extend(batch.iter().map(|(head, _)| *head)));
+        all
+    }
+}
+
+fn watching(classes: &[Class], to: Option<Collector>) -> Watch {
+    let query_log = QueryLog { classes: classes.to_vec(), ..QueryLog::default() };
+    let dnstap = Dnstap { to, ..Dnstap::default() };
+    Watch::new(Settings { dnstap, query_log, top: Top { sample: 0, ..Top::default() } }, Clock::manual())
+}
+
+/// A query that came `at` so many seconds and is dropped.
+fn dropped(at: u64) -> Seen<'static> {
+    let stop = Some(Stop::Bound(Bound::Dropped));
+    Seen { stop, rcode: Rcode::REFUSED, asked: Duration::from_secs(at), ..seen(&QUERY, b"") }
+}
+
+#[test]
+fn a_flood_of_dropped_queries_leaves_room_for_the_rest() {
+    let watch =
+        watching(&[Class::Errors, Class::TurnedAway], Some(Collector::Tcp(([127, 0, 0, 1], 9).into())));
+    for second in [0, 1] {
+        (0..5000).for_each(|draw| watch.saw(&dropped(second), draw));
+        watch.saw(&Seen { rcode: Rcode::SERVFAIL, ..seen(&QUERY, &ANSWER) }, 1);
+        let fed = watch.fed();
+        assert_eq!(fed.len(), 1001, "second {second}");
+        assert!(fed[..1000].iter().all(|head| head.is_turned_away && head.is_tapped));
+        assert!(fed[..1000].iter().all(|head| head.class == Some(Class::TurnedAway)));
+        assert_eq!((fed[1000].class, fed[1000].is_turned_away), (Some(Class::Errors), false));
+    }
+    // A response is traffic, however many there are; lines are not.
+    let refused = Seen { source: AnswerSource::Local, rcode: Rcode::REFUSED, ..seen(&QUERY, &ANSWER) };
+    (0..2000).for_each(|draw| watch.saw(&Seen { asked: Duration::from_secs(2), ..refused }, draw));
+    let fed = watch.fed();
+    assert!(fed.len() == 2000 && fed.iter().all(|head| head.is_tapped));
+    assert_eq!(fed.iter().filter(|head| head.class.is_some()).count(), 1000);
+}
+
+#[test]
+fn what_is_turned_away_is_no_error_and_takes_nothing_where_it_is_not_asked_for() {
+    let watch = watching(&[Class::Errors, Class::Denials, Class::Slow], None);
+    (0..5000).for_each(|draw| watch.saw(&dropped(0), draw));
+    assert!(watch.fed().is_empty());
+    watch.saw(&Seen { rcode: Rcode::SERVFAIL, ..seen(&QUERY, &ANSWER) }, 1);
+    assert!(matches!(watch.fed().as_slice(), [head] if head.class == Some(Class::Errors)));
+}

@@ -30,6 +30,12 @@ impl Watch {
         self.0.follows_upstreams.load(std::sync::atomic::Ordering::Relaxed)
     }
 
+    /// Whether somebody wants the messages as well, to be asked once for each exchange. Cost: a load.
+    #[inline]
+    pub fn takes_forwarder(&self) -> bool {
+        self.0.takes_forwarder.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
     /// Takes in a message to or from an upstream, for dnstap. Waits for nobody.
     pub fn forwarded(&self, forwarded: &Forwarded<'_>) {
         let live = self.0.live.load();
@@ -52,6 +58,7 @@ impl Watch {
             fetched: Duration::ZERO,
             is_tapped: true,
             class: None,
+            is_turned_away: false,
         };
         let (query, response) = match kind {
             Kind::ForwarderResponse => (&b""[..], forwarded.message),

@@ -200,9 +200,10 @@ mod tests {
         let view = |page, sorted| View { page, sorted, ..View::default() };
         let clients = drawn(&view(Page::Clients, None), 80, 10);
         assert!(
-            clients[4].starts_with("10.0.0.7   400      11%      0%       89%       0%      0%  gets 8 NXD"),
+            clients[4].starts_with("10.0.0.7   400      11%      0%       89%           0%      0%  gets 8"),
             "{clients:#?}"
         );
+        assert!(clients[3].contains("NXDOMAIN  TURNED AWAY  FAILED  HINT"), "{clients:#?}");
         assert_eq!(
             clients[8],
             "one query in 32 of the last 45 s; rates are at most 5.7 too high, and as even as"

@@ -36,7 +36,7 @@ pub(super) struct Look {
 
 impl Shell<'_> {
     pub(super) fn top(&mut self, target: Target, look: &Look) -> u8 {
-        let socket = match self.socket(target) {
+        let socket = match self.socket(target, &Request::Top {}) {
             Ok(socket) => socket,
             Err(code) => return code,
         };

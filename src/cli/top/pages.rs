@@ -152,7 +152,7 @@ fn sampled(figures: &Figures) -> Option<String> {
 }
 
 /// Above what [`asked`] makes.
-const ASKED: [&str; 6] = ["RATE", "ANSWERS", "NODATA", "NXDOMAIN", "REFUSED", "FAILED"];
+const ASKED: [&str; 6] = ["RATE", "ANSWERS", "NODATA", "NXDOMAIN", "TURNED AWAY", "FAILED"];
 
 /// How often something is asked, and what comes of it.
 fn asked(rate: f64, shares: [f64; 5]) -> impl Iterator<Item = Cell> {

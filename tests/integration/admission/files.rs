@@ -42,6 +42,27 @@ fn a_hosts_file_is_followed_overrides_are_reloaded_and_both_are_explained() {
 }
 
 #[test]
+fn other_special_names_have_hosts_files_told_of_anew() {
+    let upstream = upstream(|q| q.address(60, 7));
+    let home = Home::new("");
+    home.put("hosts", "10.1.0.1 one.test\n10.1.0.9 localhost\n");
+    let config = |special: &str| {
+        let hosts = "[[source]]\nkind = 'hosts'\npath = 'hosts'\nttl = '5s'\n";
+        home.configure(&format!("{}{hosts}{special}", forward(upstream.addr)));
+    };
+    config("[special]\nlocalhost = false\n");
+    let program = home.start();
+    program.answers("localhost A", "NOERROR aa; localhost. 5 A 10.1.0.9");
+    let told = || program.log().iter().filter(|line| line.contains("a hosts file is not heard here")).count();
+    assert_eq!(told(), 0, "{:#?}", program.log());
+    config("");
+    program.signal("HUP");
+    program.logged("configuration reloaded");
+    until("the name to be told of", || (told() == 1).then_some(()));
+    assert!(program.ask("localhost A").contains("127.0.0.1"));
+}
+
+#[test]
 fn everything_at_the_front_comes_from_the_configuration() {
     let upstream = upstream(|q| q.address(60, 7));
     let mut home = Home::new("");

@@ -8,7 +8,7 @@ use super::log::queries;
 use crate::harness::dns::{Via, asked};
 use crate::harness::program::{Home, Program, until, upstream};
 
-const SEEN: &str = "[top]\nsample = 1\n[query_log]\nclasses = ['errors']\n[log]\nformat = 'json'\n";
+const SEEN: &str = "[top]\nsample = 1\n[query_log]\nclasses = ['turned_away']\n[log]\nformat = 'json'\n";
 
 fn started(config: &str) -> (Home, Program) {
     let upstream = upstream(|question| question.reply(0, &[], &[]));
@@ -35,7 +35,7 @@ fn a_client_above_its_rate_is_in_the_log_and_in_the_table_of_clients() {
             let lines = stopped(&program, &format!("limits.client_rate, {label}"));
             (lines.len() == bounded(bound)).then_some(lines)
         });
-        let told = |line: &Value| line["class"] == "errors" && line["rcode"] == rcode;
+        let told = |line: &Value| line["class"] == "turned_away" && line["rcode"] == rcode;
         assert!(!lines.is_empty() && lines.iter().all(told), "{lines:#?}");
         assert!(lines.iter().all(|line| line["qname"] == "db.corp.internal."), "{lines:#?}");
     }
@@ -60,6 +60,24 @@ fn a_client_that_is_refused_or_dropped_by_rules_is_seen_with_what_became_of_it()
     assert_eq!((&dropped["rcode"], &dropped["bytes"]), (&"none".into(), &0.into()));
     let refused = until("a line", || queries(&program).into_iter().find(|line| line["rcode"] == "REFUSED"));
     assert_eq!(refused["why"], "an access rule refuses this name");
+}
+
+#[test]
+fn however_much_is_turned_away_errors_have_their_lines() {
+    let upstream = upstream(|question| question.reply(2, &[], &[]));
+    let config = "[[access]]\naction = 'drop'\nclients = ['127.0.0.0/8']\ndomains = ['secret.corp.internal']\n\
+                  [query_log]\nclasses = ['errors', 'turned_away']\nlines = '1/m'\n[log]\nformat = 'json'\n";
+    let home = home(upstream.addr, config);
+    let program = home.start();
+    let client = crate::harness::client::UdpClient::near(program.addr());
+    (0..20).for_each(|_| client.send(&asked("secret.corp.internal A").bytes(), program.addr()));
+    let lines = |outcome| program.metric("zonelet_query_log_lines_total", &[outcome]);
+    until("all to be counted", || (lines("written") + lines("suppressed") == 20.0).then_some(()));
+    assert!(program.ask("bad.test A").starts_with("SERVFAIL"));
+    let failed =
+        until("its line", || queries(&program).into_iter().find(|line| line["qname"] == "bad.test."));
+    assert_eq!((&failed["class"], &failed["rcode"]), (&"errors".into(), &"SERVFAIL".into()));
+    assert_eq!(stopped(&program, "an access rule, dropped").len(), 1);
 }
 
 #[test]
