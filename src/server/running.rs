@@ -17,7 +17,11 @@ use super::Settings;
 use super::door::Identity;
 use super::tcp::{Door, Lifeline, Limits};
 use super::udp::{self, Endpoint};
+#[cfg(feature = "doq")]
+use crate::metrics::Proto;
 use crate::metrics::{ServerMetrics, Tally};
+#[cfg(feature = "doq")]
+use crate::sys;
 use crate::sys::SocketName;
 
 /// How often a worker is called away from a socket that is another process' when nobody waits for it.
@@ -191,6 +195,40 @@ impl Sockets {
             self.udp.iter().filter_map(|(name, endpoint)| Some((name, endpoint.upgrade()?.duplicate())));
         let tcp = self.tcp.iter().filter_map(|door| Some((&door.name, door.duplicate()?)));
         udp.chain(tcp).map(|(name, socket)| Ok((name.clone(), socket?))).collect()
+    }
+
+    /// Has packets of the open connections over QUIC come here, whatever process binds the address later. `false`: one
+    /// that was there before still has a socket at such an address. Until that is closed two processes are told apart,
+    /// and a third would take the packets of this one's connections. Blocks for a moment.
+    ///
+    /// # Errors
+    /// The kernel's: it does not tell what sockets there are, say.
+    #[cfg(feature = "doq")]
+    pub fn settle(&self) -> io::Result<bool> {
+        let mut is_alone = true;
+        for door in self.tcp.iter().filter(|door| door.name.kind == Proto::Quic.label()) {
+            let (Some(socket), Ok(addr)) = (door.duplicate(), door.name.addr.parse()) else { continue };
+            let (socket, tag) = (socket?, door.name.index.try_into().map_err(io::Error::other)?);
+            if !sys::is_alone(addr)? {
+                is_alone = false;
+                continue;
+            }
+            match sys::steer_by_tag(&socket, tag) {
+                // It asked for a port of its own, and has never had another beside it: a successor says it then.
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
+                result => result?,
+            }
+        }
+        Ok(is_alone)
+    }
+
+    /// There is no QUIC.
+    ///
+    /// # Errors
+    /// None.
+    #[cfg(not(feature = "doq"))]
+    pub fn settle(&self) -> io::Result<bool> {
+        Ok(true)
     }
 }
 

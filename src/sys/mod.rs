@@ -49,7 +49,7 @@ pub use rouse::Sleeper;
 pub use send::{RESPONSE_MAX, SendBatch, send_late};
 pub use slice::take_short_turns;
 #[cfg(feature = "doq")]
-pub use steer::steer_by_tag;
+pub use steer::{is_alone, steer_by_tag};
 
 /// Datagrams moved by one system call at most. Eight would do nearly as well; more buys nothing.
 pub const BATCH: usize = 64;

@@ -1,6 +1,8 @@
 //! Which of two sockets on one address a QUIC packet comes to.
 
+use std::fs;
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
 
 use libc::sock_filter;
@@ -36,6 +38,37 @@ pub fn steer_by_tag(socket: &impl AsFd, tag: u16) -> io::Result<()> {
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Whether the one UDP socket at just this address is the only one there, in this process and all others of its network
+/// namespace. The one that asks is counted: it must have one there.
+///
+/// A socket is there until the last process that has a descriptor of it has closed that: what the kernel says is right
+/// where a process has crashed, too.
+///
+/// # Errors
+/// The kernel does not tell, or knows of none at all there.
+pub fn is_alone(addr: SocketAddr) -> io::Result<bool> {
+    // Twice: the table is read in pieces, and one that changes between two of them may lack a line.
+    Ok(sockets_at(addr)? == 1 && sockets_at(addr)? == 1)
+}
+
+/// Counts the lines of the kernel's table that have `addr` in their second column.
+fn sockets_at(addr: SocketAddr) -> io::Result<usize> {
+    let table = if addr.is_ipv4() { "/proc/self/net/udp" } else { "/proc/self/net/udp6" };
+    let (table, wanted) = (fs::read_to_string(table)?, in_hex(addr));
+    let count = table.lines().filter(|line| line.split_whitespace().nth(1) == Some(&wanted)).count();
+    if count == 0 { Err(io::ErrorKind::NotFound.into()) } else { Ok(count) }
+}
+
+/// An address as it stands in the table: words of 32 bits of this machine, in hexadecimal, and the port.
+fn in_hex(addr: SocketAddr) -> String {
+    let bytes = match addr.ip() {
+        IpAddr::V4(ip) => ip.octets().to_vec(),
+        IpAddr::V6(ip) => ip.octets().to_vec(),
+    };
+    let words = bytes.as_chunks::<4>().0.iter().map(|word| format!("{:08X}", u32::from_ne_bytes(*word)));
+    format!("{}:{:04X}", words.collect::<String>(), addr.port())
+}
+
 /// In the kernel's first packet language; offsets count from the begin of the datagram.
 fn program(tag: u16) -> [sock_filter; 10] {
     const BYTE: u16 = 0x30;
@@ -64,7 +97,7 @@ fn program(tag: u16) -> [sock_filter; 10] {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{SocketAddr, UdpSocket};
+    use std::net::UdpSocket;
 
     use socket2::{Domain, Socket, Type};
 
@@ -117,6 +150,56 @@ mod tests {
                 UdpSocket::bind((to.ip(), 0)).unwrap().send_to(packet, to).unwrap();
             }
             assert_eq!(read(&after).len(), theirs.len(), "{bind}");
+        }
+    }
+
+    /// A packet of a connection whose id begins with `tag`.
+    fn of_connection(tag: u16) -> Vec<u8> {
+        [&[0x40], &tag.to_be_bytes()[..], &[0; 14]].concat()
+    }
+
+    /// Sends `packet` from many ports, which the kernel would spread over all, and returns what comes to each.
+    fn spread(packet: &[u8], to: SocketAddr, sockets: &[&UdpSocket]) -> Vec<usize> {
+        for _ in 0..12 {
+            UdpSocket::bind((to.ip(), 0)).unwrap().send_to(packet, to).unwrap();
+        }
+        sockets.iter().map(|socket| read(socket).len()).collect()
+    }
+
+    #[test]
+    fn who_is_left_keeps_its_connections_whoever_comes_later() {
+        let (first, second, third) = (0x1111, 0x2222, 0x3333);
+        let a = grouped("127.0.0.1:0".parse().unwrap());
+        let to = a.local_addr().unwrap();
+        let b = grouped(to);
+        steer_by_tag(&b, first).unwrap();
+        assert_eq!(spread(&of_connection(first), to, &[&a, &b]), [12, 0]);
+        assert_eq!(spread(&of_connection(second), to, &[&a, &b]), [0, 12]);
+        drop(a);
+        assert!(is_alone(to).unwrap());
+        steer_by_tag(&b, second).unwrap();
+        let c = grouped(to);
+        assert_eq!(spread(&of_connection(second), to, &[&b, &c]), [12, 0], "what is open stays");
+        assert_eq!(spread(&of_connection(third), to, &[&b, &c]), [0, 12], "what is new is the newer one's");
+        drop(c);
+        assert_eq!(spread(&of_connection(third), to, &[&b]), [12]);
+    }
+
+    #[test]
+    fn a_socket_is_alone_until_another_has_its_very_address_and_again_once_that_is_closed() {
+        for bind in ["127.0.0.1:0", "[::1]:0", "0.0.0.0:0", "[::]:0"] {
+            let one = grouped(bind.parse().unwrap());
+            let addr = one.local_addr().unwrap();
+            assert!(is_alone(addr).unwrap(), "{bind}");
+            let other = grouped(addr);
+            assert!(!is_alone(addr).unwrap(), "{bind}");
+            let second = other.try_clone().unwrap();
+            drop(other);
+            assert!(!is_alone(addr).unwrap(), "{bind}: a descriptor is left of it");
+            drop(second);
+            assert!(is_alone(addr).unwrap(), "{bind}");
+            drop(one);
+            assert!(is_alone(addr).is_err(), "{bind}: nobody is there");
         }
     }
 

@@ -21,6 +21,10 @@ use crate::sys::{self, MAX_DESCRIPTORS, SocketName};
 
 /// How often it is looked whether the process still wants to give anything away.
 const LOOK: Duration = Duration::from_millis(50);
+/// How long successors are put off while the process before this one still ends its connections over QUIC.
+const PREDECESSOR: Duration = Duration::from_secs(30);
+/// How often it is looked for that one's end later.
+const SELDOM: Duration = Duration::from_secs(5);
 
 /// What there is to give.
 pub struct Offer {
@@ -75,6 +79,8 @@ struct Flags {
     is_withdrawn: AtomicBool,
     /// A successor serves; who comes now is sent to it.
     is_left: AtomicBool,
+    /// The process before this one has closed its sockets, or is not waited for any more.
+    is_settled: AtomicBool,
 }
 
 impl Giver {
@@ -83,6 +89,11 @@ impl Giver {
         let ((commit, commits), (busy, underway)) = (tasks::channel(1), watch::channel(false));
         let flags = Arc::new(Flags::default());
         let desk = Arc::new(Desk { offer, commit, busy, flags: Arc::clone(&flags) });
+        // Most often there is nothing to be waited for, and nobody is put off.
+        if !desk.settle() {
+            let (desk, shutdown) = (Arc::clone(&desk), shutdown.clone());
+            tokio::spawn(async move { shutdown.run_until_cancelled(desk.outlast()).await });
+        }
         tokio::spawn(async move {
             // All of it: its file goes with the task.
             let meeting = meeting;
@@ -130,6 +141,34 @@ struct Desk {
 }
 
 impl Desk {
+    /// Whether this process need not look for the one before it any more.
+    fn settle(&self) -> bool {
+        let is_settled = self.offer.server.settle().unwrap_or_else(|error| {
+            warn!(%error, "connections over QUIC may be cut short by a process that starts beside this one");
+            true
+        });
+        if is_settled {
+            self.flags.is_settled.store(true, Ordering::Release);
+        }
+        is_settled
+    }
+
+    /// Waits until the process before this one is gone, and puts successors off for so long, within bounds.
+    async fn outlast(self: Arc<Self>) {
+        let began = tokio::time::Instant::now();
+        loop {
+            let is_late = began.elapsed() >= PREDECESSOR;
+            if is_late && !self.flags.is_settled.swap(true, Ordering::AcqRel) {
+                warn!("another process keeps a socket for QUIC open at an address of this one");
+            }
+            tokio::time::sleep(if is_late { SELDOM } else { LOOK }).await;
+            let desk = Arc::clone(&self);
+            if tokio::task::spawn_blocking(move || desk.settle()).await.unwrap_or(true) {
+                return;
+            }
+        }
+    }
+
     fn receive(&self, stream: UnixStream) {
         if let Err(error) = stream.set_nonblocking(false) {
             return warn!(%error, "a successor could not be let in");
@@ -139,6 +178,10 @@ impl Desk {
             other => return warn!(user = ?other, "somebody who may not asked for the sockets"),
         }
         let mut channel = Channel::new(stream);
+        if !self.flags.is_settled.load(Ordering::Acquire) {
+            let busy = Message::because(protocol::BUSY, "the process before this one still serves QUIC");
+            return drop(channel.send(&busy, &[], ANSWER));
+        }
         let is_left = self.flags.is_left.load(Ordering::Acquire);
         let is_first = !is_left && self.busy.send_if_modified(|busy| !std::mem::replace(busy, true));
         if !is_first {

@@ -12,6 +12,9 @@
 //! | | `cache`, and behind it a snapshot (`cache::snapshot`) |
 //! | `serving`: sockets taken; or `declined` and the end | |
 //! | | `stopped`: it reads nothing more; or, at any point, `withdrawn`: it keeps everything |
+//!
+//! `busy` is no more than "not now": another successor is starting, or the process before the old one is not gone yet.
+//! Whoever hears it asks again.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};

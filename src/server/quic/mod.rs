@@ -6,10 +6,15 @@
 //! A connection's keys cannot be handed over. So a successor has a socket of its own beside that of the process before,
 //! and packets are told apart by the tag in the ids that each makes for its connections ([`ids`],
 //! `sys::steer_by_tag`): new connections come to the successor, those that are open stay where they are, until
-//! they have been answered and closed in order.
+//! they have been answered and closed in order. Two processes can be told apart so, not three: [`Sockets::settle`] says when
+//! the one before has gone.
+//!
+//! [`Sockets::settle`]: super::Sockets::settle
 
 mod ids;
 mod served;
+#[cfg(test)]
+mod tests;
 
 use std::future::pending;
 use std::io;
@@ -112,21 +117,29 @@ impl Listener {
                 () = door.closed() => break,
             }
         }
-        let end = async {
+        self.end(connections, &door).await;
+    }
+
+    /// Waits for the last connection's end.
+    async fn end(&self, mut connections: JoinSet<()>, door: &Door) {
+        let ended = async {
             while connections.join_next().await.is_some() {}
             let _ = timeout(LINGER, self.endpoint.wait_idle()).await;
         };
         tokio::select! {
-            () = end => {}
-            () = self.turn_away(&door) => {}
+            // Whoever has come by now is told, also where nothing is to be waited for.
+            biased;
+            () = self.turn_away(door) => {}
+            () = ended => {}
         }
     }
 
     /// Who comes only now has asked before another process took over, and asks again soon: by then the packets are
-    /// that one's. Where there is none it is refused at once, and goes elsewhere.
+    /// that one's. Where there is none it is refused at once, and goes elsewhere. So is who comes because of a Retry:
+    /// it was given an id of this process (RFC 9000 §17.2.5.2), and would come back here for ever.
     async fn turn_away(&self, door: &Door) {
         while let Some(incoming) = self.endpoint.accept().await {
-            if door.is_handed_over() { incoming.ignore() } else { incoming.refuse() }
+            if door.is_handed_over() && incoming.may_retry() { incoming.ignore() } else { incoming.refuse() }
         }
         pending().await
     }

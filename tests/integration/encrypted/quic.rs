@@ -10,7 +10,7 @@ use zonelet::sys::{Estate, SocketName};
 use super::served;
 use crate::harness::client::{PATIENCE, ask, framed};
 use crate::harness::encrypted::{Authority, QuicClient, addr_of};
-use crate::harness::program::outside;
+use crate::harness::program::{outside, until};
 use crate::harness::responder::{Served, echo, serve_after, settings};
 
 fn query(label: &str) -> Vec<u8> {
@@ -172,6 +172,39 @@ fn a_successor_gets_new_connections_and_the_old_ones_are_answered_and_told() {
         assert_eq!(client.ask(&query("hit")), echo(&query("hit")));
     }
     assert_eq!(counted(), [30, 41]);
+}
+
+#[test]
+fn once_the_one_before_is_gone_connections_stay_where_they_are_whoever_starts_beside() {
+    let authority = Authority::new();
+    let mut old = served(&authority, |_| {});
+    let mut running = old.running();
+    let addr = addr_of(&old.encrypted, Proto::Quic);
+    assert!(running.sockets().settle().unwrap(), "nobody was before the first");
+    let last = connect(&authority, &old);
+    let waiting = last.start(framed(&query("slow")));
+    let held = old.double.take(1);
+    let (mut new, taken) = successor(&authority, &running);
+    old.runtime.block_on(running.hand_over(&taken));
+    let its = new.running();
+    let sockets = its.sockets();
+    assert!(!sockets.settle().unwrap(), "a query is under way");
+    let clients: Vec<_> = (0..20).map(|_| connect(&authority, &new)).collect();
+    held.into_iter().for_each(|held| held.release());
+    assert_eq!(outside().block_on(waiting).unwrap(), framed(&echo(&query("slow"))));
+    until("the end of the one before", || sockets.settle().unwrap().then_some(()));
+    // It was given nothing.
+    let mut settings = settings();
+    authority.add_to(&mut settings);
+    settings.quic = vec![addr];
+    let beside = serve_after(settings, &mut Estate::default());
+    let later: Vec<_> = (0..20).map(|_| QuicClient::connect(&authority, addr)).collect();
+    for client in clients.iter().chain(&later) {
+        assert_eq!(client.ask(&query("hit")), echo(&query("hit")));
+    }
+    let counted = [&old, &new, &beside].map(|served| served.board.totals().queries(Proto::Quic));
+    assert_eq!(counted, [1, 20, 20], "each is asked by whoever agreed on its keys");
+    assert!(!sockets.settle().unwrap(), "it is not alone any more");
 }
 
 #[test]

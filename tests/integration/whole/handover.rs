@@ -207,7 +207,7 @@ fn more_or_fewer_workers_and_further_addresses_take_what_fits() {
 }
 
 /// Says something to the old process as a successor would, and returns what it answers first.
-fn say(home: &Home, frames: &[&str]) -> (UnixStream, String) {
+pub(super) fn say(home: &Home, frames: &[&str]) -> (UnixStream, String) {
     let mut stream = UnixStream::connect(home.path("state/handover.sock")).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     for frame in frames {
@@ -228,7 +228,7 @@ fn heard(stream: &mut UnixStream) -> String {
     String::from_utf8(body).unwrap()
 }
 
-const HELLO: &str = r#"{"say":"hello","version":1}"#;
+pub(super) const HELLO: &str = r#"{"say":"hello","version":1}"#;
 
 fn still_serves(program: &Program) {
     assert_eq!(program.ask("db.corp.internal. A"), "NOERROR aa; db.corp.internal. 60 A 10.0.0.1");

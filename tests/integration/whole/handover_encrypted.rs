@@ -11,6 +11,8 @@ use std::time::Duration;
 use hickory_proto::rr::RecordType;
 use zonelet::metrics::Proto;
 
+#[cfg(feature = "doq")]
+use super::handover::{HELLO, say};
 use crate::harness::client::{ask, framed, id_of};
 #[cfg(feature = "doq")]
 use crate::harness::encrypted::QuicClient;
@@ -187,4 +189,61 @@ fn ten_hand_overs_under_load_lose_nothing_that_came_over_tls_https_or_quic() {
     }
     let (code, log) = program.terminate();
     assert_eq!(code, Some(0), "{log:#?}");
+}
+
+/// The first one waits for the rest of a query over QUIC while the second serves: a third has to wait as well, or
+/// neither would get the packets of its connections.
+#[cfg(feature = "doq")]
+#[test]
+fn a_third_process_waits_until_the_first_has_ended_its_connections_over_quic() {
+    let server = upstream(|q| q.address(60, 1));
+    let authority = Arc::new(Authority::new());
+    let mut home = authority.home(listeners());
+    // The first must be able to wait for longer than all of this takes.
+    home.variable("ZONELET_LIMITS__TCP_STALL", "20s");
+    let rest = "[state]\ndir = 'state'\n[handover]\nlinger = '20s'\n";
+    home.configure(&format!("{rest}{}", forward(server.addr)));
+    let query = ask("a.test.", RecordType::A).bytes();
+    let is_answered = |client: &QuicClient| assert_eq!(client.ask(&query)[7], 1);
+    let first = home.start();
+    let quic = listener(&first, Proto::Quic);
+    let slow = QuicClient::connect(&authority, quic);
+    is_answered(&slow);
+    let (half, other) = (framed(&query)[..20].to_vec(), framed(&query)[20..].to_vec());
+    let (mut send, mut receive) = outside().block_on(async {
+        let (mut send, receive) = slow.connection.open_bi().await.unwrap();
+        send.write_all(&half).await.unwrap();
+        (send, receive)
+    });
+    // What is answered behind it shows that it has come.
+    is_answered(&slow);
+    let second = home.start();
+    first.logged("a successor serves");
+    let open: Vec<_> = (0..5).map(|_| QuicClient::connect(&authority, quic)).collect();
+    let (_, answer) = say(&home, &[HELLO]);
+    assert!(answer.contains(r#""say":"busy""#) && answer.contains("QUIC"), "{answer}");
+    thread::scope(|scope| {
+        let starting = scope.spawn(|| home.start());
+        // While it asks again and again, all are served.
+        for _ in 0..10 {
+            is_answered(&QuicClient::connect(&authority, quic));
+            open.iter().for_each(is_answered);
+        }
+        assert!(!starting.is_finished());
+        let answered = outside().block_on(async {
+            send.write_all(&other).await.unwrap();
+            send.finish().unwrap();
+            receive.read_to_end(4096).await.unwrap()
+        });
+        assert_eq!(answered[2 + 7], 1, "the first has answered it to the end");
+        let (code, log) = first.ended();
+        assert_eq!(code, Some(0), "{log:#?}");
+        let third = starting.join().unwrap();
+        second.logged("a successor serves");
+        assert!(open.iter().all(|client| client.end() == Some(0)), "the second one ends them in order");
+        is_answered(&QuicClient::connect(&authority, quic));
+        assert_eq!(second.ended().0, Some(0));
+        let (code, log) = third.terminate();
+        assert_eq!(code, Some(0), "{log:#?}");
+    });
 }
