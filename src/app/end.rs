@@ -13,6 +13,9 @@ use crate::config::Drain;
 /// A hand-over that has begun when the queues are to be read dry gets this long to come to an end.
 const SETTLE: Duration = Duration::from_secs(10);
 
+/// How long a process that has left its work to another is there for those who look for that one.
+const FOLLOWED: Duration = Duration::from_secs(5);
+
 impl App {
     /// Not ready → keep answering for the delay → read the queues dry and close → finish what is
     /// pending within the grace period → stop everything else. A second signal cuts the delay. A successor that
@@ -68,6 +71,9 @@ impl App {
             () = tokio::time::sleep(self.setup.config.handover.linger) => {}
             _ = terminate.recv() => info!("SIGTERM: open connections are closed"),
             _ = interrupt.recv() => info!("SIGINT: open connections are closed"),
+        }
+        if let Some(giver) = &self.giver {
+            giver.followed(FOLLOWED).await;
         }
         let grace = self.setup.config.drain.grace;
         self.end(grace, false).await;

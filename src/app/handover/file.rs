@@ -8,21 +8,29 @@ use std::path::{Path, PathBuf};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::UnixListener;
-use tracing::warn;
 
 const BACKLOG: i32 = 4;
 
-/// The listening socket. Its file goes when this is dropped, unless a successor's stands there.
+/// The listening socket. Its file stays when this is dropped: by then a successor's may stand there, which cannot be told
+/// and removed in one step. Who connects to one without a listener is refused, and the next process puts its own there.
 #[derive(Debug)]
 pub struct Meeting {
     pub listener: UnixListener,
-    _file: Own,
+    pub place: Place,
 }
 
+/// Where a process is found by its successor, as long as its file stands there.
 #[derive(Debug)]
-struct Own {
+pub struct Place {
     path: PathBuf,
     identity: (u64, u64),
+}
+
+impl Place {
+    /// Whether the file is still that of this process.
+    pub fn is_own(&self) -> bool {
+        identity(&self.path).is_ok_and(|identity| identity == self.identity)
+    }
 }
 
 impl Meeting {
@@ -49,20 +57,10 @@ impl Meeting {
         fs::set_permissions(temporary, fs::Permissions::from_mode(0o600))?;
         socket.set_nonblocking(true)?;
         socket.listen(BACKLOG)?;
-        let identity = identity(temporary)?;
+        let place = Place { path: path.to_owned(), identity: identity(temporary)? };
         let listener = UnixListener::from_std(socket.into())?;
         fs::rename(temporary, path)?;
-        Ok(Self { listener, _file: Own { path: path.to_owned(), identity } })
-    }
-}
-
-impl Drop for Own {
-    fn drop(&mut self) {
-        if identity(&self.path).is_ok_and(|identity| identity == self.identity)
-            && let Err(error) = fs::remove_file(&self.path)
-        {
-            warn!(path = %self.path.display(), %error, "the socket for a successor is not removed");
-        }
+        Ok(Self { listener, place })
     }
 }
 
@@ -94,12 +92,15 @@ mod tests {
         let old = Meeting::bind(&path).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         let waiting = connect(&path).unwrap().unwrap();
+        assert!(old.place.is_own());
         let new = Meeting::bind(&path).unwrap();
+        assert!(new.place.is_own() && !old.place.is_own());
         let _accepted = old.listener.accept().await.unwrap();
         drop((old, waiting));
         assert!(connect(&path).unwrap().is_some());
         drop(new);
-        assert_eq!(fs::read_dir(dir.path().join("state")).unwrap().count(), 0);
+        assert!(connect(&path).unwrap().is_none(), "nobody is there any more");
+        assert_eq!(fs::read_dir(dir.path().join("state")).unwrap().count(), 1);
     }
 
     #[tokio::test]
@@ -109,7 +110,7 @@ mod tests {
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         assert!(connect(&path).unwrap().is_none());
         assert!(Meeting::bind(&dir.path().join("x".repeat(120))).is_err());
-        drop(Meeting::bind(&path).unwrap());
-        assert!(!path.exists());
+        let _meeting = Meeting::bind(&path).unwrap();
+        assert!(connect(&path).unwrap().is_some());
     }
 }

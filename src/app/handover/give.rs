@@ -7,10 +7,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
+use metrics::Counter;
 use tokio::sync::{mpsc as tasks, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::file::Place;
 use super::protocol::{self, Channel, Message, ProtocolError, VERSION};
 use super::{ANSWER, Meeting, START};
 use crate::cache::{Cache, snapshot};
@@ -57,6 +59,7 @@ pub struct Giver {
     pub commits: tasks::Receiver<Commit>,
     underway: watch::Receiver<bool>,
     flags: Arc<Flags>,
+    place: Place,
 }
 
 /// Waits for a successor to serve.
@@ -89,15 +92,14 @@ impl Giver {
         let ((commit, commits), (busy, underway)) = (tasks::channel(1), watch::channel(false));
         let flags = Arc::new(Flags::default());
         let desk = Arc::new(Desk { offer, commit, busy, flags: Arc::clone(&flags) });
+        let Meeting { listener, place } = meeting;
         // Most often there is nothing to be waited for, and nobody is put off.
         if !desk.settle() {
             let (desk, shutdown) = (Arc::clone(&desk), shutdown.clone());
             tokio::spawn(async move { shutdown.run_until_cancelled(desk.outlast()).await });
         }
         tokio::spawn(async move {
-            // All of it: its file goes with the task.
-            let meeting = meeting;
-            while let Some(accepted) = shutdown.run_until_cancelled(meeting.listener.accept()).await {
+            while let Some(accepted) = shutdown.run_until_cancelled(listener.accept()).await {
                 let stream = accepted.and_then(|(stream, _)| stream.into_std());
                 let desk = Arc::clone(&desk);
                 match stream {
@@ -109,7 +111,20 @@ impl Giver {
                 }
             }
         });
-        Self { commits, underway, flags }
+        Self { commits, underway, flags, place }
+    }
+
+    /// Waits until the successor can be found by its own, `patience` at most: whoever came in between would find nobody,
+    /// and start beside it.
+    pub async fn followed(&self, patience: Duration) {
+        let followed = async {
+            while self.place.is_own() {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        if tokio::time::timeout(patience, followed).await.is_err() {
+            warn!("the successor has not made a socket for its own successor");
+        }
     }
 
     /// Begins nothing any more. What is under way gets `patience` to come to an end, and is taken back then: sockets
@@ -188,20 +203,23 @@ impl Desk {
             let busy = Message::because(protocol::BUSY, "another successor is starting");
             return drop(channel.send(&busy, &[], ANSWER));
         }
-        self.serve(&mut channel);
+        let outcome = self.serve(&mut channel);
+        // Who sees it counted finds the desk free.
         self.busy.send_replace(false);
+        outcome.increment(1);
     }
 
-    fn serve(&self, channel: &mut Channel) {
+    /// Serves a successor; what is to be counted of it.
+    fn serve(&self, channel: &mut Channel) -> &Counter {
         let metrics = &self.offer.metrics;
         match self.exchange(channel) {
-            Ok(true) => metrics.done.increment(1),
-            Ok(false) => metrics.refused.increment(1),
+            Ok(true) => &metrics.done,
+            Ok(false) => &metrics.refused,
             Err(error) => {
-                metrics.failed.increment(1);
                 warn!(%error, "a successor did not take over, this process goes on");
                 let withdrawn = Message::because(protocol::WITHDRAWN, error.to_string());
                 let _ = channel.send(&withdrawn, &[], ANSWER);
+                &metrics.failed
             }
         }
     }

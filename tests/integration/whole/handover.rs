@@ -187,7 +187,9 @@ fn the_cache_the_metrics_page_and_the_admin_socket_go_over_too() {
     assert!(String::from_utf8_lossy(&zones.stdout).contains("corp.internal"), "{zones:?}");
     assert!(home.path("admin.sock").exists() && home.path("state/handover.sock").exists());
     new.terminate();
-    assert!(!home.path("admin.sock").exists() && !home.path("state/handover.sock").exists());
+    assert!(!home.path("admin.sock").exists());
+    assert!(UnixStream::connect(home.path("state/handover.sock")).is_err(), "nobody is there any more");
+    home.start().terminate();
 }
 
 #[test]
