@@ -10,6 +10,7 @@ use super::breaker::Mark;
 use super::lane::SHORTEST;
 use super::pending::{Event, What};
 use super::server::Upstream;
+use crate::clock::Moment;
 
 /// The candidate that the head of an exchange was sent to stands first among all.
 pub(super) const FIRST: usize = 0;
@@ -37,6 +38,11 @@ impl Head {
     /// When it is sent.
     pub fn started(&self) -> Instant {
         self.started
+    }
+
+    /// Whether the packet budget of the upstream is nearly used up: what can be had without asking spares a packet.
+    pub fn is_scarce(&self, now: Moment) -> bool {
+        self.upstream().budget.ease(now) == 0
     }
 
     /// How long its reply is waited for alone.

@@ -35,6 +35,11 @@ impl Shared {
     ) {
         let started = lane.as_ref().map_or_else(Instant::now, |(lane, _)| lane.now());
         let look = self.forwarder.look(want.question.qname(), want.client.ip(), started, now);
+        let scarce = look.head.as_ref().filter(|head| head.is_scarce(now));
+        if let Some(spared) = scarce.and_then(|_| self.spared(&want, now)) {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            return done.told(spared, now);
+        }
         let head = look.head.filter(|_| stamps.hops() == 0);
         let head =
             head.and_then(|head| match self.keepings.load().hurry(want.question.qname(), head.patience()) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::flights::Kind;
-use super::{Fetched, Shared};
+use super::{Fetched, Shared, Want};
 use crate::answer::settings::Keeping;
 use crate::cache::{Cache, CacheKey, Failure, Stale};
 use crate::clock::Moment;
@@ -115,6 +115,18 @@ impl Shared {
     /// How long clients wait for upstreams before an expired answer is given.
     pub(super) fn stale_timer(&self, question: &Question) -> Duration {
         self.keepings.load().find(question.qname()).stale_timer
+    }
+
+    /// The expired answer that is given in place of asking while the upstream's packet budget is nearly used up.
+    pub(super) fn spared(&self, want: &Want, now: Moment) -> Option<Fetched> {
+        let keepings = self.keepings.load();
+        let (key, keeping) = (want.key(), keepings.find(want.question.qname()));
+        let stale = stale(&self.cache, &key, keeping, want.must_exist, now);
+        let stale = stale.filter(|stale| !stale.expired.is_zero())?;
+        let text = "the packet budget of the upstream is nearly used up".into();
+        let failure = Failure { rcode: Rcode::NOERROR, ede: EdeCode::STALE, text };
+        let failure = self.cache.rest(&key, failure, keeping.stale_recheck.min(UNASKED), now);
+        Some(Fetched::Stale(stale, failure))
     }
 
     /// Gives those who wait for a question an expired answer if there is one: upstreams have been silent for

@@ -111,3 +111,26 @@ async fn spare_work_finds_no_room_near_the_budget() {
     assert_eq!(ease(), Ease::FULL);
     assert_eq!(agent.forwarder.ease(name(".").as_ref(), agent.clock.now()).percent(), 100);
 }
+
+#[tokio::test]
+async fn near_the_packet_budget_an_expired_answer_is_given_and_no_packet_spent_on_it() {
+    let time = HandTime::stop();
+    let upstream = Scripted::answering(5).await;
+    let agent = Agent::new(limited(forward_all(&[upstream.addr]), 100));
+    agent.clock.advance(Duration::from_secs(10));
+    let known = || Agent::want("known.test", Rtype::A);
+    time.drive(agent.ask(known())).await;
+    agent.clock.advance(Duration::from_secs(10));
+    // Ten packets at a time, nearly all of what a second allows.
+    for round in 0..20 {
+        assert_eq!(flood(&agent, &time, &format!("r{round}"), 9).await.0, 9);
+        agent.clock.advance(Duration::from_millis(95));
+    }
+    let before = upstream.count();
+    let Fetched::Stale(_, failure) = time.drive(agent.ask(known())).await.0 else { panic!("not stale") };
+    assert!(failure.text.contains("nearly used up"), "{}", failure.text);
+    assert_eq!(flood(&agent, &time, "new", 1).await.0, 1, "what is not known is asked for");
+    assert_eq!((upstream.count() - before, agent.miss.waiting()), (1, 0));
+    agent.clock.advance(Duration::from_secs(3));
+    assert!(matches!(time.drive(agent.ask(known())).await.0, Fetched::Entry(_)), "there is room again");
+}
